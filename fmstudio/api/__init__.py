@@ -1,0 +1,100 @@
+"""The plugin contract: all that a plugin may import of FM Studio.
+
+`fmstudio.api.page` (pages, needs Qt) and `fmstudio.api.testing` (fakes and the conformance test) are imported by name.
+
+Names are imported at first use: the window, which opens in under a second, needs the errors but not pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fmstudio.api.chat_backend import (
+        AdapterScale,
+        ChatBackend,
+        Chunk,
+        FinishReason,
+        GenerateRequest,
+        ModelInfo,
+        TokenLogprob,
+    )
+    from fmstudio.api.context import LogLevel, TaskContext
+    from fmstudio.api.embedder import Embedder
+    from fmstudio.api.errors import Cancelled, UserError
+    from fmstudio.api.importer import Importer, ImportReport, Reject
+    from fmstudio.api.operator import (
+        Annotator,
+        Clusters,
+        Decision,
+        Deduplicator,
+        Expander,
+        Filter,
+        Mapper,
+        Operator,
+    )
+    from fmstudio.api.params import Params
+    from fmstudio.api.rows import CANONICAL_COLUMNS, ROW_ID, Message, SchemaKind, text_array
+    from fmstudio.api.trainer import EvalRecord, Evaluator, Exporter, Trainer, TrainRequest, TrainResult
+
+_HOMES = {
+    "chat_backend": "AdapterScale ChatBackend Chunk FinishReason GenerateRequest ModelInfo TokenLogprob",
+    "context": "LogLevel TaskContext",
+    "embedder": "Embedder",
+    "errors": "Cancelled UserError",
+    "importer": "ImportReport Importer Reject",
+    "operator": "Annotator Clusters Decision Deduplicator Expander Filter Mapper Operator",
+    "params": "Params",
+    "rows": "CANONICAL_COLUMNS Message ROW_ID SchemaKind text_array",
+    "trainer": "EvalRecord Evaluator Exporter TrainRequest TrainResult Trainer",
+}
+
+__all__ = [
+    "CANONICAL_COLUMNS",
+    "ROW_ID",
+    "AdapterScale",
+    "Annotator",
+    "Cancelled",
+    "ChatBackend",
+    "Chunk",
+    "Clusters",
+    "Decision",
+    "Deduplicator",
+    "Embedder",
+    "EvalRecord",
+    "Evaluator",
+    "Expander",
+    "Exporter",
+    "Filter",
+    "FinishReason",
+    "GenerateRequest",
+    "ImportReport",
+    "Importer",
+    "LogLevel",
+    "Mapper",
+    "Message",
+    "ModelInfo",
+    "Operator",
+    "Params",
+    "Reject",
+    "SchemaKind",
+    "TaskContext",
+    "TokenLogprob",
+    "TrainRequest",
+    "TrainResult",
+    "Trainer",
+    "UserError",
+    "text_array",
+]
+
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,74 @@
+"""Importers: any file → Arrow batches of raw columns, with everything unreadable reported, never dropped silently."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fmstudio.api.context import TaskContext
+from fmstudio.api.params import Params
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One piece of input that could not be read.
+
+    Attributes:
+        reason: Why, in words a user understands.
+        line: 1-based line where it starts, when the format has lines.
+        byte: 0-based offset in the file, when known.
+        raw: The raw text, cut to 2 000 characters.
+    """
+
+    reason: str
+    line: int | None = None
+    byte: int | None = None
+    raw: str = ""
+
+
+class ImportReport(ABC):
+    """What an importer says about a file while it reads it."""
+
+    @abstractmethod
+    def reject(self, reject: Reject) -> None:
+        """Keep a piece that could not be read; it goes to the dataset's rejects, reading goes on."""
+
+    @abstractmethod
+    def note(self, text: str) -> None:
+        """State a fact the user should see beside the preview, e.g. ``"Encoding: Windows-1252 (detected)"``."""
+
+
+class Importer(ABC):
+    """Reads one file format. Runs in a worker; one instance per file.
+
+    The app adds ``row_id``, detects the schema (conversation, prompt/completion, text, table), maps columns to the
+    canonical ones of `fmstudio.api.rows` and writes Parquet: an importer only gives the file's own columns.
+
+    Manifest facts: ``suffixes = [".jsonl"]`` (lower case, the longest match wins).
+
+    Example:
+        >>> class LinesImporter(Importer):
+        ...     def read(self, path, params, report, ctx):
+        ...         import pyarrow as pa
+        ...         lines = path.read_text("utf-8").splitlines()
+        ...         yield pa.RecordBatch.from_pydict({"text": lines})
+    """
+
+    Params: ClassVar[type[Params]] = Params
+
+    @abstractmethod
+    def read(self, path: Path, params: Any, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
+        """Yield the file's rows in order, in batches of bounded size (about 8 192 rows or 16 MiB).
+
+        Schemas of batches may differ; the app unifies them. A preview stops after the first rows, so read lazily.
+        Report progress as bytes read of the file's size.
+
+        Raises:
+            UserError: Nothing at all can be read; the message names place and remedy.
+        """

@@ -1,0 +1,172 @@
+"""For plugin authors: a fake context, and one conformance check per kind of contribution.
+
+A check raises `AssertionError` with a sentence saying which promise of the contract is broken.
+
+Example:
+    >>> from fmstudio.api.testing import FakeContext
+    >>> ctx = FakeContext()
+    >>> ctx.progress(1, 10, "rows")
+    >>> ctx.progress_calls
+    [(1, 10, 'rows')]
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmstudio.api.context import LogLevel, TaskContext
+from fmstudio.api.importer import Importer, ImportReport, Reject
+from fmstudio.api.operator import Annotator, Deduplicator, Expander, Filter, Mapper, Operator
+from fmstudio.api.rows import ROW_ID
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from fmstudio.api.embedder import Embedder
+
+
+class FakeContext(TaskContext):
+    """Records everything; `cancel_after` progress calls it says that the user asked to stop."""
+
+    def __init__(self, workdir: Path | None = None, *, cancel_after: int | None = None) -> None:
+        if workdir is None:
+            workdir = Path(tempfile.mkdtemp(prefix="fmstudio-test-"))
+            weakref.finalize(self, shutil.rmtree, workdir, ignore_errors=True)
+        self.workdir = workdir
+        self.out_dir = self.workdir / "out"
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        self.cancel_after = cancel_after
+        self.progress_calls: list[tuple[float, float | None, str]] = []
+        self.logs: list[tuple[str, str]] = []
+        self.metrics: list[tuple[str, float, int | None]] = []
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Record it."""
+        self.progress_calls.append((done, total, text))
+
+    def log(self, text: str, level: LogLevel = "info") -> None:
+        """Record it."""
+        self.logs.append((level, text))
+
+    def metric(self, name: str, value: float, step: int | None = None) -> None:
+        """Record it."""
+        self.metrics.append((name, value, step))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel_after` progress calls have come."""
+        return self.cancel_after is not None and len(self.progress_calls) >= self.cancel_after
+
+
+class FakeReport(ImportReport):
+    """Records rejects and notes."""
+
+    def __init__(self) -> None:
+        self.rejects: list[Reject] = []
+        self.notes: list[str] = []
+
+    def reject(self, reject: Reject) -> None:
+        """Record it."""
+        self.rejects.append(reject)
+
+    def note(self, text: str) -> None:
+        """Record it."""
+        self.notes.append(text)
+
+
+def sample_batch() -> pa.RecordBatch:
+    """Eight rows that operators meet in real life: duplicates, empty text, other scripts, emoji, long text."""
+    import pyarrow as pa
+
+    texts = [
+        "Hello world",
+        "Hello world",
+        "  hello   WORLD ",
+        "",
+        "Grüße aus Köln – très bien",
+        "日本語の文章です。",
+        "👩‍👩‍👧 ok",
+        "x " * 500,
+    ]
+    return pa.RecordBatch.from_pydict({ROW_ID: pa.array(range(len(texts)), pa.int64()), "text": texts})
+
+
+def check_operator(operator: Operator[Any], batch: pa.RecordBatch | None = None) -> None:
+    """Check what every operator promises, on `batch` (default: `sample_batch`)."""
+    rows = sample_batch() if batch is None else batch
+    operator.setup()
+    first, second = _apply(operator, rows), _apply(operator, rows)
+    assert first == second, "an operator must give the same result for the same rows and parameters"
+    empty = rows.slice(0, 0)
+    _apply(operator, empty)
+
+
+def _apply(operator: Operator[Any], batch: pa.RecordBatch) -> object:
+    import pyarrow as pa
+
+    if isinstance(operator, Annotator):
+        made = operator.annotate(batch)
+        _check_lengths(made, batch.num_rows)
+        return {name: array.to_pylist() for name, array in made.items()}
+    if isinstance(operator, Filter):
+        statistics = operator.statistics(batch)
+        _check_lengths(statistics, batch.num_rows)
+        decision = operator.decide(statistics)
+        assert len(decision.keep) == batch.num_rows and decision.keep.null_count == 0, "keep: one true or false a row"
+        for keep, reason in zip(decision.keep.to_pylist(), decision.reason.to_pylist(), strict=True):
+            assert keep or reason, "a dropped row needs a reason"
+        return decision.keep.to_pylist()
+    if isinstance(operator, Mapper):
+        mapped = operator.map(batch)
+        assert mapped.num_rows == batch.num_rows, "a mapper keeps the number of rows"
+        assert mapped.column(ROW_ID).equals(batch.column(ROW_ID)), f"a mapper leaves {ROW_ID} as it is"
+        return mapped.to_pylist()
+    if isinstance(operator, Expander):
+        expanded = operator.expand(batch)
+        assert "parent_row_id" in expanded.schema.names, "an expander names each row's parent_row_id"
+        return expanded.to_pylist()
+    assert isinstance(operator, Deduplicator), "an operator is one of the five kinds"
+    signatures = operator.signature(batch)
+    _check_lengths(signatures, batch.num_rows)
+    table = pa.table({ROW_ID: batch.column(ROW_ID), **signatures})
+    clusters = operator.cluster(table)
+    members = set(clusters.row_id.to_pylist())
+    assert set(clusters.representative.to_pylist()) <= members, "a representative is a member of its group"
+    return (clusters.row_id.to_pylist(), clusters.representative.to_pylist())
+
+
+def _check_lengths(arrays: dict[str, Any], rows: int) -> None:
+    for name, array in arrays.items():
+        assert len(array) == rows, f"column {name}: {len(array)} values for {rows} rows"
+
+
+def check_importer(importer: Importer, path: Path, params: Any) -> list[dict[str, Any]]:
+    """Read a good file twice; both readings must agree. Returns its rows."""
+    readings = []
+    for _ in range(2):
+        batches = list(importer.read(path, params, FakeReport(), FakeContext()))
+        readings.append([row for batch in batches for row in batch.to_pylist()])
+    assert readings[0] == readings[1], "an importer must read the same file the same way each time"
+    assert readings[0], "a good file gives rows"
+    return readings[0]
+
+
+def check_embedder(embedder: Embedder, dim: int, texts: Sequence[str] = ("Hello world", "日本語", "")) -> None:
+    """Check shape, type, unit length, order independence and that empty text gives zeros."""
+    import numpy as np
+
+    embedder.setup()
+    vectors = embedder.embed(texts)
+    assert vectors.shape == (len(texts), dim), f"shape {vectors.shape} instead of {(len(texts), dim)}"
+    assert vectors.dtype == np.float32, f"type {vectors.dtype} instead of float32"
+    lengths = np.linalg.norm(vectors, axis=1)
+    for text, length in zip(texts, lengths, strict=True):
+        wanted = 1.0 if text else 0.0
+        assert abs(float(length) - wanted) < 1e-2, f"the vector of “{text}” has length {length}"
+    alone = embedder.embed([texts[0]])[0]
+    assert float(np.abs(alone - vectors[0]).max()) < 2e-2, "a vector must not depend on its neighbours in the batch"

@@ -1,0 +1,71 @@
+"""What commands print: words for people, or one JSON document with ``--json``; everything else goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from fmstudio.jobs.spec import Job
+
+CELL_WIDTH = 60
+PROGRESS_INTERVAL_S = 2.0
+
+
+def say(text: str) -> None:
+    """A line for the person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON document on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=1, default=plain))
+
+
+def plain(value: Any) -> Any:
+    """Make dataclasses, paths and sets JSON-able."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table with columns as wide as their cells, cut at 60 characters."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
+    for row in [list(columns), ["─" * width for width in widths], *cells]:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "role" in value[0]:
+        value = " · ".join(f"{m['role']}: {m['content']}" for m in value)
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
+
+
+class JobNarrator:
+    """Tells on stderr how a job goes, a line every two seconds."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._said = ""
+
+    def __call__(self, job: Job) -> None:
+        """Say something if it is new and time."""
+        progress = job.progress
+        total = f" of {progress.total:,.0f}" if progress.total else ""
+        step = f" ({job.spec.steps[job.step_index].name})" if len(job.spec.steps) > 1 else ""
+        text = f"  {job.title}{step}: {progress.done:,.0f}{total} {progress.text}"
+        if text != self._said and time.monotonic() - self._last > PROGRESS_INTERVAL_S:
+            self._said, self._last = text, time.monotonic()
+            say(text)

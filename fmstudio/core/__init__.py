@@ -1,0 +1,1 @@
+"""Paths, settings and small helpers that every layer shares."""

@@ -1,0 +1,49 @@
+"""Checks what a user wrote against what there is, and says what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from fmstudio.api import Params, UserError
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Give a sentence that helps on: the nearest name, or all there are."""
+    near = difflib.get_close_matches(name, names, 1)
+    return f"Did you mean “{near[0]}”?" if near else f"There is: {', '.join(names) or 'none'}."
+
+
+def make_params(kind: Any, values: dict[str, Any], title: str) -> Params:
+    """Make the parameters of a contribution.
+
+    Args:
+        kind: The contribution's class, with its `Params`.
+        values: What the user set.
+        title: Where this stands, for the message.
+
+    Raises:
+        UserError: A name is unknown or a value is out of bounds; the message names each field.
+    """
+    try:
+        params: Params = kind.Params(**values)
+    except ValidationError as error:
+        fields = list(kind.Params.model_fields)
+        unknown = [str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden"]
+        told = "; ".join(_told(dict(e)) for e in error.errors())
+        remedy = nearest(unknown[0], fields) if unknown else "Correct it and run again."
+        raise UserError(f"{title}: {told}.", remedy=remedy, details=str(error)) from error
+    except TypeError as error:
+        raise UserError(f"{title}: {error}.", remedy="Parameter names are text.") from error
+    return params
+
+
+def _told(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"]) or "the parameters"
+    if error["type"] == "extra_forbidden":
+        return f"there is no parameter “{name}”"
+    message = str(error["msg"])
+    return f"“{name}” is {error['input']!r}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,95 @@
+"""How a process ended, in words for the person in front of the screen."""
+
+from __future__ import annotations
+
+import signal as signals
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is shown on one card: what happened, what to do now, and text for *Copy details*.
+
+    `is_user_error` tells a mistake the user can mend from a fault (exit code 2 or 1 on the command line).
+    """
+
+    message: str
+    remedy: str = ""
+    details: str = ""
+    is_user_error: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+_MEANING = {
+    "SIGKILL": (
+        "was ended from outside (SIGKILL): by the system because memory ran out, or by someone's kill command",
+        "Close other programs or choose smaller settings, then try again.",
+    ),
+    "SIGTERM": ("was asked to end from outside (SIGTERM)", "Try again."),
+    "SIGSEGV": (
+        "crashed in native code (SIGSEGV, a fault in a library)",
+        "Try again; if it happens again, copy the details and report it.",
+    ),
+    "SIGILL": (
+        "used an instruction this processor does not have (SIGILL)",
+        "Install a build of the library made for this processor.",
+    ),
+    "SIGABRT": ("gave up on an internal check of a library (SIGABRT)", "See the details for the library's own words."),
+    "SIGBUS": ("could not read a file that was mapped into memory (SIGBUS)", "Check that the disk is not full."),
+    "SIGXFSZ": ("tried to write a file larger than allowed (SIGXFSZ)", "Free some disk space, then try again."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOutcome:
+    """Exit of a process.
+
+    Attributes:
+        exit_code: Code it returned, or None when a signal ended it.
+        signal: Number of the signal that ended it, or None.
+        log_tail: The last lines of its log.
+    """
+
+    exit_code: int | None
+    signal: int | None = None
+    log_tail: str = ""
+
+    @classmethod
+    def from_returncode(cls, returncode: int, log_tail: str = "") -> ProcessOutcome:
+        """From `subprocess`'s convention: a negative code is a signal."""
+        if returncode < 0:
+            return cls(None, -returncode, log_tail)
+        return cls(returncode, None, log_tail)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it returned 0."""
+        return self.exit_code == 0
+
+    @property
+    def signal_name(self) -> str:
+        """Name of the signal, or empty."""
+        if self.signal is None:
+            return ""
+        try:
+            return signals.Signals(self.signal).name
+        except ValueError:
+            return f"signal {self.signal}"
+
+    def problem(self, what: str) -> Problem:
+        """Explain an end nobody asked for.
+
+        Args:
+            what: The subject of the sentence, e.g. ``"The import worker"``.
+        """
+        name = self.signal_name
+        if name:
+            meaning, remedy = _MEANING.get(name, (f"was ended by {name}", "Try again."))
+            return Problem(f"{what} {meaning}.", f"{remedy} Earlier data is intact.", self.log_tail)
+        if self.exit_code == 0:
+            return Problem(f"{what} ended before it was finished.", "Try again.", self.log_tail)
+        lines = [line for line in self.log_tail.splitlines() if line.strip()]
+        last = f" Its last words: {lines[-1][:300]}" if lines else ""
+        return Problem(f"{what} ended with exit code {self.exit_code}.{last}", "Try again.", self.log_tail)

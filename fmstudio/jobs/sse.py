@@ -1,0 +1,83 @@
+"""A blocking client for a streamed chat completion, on the standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmstudio.api.errors import UserError
+
+READ_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatEvent:
+    """One event of a stream.
+
+    Attributes:
+        text: New text of the answer, may be empty.
+        finish_reason: ``stop`` or ``length`` on the last event with a choice.
+        usage, timings: On the last events.
+        progress: llama-server's ``prompt_progress`` while the prompt is evaluated.
+    """
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    progress: dict[str, int] = field(default_factory=dict)
+
+
+def post_chat(port: int, key: str, body: dict[str, Any]) -> Iterator[ChatEvent]:
+    """Post a chat completion to loopback and yield its events. Closing the iterator cancels the answer.
+
+    Raises:
+        UserError: The engine refused, or reported a failure in the stream.
+        OSError: The connection was lost.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READ_TIMEOUT_S)
+    try:
+        data = json.dumps({**body, "stream": True})
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", data, headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise _refusal(response.read())
+        yield from _events(response)
+    except http.client.HTTPException as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error
+    finally:
+        connection.close()
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[ChatEvent]:
+    for line in response:
+        if not line.startswith(b"data: "):
+            continue
+        if line.startswith(b"data: [DONE]"):
+            return
+        value = json.loads(line[6:])
+        if "error" in value:
+            raise _refusal(line[6:])
+        choice = (value.get("choices") or [{}])[0]
+        yield ChatEvent(
+            text=(choice.get("delta") or {}).get("content") or "",
+            finish_reason=choice.get("finish_reason"),
+            usage=value.get("usage") or {},
+            timings=value.get("timings") or {},
+            progress=value.get("prompt_progress") or {},
+        )
+    raise ConnectionError("the stream ended before the answer was finished")
+
+
+def _refusal(data: bytes) -> UserError:
+    try:
+        error = json.loads(data)["error"]
+        remedy = str(error.get("remedy") or "")
+        message = str(error["message"]).removesuffix(remedy).strip()
+        return UserError(message, remedy=remedy, details=str(error.get("details") or ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return UserError("The engine refused the request.", details=data.decode("utf-8", "replace"))

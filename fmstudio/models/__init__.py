@@ -1,0 +1,1 @@
+"""What is known of model files without opening their weights."""

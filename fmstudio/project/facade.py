@@ -1,0 +1,197 @@
+"""`Project`: the one facade the window and the command line use. Every method blocks; none needs Qt."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fmstudio.api.errors import UserError
+from fmstudio.core.jsonfile import read_lines, write_text
+from fmstudio.jobs.spec import Job
+from fmstudio.project.catalog import Catalog, ProjectLocked
+from fmstudio.project.changes import Changes
+from fmstudio.project.chats import Chats
+from fmstudio.project.datasets import Dataset, Datasets, Operation
+from fmstudio.project.models import ModelLibrary
+from fmstudio.project.publish import Publisher
+from fmstudio.project.rows import Page, RowReader
+from fmstudio.project.specs import JobSpecs
+
+__all__ = ["Project", "ProjectLocked"]
+
+PROJECT_FILE = "project.toml"
+
+
+class Project:
+    """An open project folder.
+
+    Attributes:
+        datasets: Datasets, versions, operation log.
+        models: The model library.
+        chats: Conversations and ratings.
+        specs: Builders of job specifications.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self._catalog = Catalog(folder / "catalog.duckdb")
+        self.datasets = Datasets(self._catalog, folder)
+        self.models = ModelLibrary(self._catalog)
+        self.chats = Chats(self._catalog)
+        self.specs = JobSpecs(self.datasets, self.models)
+        self._publisher = Publisher(self._catalog, self.datasets, folder)
+        self._rows = RowReader(folder)
+        self.recovered = self._publisher.recover(self.jobs_dir)
+        self.models.add_packaged()
+
+    @property
+    def jobs_dir(self) -> Path:
+        """Where the folders of jobs are."""
+        return self.folder / "jobs"
+
+    @classmethod
+    def create(cls, folder: Path, name: str = "") -> Project:
+        """Make a project folder and open it.
+
+        Raises:
+            UserError: The folder holds something already, or cannot be written.
+        """
+        folder = folder.resolve()
+        if (folder / PROJECT_FILE).exists():
+            raise UserError(f"{folder} is a project already.", remedy="Open it instead.")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not an empty folder.", remedy="Choose a new or an empty one.")
+        title = (name or folder.name).replace("\\", "").replace('"', "'")
+        try:
+            for sub in ("datasets", "models", "jobs", "tmp"):
+                (folder / sub).mkdir(parents=True, exist_ok=True)
+            text = f'name = "{title}"\nformat = 1\ncreated = {time.strftime("%Y-%m-%dT%H:%M:%S")}\n'
+            write_text(folder / PROJECT_FILE, text)
+        except OSError as error:
+            raise UserError(f"The folder {folder} cannot be made: {error}.", remedy="Choose another place.") from error
+        return cls(folder, title)
+
+    @classmethod
+    def open(cls, folder: Path) -> Project:
+        """Open a project.
+
+        Raises:
+            ProjectLocked: Another process has it open.
+            UserError: The folder is no project, or its catalogue is damaged or newer.
+        """
+        folder = folder.resolve()
+        try:
+            table = tomllib.loads((folder / PROJECT_FILE).read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{folder} is no FM Studio project.", remedy=f"Make one with: fmstudio project new {folder}"
+            ) from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UserError(f"{folder / PROJECT_FILE} cannot be read: {error}.") from error
+        for sub in ("datasets", "models", "jobs", "tmp"):
+            (folder / sub).mkdir(exist_ok=True)
+        return cls(folder, str(table.get("name", folder.name)))
+
+    def close(self) -> None:
+        """Let go of the project; another process may open it then."""
+        self._rows.close()
+        self._catalog.close()
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+
+    # ---- rows ------------------------------------------------------------------------------------------------------
+
+    def page(
+        self,
+        dataset: str,
+        *,
+        offset: int = 0,
+        limit: int = 200,
+        where: str = "",
+        order_by: str = "",
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Page:
+        """Rows of a dataset's version (default: the current one); see `RowReader.page`."""
+        files = self.datasets.files(self.datasets.get(dataset).id, version)
+        return self._rows.page(files, offset=offset, limit=limit, where=where, order_by=order_by, columns=columns)
+
+    def count(self, dataset: str, where: str = "", version: int | None = None) -> int:
+        """Number of rows that match."""
+        return self._rows.count(self.datasets.files(self.datasets.get(dataset).id, version), where)
+
+    def rows_by_id(self, dataset: str, row_ids: Sequence[int]) -> Page:
+        """Rows of the current version by ``row_id``, in the order asked for."""
+        return self._rows.by_id(self.datasets.files(self.datasets.get(dataset).id), row_ids)
+
+    def dropped(self, dataset: str, version: int | None = None, *, offset: int = 0, limit: int = 200) -> Page:
+        """Rows that making this version dropped, with ``step``, ``operator`` and ``reason``."""
+        found = self.datasets.version(self.datasets.get(dataset).id, version)
+        files = sorted((self.datasets.version_folder(found.dataset_id, found.number) / "dropped").glob("*.parquet"))
+        if not files:
+            return Page((), [], 0, 0)
+        return self._rows.page(files, offset=offset, limit=limit)
+
+    def rejects(self, dataset: str, limit: int = 200) -> list[dict[str, Any]]:
+        """Pieces of the imported files that could not be read: file, line, byte, reason, raw."""
+        path = self.datasets.version_folder(self.datasets.get(dataset).id, 1) / "rejects.jsonl"
+        return [record for record, _ in zip(read_lines(path), range(limit), strict=False)]
+
+    # ---- undo and lineage ------------------------------------------------------------------------------------------
+
+    def undo(self, dataset: str | None = None) -> Operation | None:
+        """Take back the newest operation; None when there is nothing to undo."""
+        return self.datasets.undo(dataset)
+
+    def redo(self, dataset: str | None = None) -> Operation | None:
+        """Do the undone operation again; None when there is nothing."""
+        return self.datasets.redo(dataset)
+
+    def lineage(self, dataset: str) -> list[dict[str, Any]]:
+        """From the source files to the current version, oldest first: one mapping per step."""
+        found = self.datasets.get(dataset)
+        by_number = {version.number: version for version in self.datasets.versions(found.id)}
+        chain = []
+        number: int | None = found.version
+        while number is not None:
+            version = by_number[number]
+            chain.append(
+                {
+                    "version": version.number,
+                    "operation": version.operation,
+                    "rows": version.rows,
+                    "dropped": version.dropped,
+                    "created": version.created,
+                    "job_id": version.job_id,
+                    "statistics": version.statistics,
+                }
+            )
+            number = version.parent
+        chain.append({"source": found.source})
+        return chain[::-1]
+
+    # ---- jobs and search -------------------------------------------------------------------------------------------
+
+    def publish(self, job: Job) -> Changes:
+        """Make a finished job's results part of the project; idempotent. See `Publisher.publish`."""
+        return self._publisher.publish(job)
+
+    def search_params(self, dataset: str, embedder: str = "") -> dict[str, Any]:
+        """What the session request ``search`` needs for this dataset, but the query.
+
+        Raises:
+            UserError: The current version has no embedding yet.
+        """
+        found: Dataset = self.datasets.get(dataset)
+        for column in self.datasets.side_columns(found.id, found.version):
+            if not embedder or column["facts"]["embedder"] == embedder:
+                files = sorted((self.folder / column["folder"]).glob("embedding-*.parquet"))
+                return {"embedder": column["facts"]["embedder"], "embedding_files": [str(f) for f in files]}
+        raise UserError(
+            f"Version {found.version} of {found.name} has no embedding yet.",
+            remedy=f"Make one first: fmstudio embed {found.name}",
+        )

@@ -1,0 +1,62 @@
+"""The catalogue's schema, as numbered steps that are each applied once. Never edit a step that has shipped."""
+
+from __future__ import annotations
+
+import duckdb
+
+from fmstudio.api.errors import UserError
+
+STEPS: list[str] = [
+    # 1: datasets, versions, side columns, operations, models, runs, chats
+    """
+    CREATE SEQUENCE operation_ids;
+    CREATE TABLE datasets (
+        id VARCHAR, name VARCHAR, kind VARCHAR, current_version INTEGER, is_deleted BOOLEAN, created DOUBLE,
+        source JSON);
+    CREATE TABLE versions (
+        dataset_id VARCHAR, number INTEGER, parent INTEGER, rows BIGINT, dropped BIGINT, rejected BIGINT,
+        bytes BIGINT, columns JSON, operation VARCHAR, statistics JSON, job_id VARCHAR, created DOUBLE);
+    CREATE TABLE side_columns (
+        dataset_id VARCHAR, version INTEGER, name VARCHAR, type VARCHAR, folder VARCHAR, facts JSON,
+        job_id VARCHAR, created DOUBLE);
+    CREATE TABLE operations (
+        id BIGINT DEFAULT nextval('operation_ids'), kind VARCHAR, dataset_id VARCHAR, version_before INTEGER,
+        version_after INTEGER, title VARCHAR, params JSON, job_id VARCHAR, state VARCHAR, created DOUBLE);
+    CREATE TABLE models (
+        id VARCHAR, name VARCHAR, kind VARCHAR, format VARCHAR, path VARCHAR, bytes BIGINT, facts JSON,
+        base_id VARCHAR, dataset_id VARCHAR, dataset_version INTEGER, job_id VARCHAR, metrics JSON,
+        is_removed BOOLEAN, created DOUBLE);
+    CREATE TABLE runs (
+        job_id VARCHAR, name VARCHAR, dataset_id VARCHAR, dataset_version INTEGER, base_id VARCHAR, run JSON,
+        metrics JSON, created DOUBLE);
+    CREATE TABLE conversations (
+        id VARCHAR, title VARCHAR, model_id VARCHAR, settings JSON, is_deleted BOOLEAN, created DOUBLE, updated DOUBLE);
+    CREATE TABLE messages (
+        id VARCHAR, conversation_id VARCHAR, parent_id VARCHAR, role VARCHAR, content VARCHAR, facts JSON,
+        created DOUBLE);
+    CREATE TABLE ratings (
+        message_id VARCHAR, conversation_id VARCHAR, rating INTEGER, correction VARCHAR, context JSON, created DOUBLE);
+    CREATE TABLE published (job_id VARCHAR, created DOUBLE);
+    """,
+]
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring a catalogue up to date, each step in a transaction of its own.
+
+    Raises:
+        UserError: It was written by a newer FM Studio.
+    """
+    connection.execute("CREATE TABLE IF NOT EXISTS schema_version (number INTEGER)")
+    row = connection.execute("SELECT coalesce(max(number), 0) FROM schema_version").fetchone()
+    have = int(row[0]) if row else 0
+    if have > len(STEPS):
+        raise UserError(
+            f"This project was last opened by a newer FM Studio (schema {have}; this one knows {len(STEPS)}).",
+            remedy="Update FM Studio, then open it again. Nothing was changed.",
+        )
+    for number, sql in enumerate(STEPS[have:], start=have + 1):
+        connection.begin()
+        connection.execute(sql)
+        connection.execute("INSERT INTO schema_version VALUES (?)", [number])
+        connection.commit()

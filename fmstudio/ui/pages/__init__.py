@@ -1,0 +1,1 @@
+"""One module or package per page; pages never import each other."""

@@ -1,0 +1,141 @@
+"""`EngineLink`: the page's view of the model engine: which model is loaded, what it does, and a client to it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from fmstudio.ui.pages.chat.client import EngineClient
+
+if TYPE_CHECKING:
+    from fmstudio.jobs.engine import Engine
+    from fmstudio.jobs.outcome import Problem
+    from fmstudio.project.models import ModelEntry
+    from fmstudio.ui.context import AppContext
+
+LinkState = Literal["off", "loading", "ready", "failed"]
+WATCH_MS = 200
+
+
+class EngineLink(QObject):
+    """Starts the engine when it is first needed; a loaded model serves until it is unloaded or dies.
+
+    The engine reports on its launcher's thread and knows nothing of Qt, so its state is looked at five times a second
+    while a model is loading or loaded.
+
+    Signals:
+        changed(): State or model changed; while loading also once a second, for the elapsed time.
+
+    Attributes:
+        model_id, model_name: The model that is loaded or loading; empty when none.
+    """
+
+    changed = Signal()
+
+    def __init__(self, context: AppContext, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self.model_id = ""
+        self.model_name = ""
+        self.client: EngineClient | None = None
+        self._wanted = ("", 0)
+        self._since = 0.0
+        self._seen: tuple[Any, ...] = ()
+        self._timer = QTimer(self, interval=WATCH_MS)
+        self._timer.timeout.connect(self.look)
+
+    @property
+    def state(self) -> LinkState:
+        """What the engine does."""
+        engine: Engine | None = self._context.engine
+        if engine is None:
+            return "off"
+        return "loading" if engine.state == "probing" else engine.state
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why it failed, when it did."""
+        engine = self._context.engine
+        return engine.problem if engine is not None and engine.state == "failed" else None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the engine said of itself: ``n_ctx`` and more."""
+        return dict(self._context.engine.info) if self._context.engine is not None else {}
+
+    @property
+    def n_ctx(self) -> int:
+        """Context length the engine allocated, in tokens; 0 while unknown."""
+        return int(self.info.get("n_ctx") or 0) if self.state == "ready" else 0
+
+    @property
+    def text(self) -> str:
+        """What it does, in words, with the time it has taken while that is what one waits for."""
+        if self.state == "loading":
+            seconds = int(time.monotonic() - self._since)
+            if self._context.engine.state == "probing":
+                words = self.tr("first start: finding settings that work here, {seconds} s")
+                return words.format(seconds=seconds)
+            return self.tr("loading the model, {seconds} s").format(seconds=seconds)
+        if self.state == "ready":
+            return self.tr("loaded")
+        return self.tr("stopped") if self.state == "failed" else self.tr("not loaded")
+
+    def is_ready_for(self, model: ModelEntry, n_ctx: int = 0) -> bool:
+        """Whether that model is loaded with that context length and answering."""
+        return self.state == "ready" and self._wanted == (model.id, n_ctx) and self.client is not None
+
+    def load(self, model: ModelEntry, n_ctx: int = 0) -> None:
+        """Make that model ready; nothing to do when it is. Adapters travel with each request.
+
+        Args:
+            n_ctx: Context length in tokens; 0 = the engine's default. Another length loads the model again.
+        """
+        if self.is_ready_for(model, n_ctx) or (self.state == "loading" and self._wanted == (model.id, n_ctx)):
+            return
+        self._wanted = (model.id, n_ctx)
+        self.model_id, self.model_name = model.id, model.name
+        self._since = time.monotonic()
+        self._drop_client()
+        self._make_engine().start(model.path, params={"n_ctx": n_ctx} if n_ctx else None)
+        self._timer.start()
+        self.look()
+
+    def unload(self) -> None:
+        """Free the model."""
+        if self._context.engine is not None:
+            self._context.engine.stop()
+        self.model_id = self.model_name = ""
+        self._drop_client()
+        self.look()
+
+    def _make_engine(self) -> Any:
+        if self._context.engine is None:
+            from fmstudio.core.paths import cache
+            from fmstudio.jobs.engine import Engine
+
+            self._context.engine = Engine(
+                self._context.launcher, log_path=cache("engine.log"), python=self._context.settings.python
+            )
+        return self._context.engine
+
+    def _drop_client(self) -> None:
+        if self.client is not None:
+            self.client.deleteLater()
+            self.client = None
+
+    @Slot()
+    def look(self) -> None:
+        """Notice what the engine has become."""
+        state = self.state
+        if state == "ready" and self.client is None and self.model_id:
+            self.client = EngineClient(self._context.engine.base_url, self._context.engine.key, self)
+        elif state in ("off", "failed"):
+            self._drop_client()
+            self._timer.stop()
+        seen = (state, self.model_id, self.text)
+        if seen != self._seen:
+            self._seen = seen
+            self.changed.emit()

@@ -1,0 +1,79 @@
+"""What a conversation is set to: sampler, seed, system prompt and adapters; read from and written to JSON."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterChoice:
+    """An adapter of the library: whether it is on, and how strongly it acts."""
+
+    model_id: str
+    is_on: bool = True
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """Settings of one conversation. Every value is sent and stored explicitly, so that a turn can be said again.
+
+    Attributes:
+        temperature: 0 always takes the likeliest token.
+        top_p: Nucleus sampling: smallest set of tokens with this share of the probability.
+        top_k: Only the k likeliest tokens; 0 = off.
+        min_p: Only tokens at least this likely, relative to the likeliest; 0 = off.
+        repeat_penalty: 1 = off.
+        max_tokens: Longest answer in tokens.
+        n_ctx: Context length to load the model with, in tokens; 0 = the engine's default.
+        seed: Used when `is_seed_fixed`; otherwise each answer draws its own, and stores it.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    max_tokens: int = 512
+    n_ctx: int = 0
+    seed: int = 0
+    is_seed_fixed: bool = False
+    system_prompt: str = ""
+    adapters: tuple[AdapterChoice, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ChatSettings:
+        """Read stored settings; unknown keys are passed over, missing ones take defaults."""
+        known = {f.name for f in fields(cls)} - {"adapters"}
+        adapters = tuple(
+            AdapterChoice(str(a["model_id"]), bool(a.get("is_on", True)), float(a.get("scale", 1.0)))
+            for a in value.get("adapters", [])
+            if isinstance(a, dict) and "model_id" in a
+        )
+        return cls(**{k: v for k, v in value.items() if k in known}, adapters=adapters)
+
+    def to_json(self) -> dict[str, Any]:
+        """Write for the catalogue."""
+        return asdict(self)
+
+    def with_adapter(self, choice: AdapterChoice) -> ChatSettings:
+        """The same with this adapter's choice set."""
+        others = tuple(a for a in self.adapters if a.model_id != choice.model_id)
+        return replace(self, adapters=(*others, choice))
+
+    def active_adapters(self) -> list[AdapterChoice]:
+        """The adapters that act: switched on and with a scale other than 0."""
+        return [a for a in self.adapters if a.is_on and a.scale != 0]
+
+    def sampler(self) -> dict[str, float | int]:
+        """The sampler's fields, as the engine takes them."""
+        names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens")
+        return {name: getattr(self, name) for name in names}
+
+    def draw_seed(self) -> int:
+        """The seed of the next answer."""
+        return self.seed if self.is_seed_fixed else secrets.randbelow(MAX_SEED)

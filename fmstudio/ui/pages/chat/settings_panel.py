@@ -1,0 +1,281 @@
+"""The panel beside a conversation: adapters, system prompt, sampler and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QScrollArea,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fmstudio.ui.pages.chat.settings import MAX_SEED, AdapterChoice, ChatSettings
+from fmstudio.ui.widgets.parts import decimal_box, spin_box
+
+if TYPE_CHECKING:
+    from fmstudio.project.models import ModelEntry
+
+SCALE_STEPS = 100  # slider steps for a scale of 1.0
+
+
+class AdapterRow(QWidget):
+    """One adapter: a switch and how strongly it acts.
+
+    Signals:
+        changed(AdapterChoice): Switch or scale moved.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, entry: ModelEntry, choice: AdapterChoice, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._id = entry.id
+        self.switch = QCheckBox(entry.name)
+        self.switch.setChecked(choice.is_on)
+        self.switch.setEnabled(not entry.is_missing)
+        tip = self.tr("{path}\nTakes effect with the next answer; the base model stays loaded.")
+        missing = self.tr("The file is gone: {path}")
+        self.switch.setToolTip((missing if entry.is_missing else tip).format(path=entry.path))
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, 2 * SCALE_STEPS)
+        self.slider.setSingleStep(5)
+        self.slider.setPageStep(25)
+        self.slider.setAccessibleName(self.tr("Scale of {name}").format(name=entry.name))
+        self.slider.setToolTip(self.tr("How strongly the adapter acts: 1 as trained, 0 not at all, 2 doubled"))
+        self.value = decimal_box()
+        self.value.setRange(0.0, 2.0)
+        self.value.setSingleStep(0.05)
+        self.value.setDecimals(2)
+        self.value.setAccessibleName(self.tr("Scale of {name} as a number").format(name=entry.name))
+        self.value.setValue(choice.scale)
+        self.slider.setValue(round(choice.scale * SCALE_STEPS))
+        row = QHBoxLayout()
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.value)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.switch)
+        layout.addLayout(row)
+        self._enable()
+        self.switch.toggled.connect(self._announce)
+        self.slider.valueChanged.connect(self._on_slider)
+        self.value.valueChanged.connect(self._on_value)
+
+    @Slot(int)
+    def _on_slider(self, position: int) -> None:
+        if round(self.value.value() * SCALE_STEPS) != position:
+            self.value.setValue(position / SCALE_STEPS)
+
+    @Slot(float)
+    def _on_value(self, value: float) -> None:
+        self.slider.setValue(round(value * SCALE_STEPS))
+        self._announce()
+
+    @Slot()
+    def _announce(self) -> None:
+        self._enable()
+        self.changed.emit(AdapterChoice(self._id, self.switch.isChecked(), self.value.value()))
+
+    def _enable(self) -> None:
+        for widget in (self.slider, self.value):
+            widget.setEnabled(self.switch.isChecked())
+
+
+class SettingsPanel(QFrame):
+    """Everything that decides an answer, apart from the conversation itself.
+
+    Signals:
+        changed(ChatSettings): The person changed something.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("panel", "right")
+        self._settings = ChatSettings()
+        self._is_filling = False
+        self._rows: list[AdapterRow] = []
+        self._adapters: list[ModelEntry] = []
+        inner = QWidget()
+        self._layout = QVBoxLayout(inner)
+        self._layout.setContentsMargins(16, 16, 16, 16)
+        self._layout.setSpacing(8)
+        self._layout.addWidget(self._heading(self.tr("Adapters")))
+        self._adapter_box = QVBoxLayout()
+        self._adapter_box.setSpacing(8)
+        self._layout.addLayout(self._adapter_box)
+        self._no_adapters = QLabel()
+        self._no_adapters.setWordWrap(True)
+        self._no_adapters.setProperty("role", "muted")
+        self._layout.addWidget(self._no_adapters)
+        self._layout.addSpacing(8)
+        self._layout.addWidget(self._heading(self.tr("System prompt")))
+        self.system = QPlainTextEdit()
+        self.system.setPlaceholderText(self.tr("How the model should behave. Empty: the model's own default."))
+        self.system.setAccessibleName(self.tr("System prompt"))
+        self.system.setTabChangesFocus(True)
+        self.system.setFixedHeight(110)
+        self.system.textChanged.connect(self._on_changed)
+        self._layout.addWidget(self.system)
+        self._layout.addSpacing(8)
+        self._layout.addWidget(self._heading(self.tr("Sampler")))
+        self._layout.addLayout(self._make_sampler())
+        self._layout.addStretch()
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.show_settings(ChatSettings())
+
+    def _heading(self, text: str) -> QLabel:
+        label = QLabel(text)
+        label.setProperty("role", "heading")
+        return label
+
+    def _make_sampler(self) -> QFormLayout:
+        self.temperature = self._real(0.0, 5.0, 0.05, self.tr("0 always takes the likeliest token; 1 keeps the odds"))
+        self.top_p = self._real(0.0, 1.0, 0.05, self.tr("Only the likeliest tokens that make up this share"))
+        self.min_p = self._real(
+            0.0, 1.0, 0.01, self.tr("Only tokens at least this likely beside the likeliest; 0 = off")
+        )
+        self.repeat_penalty = self._real(0.5, 2.0, 0.05, self.tr("Above 1 discourages repetition; 1 = off"))
+        self.top_k = self._whole(0, 1000, self.tr("Only the k likeliest tokens; 0 = off"))
+        self.max_tokens = self._whole(1, 131_072, self.tr("Longest answer, in tokens"))
+        self.n_ctx = self._whole(0, 1_048_576, self.tr(
+            "Tokens a conversation may hold, never more than the model was trained for. "
+            "Another length loads the model again with the next message."
+        ))  # fmt: skip
+        self.n_ctx.setSingleStep(1024)
+        self.n_ctx.setSpecialValueText(self.tr("automatic"))
+        self.is_seed_fixed = QCheckBox(self.tr("Fixed seed"))
+        self.is_seed_fixed.setToolTip(self.tr("Off: every answer draws its own seed. Each answer's seed is stored."))
+        self.is_seed_fixed.toggled.connect(self._on_changed)
+        self.seed = self._whole(0, MAX_SEED, self.tr("The same seed, settings and context give the same answer"))
+        form = QFormLayout()
+        form.setSpacing(8)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, widget in (
+            (self.tr("Temperature"), self.temperature),
+            (self.tr("Top p"), self.top_p),
+            (self.tr("Top k"), self.top_k),
+            (self.tr("Min p"), self.min_p),
+            (self.tr("Repeat penalty"), self.repeat_penalty),
+            (self.tr("Max tokens"), self.max_tokens),
+            (self.tr("Context"), self.n_ctx),
+        ):
+            widget.setAccessibleName(name)
+            widget.setMinimumWidth(72)
+            form.addRow(name, widget)
+        self.seed.setAccessibleName(self.tr("Seed"))
+        self.seed.setMinimumWidth(72)
+        form.addRow(self.is_seed_fixed, self.seed)
+        return form
+
+    def _real(self, low: float, high: float, step: float, tip: str) -> QDoubleSpinBox:
+        box = decimal_box()
+        box.setRange(low, high)
+        box.setSingleStep(step)
+        box.setDecimals(2)
+        box.setToolTip(tip)
+        box.valueChanged.connect(self._on_changed)
+        return box
+
+    def _whole(self, low: int, high: int, tip: str) -> QSpinBox:
+        box = spin_box()
+        box.setRange(low, high)
+        box.setGroupSeparatorShown(high < MAX_SEED)
+        box.setToolTip(tip)
+        box.valueChanged.connect(self._on_changed)
+        return box
+
+    # ---- showing ---------------------------------------------------------------------------------------------------
+
+    def show_settings(self, settings: ChatSettings) -> None:
+        """Show a conversation's settings."""
+        self._is_filling = True
+        self._settings = settings
+        for name in ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "n_ctx", "seed"):
+            getattr(self, name).setValue(getattr(settings, name))
+        self.is_seed_fixed.setChecked(settings.is_seed_fixed)
+        self.seed.setEnabled(settings.is_seed_fixed)
+        if self.system.toPlainText() != settings.system_prompt:
+            self.system.setPlainText(settings.system_prompt)
+        self._is_filling = False
+        self._show_rows()
+
+    def show_adapters(self, adapters: Sequence[ModelEntry], base_name: str) -> None:
+        """List the adapters made for the chosen base model."""
+        self._adapters = list(adapters)
+        self._no_adapters.setText(
+            self.tr("No adapter for {base} yet. Train one, or add a LoRA in GGUF format on the Models page.").format(
+                base=base_name
+            )
+            if base_name
+            else self.tr("Choose a model first.")
+        )
+        self._no_adapters.setVisible(not adapters)
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        wanted = {a.model_id: a for a in self._settings.adapters}
+        shown = [(row._id, row.switch.isChecked(), row.value.value()) for row in self._rows]
+        choices = [wanted.get(e.id, AdapterChoice(e.id, is_on=False)) for e in self._adapters]
+        if shown == [(c.model_id, c.is_on, c.scale) for c in choices]:
+            return
+        for row in self._rows:
+            row.hide()
+            row.deleteLater()
+        self._rows = [AdapterRow(entry, choice) for entry, choice in zip(self._adapters, choices, strict=True)]
+        for row in self._rows:
+            row.changed.connect(self._on_adapter)
+            self._adapter_box.addWidget(row)
+
+    @property
+    def adapter_rows(self) -> list[AdapterRow]:
+        """The adapters listed."""
+        return self._rows
+
+    # ---- changes ---------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_adapter(self, choice: AdapterChoice) -> None:
+        self._settings = self._settings.with_adapter(choice)
+        self.changed.emit(self._settings)
+
+    @Slot()
+    def _on_changed(self) -> None:
+        if self._is_filling:
+            return
+        self.seed.setEnabled(self.is_seed_fixed.isChecked())
+        self._settings = replace(
+            self._settings,
+            temperature=round(self.temperature.value(), 4),
+            top_p=round(self.top_p.value(), 4),
+            top_k=self.top_k.value(),
+            min_p=round(self.min_p.value(), 4),
+            repeat_penalty=round(self.repeat_penalty.value(), 4),
+            max_tokens=self.max_tokens.value(),
+            n_ctx=self.n_ctx.value(),
+            seed=self.seed.value(),
+            is_seed_fixed=self.is_seed_fixed.isChecked(),
+            system_prompt=self.system.toPlainText(),
+        )
+        self.changed.emit(self._settings)

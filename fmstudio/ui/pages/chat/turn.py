@@ -1,0 +1,135 @@
+"""One answer in the making: what was asked of whom with which settings, and what came so far."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fmstudio.ui.pages.chat.client import StreamEnd
+from fmstudio.ui.pages.chat.settings import AdapterChoice, ChatSettings
+from fmstudio.ui.pages.chat.thread import context_hash
+
+if TYPE_CHECKING:
+    from fmstudio.project.models import ModelEntry
+
+
+@dataclass(slots=True)
+class Turn:
+    """All that decides an answer, fixed when it is asked for, and what was measured on the way.
+
+    Attributes:
+        parent_id: The question it answers.
+        messages: What is sent: system prompt and turns.
+        adapters: The adapters that act, with their library entries.
+        asked, first_text: `time.perf_counter` at sending and at the first text.
+        prompt_done, prompt_total: Prompt tokens read so far; total 0 = not known yet.
+        timings: What the engine measured so far, where it says so before the end.
+    """
+
+    conversation_id: str
+    parent_id: str
+    model: ModelEntry
+    adapters: list[tuple[AdapterChoice, ModelEntry]]
+    settings: ChatSettings
+    seed: int
+    messages: list[dict[str, str]]
+    text: str = ""
+    asked: float = 0.0
+    first_text: float = 0.0
+    prompt_done: int = 0
+    prompt_total: int = 0
+    timings: dict[str, Any] = field(default_factory=dict)
+
+    def add_text(self, text: str) -> None:
+        """Take in new text."""
+        if not self.text:
+            self.first_text = time.perf_counter()
+        self.text += text
+
+    @property
+    def first_text_ms(self) -> float:
+        """Milliseconds from asking to the first text; 0 before it."""
+        return (self.first_text - self.asked) * 1000 if self.first_text else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was asked; 0 while the engine is loading."""
+        return time.perf_counter() - self.asked if self.asked else 0.0
+
+    def facts(self, end: StreamEnd, engine: dict[str, Any]) -> dict[str, Any]:
+        """Everything needed to say this turn again, for the catalogue.
+
+        Args:
+            end: How it ended.
+            engine: What the engine said of itself when it was ready.
+        """
+        return {
+            "model": _identity(self.model),
+            "adapters": [{**_identity(entry), "scale": choice.scale} for choice, entry in self.adapters],
+            "sampler": self.settings.sampler(),
+            "seed": self.seed,
+            "system_prompt": self.settings.system_prompt,
+            "has_chat_template": self.model.facts.get("has_chat_template"),
+            "engine": engine,
+            "context_hash": context_hash(self.messages),
+            "finish_reason": end.reason,
+            "usage": end.usage,
+            "timings": {**end.timings, "first_text_ms": round(self.first_text_ms, 1)},
+            "problem": end.problem.message if end.problem else "",
+        }
+
+
+def _identity(entry: ModelEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "path": str(entry.path),
+        "format": entry.format,
+        "fingerprint": entry.facts.get("fingerprint", ""),
+        "quantization": entry.facts.get("quantization", ""),
+        "job_id": entry.job_id,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows of a turn's numbers."""
+
+    tokens_per_second: float = 0.0
+    first_text_ms: float = 0.0
+    completion_tokens: int = 0
+    prompt_tokens: int = 0
+    finish_reason: str = ""
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Shown:
+        """Read them from a stored answer's facts; what was not measured is 0."""
+        timings, usage = facts.get("timings") or {}, facts.get("usage") or {}
+        return cls(
+            float(timings.get("predicted_per_second") or 0),
+            float(timings.get("first_text_ms") or 0),
+            int(usage.get("completion_tokens") or 0),
+            int(usage.get("prompt_tokens") or 0),
+            str(facts.get("finish_reason") or ""),
+        )
+
+
+@dataclass(slots=True)
+class Library:
+    """The models a conversation can use, as last read from the project."""
+
+    entries: list[ModelEntry] = field(default_factory=list)
+
+    def get(self, model_id: str) -> ModelEntry | None:
+        """The entry of that id, or None."""
+        return next((m for m in self.entries if m.id == model_id), None)
+
+    def chat_models(self) -> list[ModelEntry]:
+        """Base models an engine can load: GGUF files."""
+        return [m for m in self.entries if m.kind == "base" and m.format == "gguf"]
+
+    def adapters_for(self, base: ModelEntry | None) -> list[ModelEntry]:
+        """GGUF adapters made for that base, and those whose base is not known (the engine decides)."""
+        adapters = [m for m in self.entries if m.kind == "adapter" and m.format == "gguf"]
+        return [m for m in adapters if base is not None and m.base_id in ("", base.id)]

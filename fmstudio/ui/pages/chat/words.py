@@ -1,0 +1,98 @@
+"""What a turn's card says: who spoke, and the numbers that were measured, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QCoreApplication
+
+from fmstudio.ui.pages.chat.turn import Shown, Turn
+from fmstudio.ui.widgets.chat_message import CardData
+from fmstudio.ui.widgets.words import duration, number
+
+if TYPE_CHECKING:
+    from fmstudio.project.chats import ChatMessage
+    from fmstudio.ui.pages.chat.engine_link import EngineLink
+    from fmstudio.ui.pages.chat.thread import Thread
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Chat", text)
+
+
+def card_data(thread: Thread, message: ChatMessage) -> CardData:
+    """What the card of a stored turn shows."""
+    versions = thread.siblings(message.id)
+    is_answer = message.role == "assistant"
+    return CardData(
+        id=message.id,
+        who=message.role,
+        speaker=_speaker(message.facts) if is_answer else _tr("You"),
+        text=message.content,
+        numbers=numbers_of(message.facts) if is_answer else "",
+        note=_ending(message.facts),
+        rating=message.rating,
+        correction=message.correction or "",
+        version=versions.index(message.id) + 1,
+        versions=len(versions),
+    )
+
+
+def speaker_of(turn: Turn) -> str:
+    """Name of the model that is answering, with its adapters."""
+    return _name(turn.model.name, [(entry.name, choice.scale) for choice, entry in turn.adapters])
+
+
+def _speaker(facts: dict[str, Any]) -> str:
+    model = facts.get("model") or {}
+    adapters = [(str(a.get("name")), float(a.get("scale", 1))) for a in facts.get("adapters") or []]
+    return _name(str(model.get("name") or _tr("Model")), adapters)
+
+
+def _name(model: str, adapters: list[tuple[str, float]]) -> str:
+    parts = [model, *(name if scale == 1 else f"{name} × {scale:g}" for name, scale in adapters)]
+    return " + ".join(parts)
+
+
+def numbers_of(facts: dict[str, Any]) -> str:
+    """``42 tokens · 31.2 tokens/s · first text after 0.2 s · seed 7``; only what was measured."""
+    shown, parts = Shown.of(facts), []
+    if shown.completion_tokens:
+        parts.append(_tr("{count} tokens").format(count=number(shown.completion_tokens)))
+    if shown.tokens_per_second:
+        parts.append(_tr("{rate:.1f} tokens/s").format(rate=shown.tokens_per_second))
+    if shown.first_text_ms:
+        parts.append(_tr("first text after {time}").format(time=seconds(shown.first_text_ms / 1000)))
+    if "seed" in facts:
+        parts.append(_tr("seed {seed}").format(seed=facts["seed"]))
+    return " · ".join(parts)
+
+
+def seconds(value: float) -> str:
+    """A short time with the digits it deserves."""
+    return f"{value * 1000:.0f} ms" if value < 1 else duration(value)
+
+
+def _ending(facts: dict[str, Any]) -> str:
+    return {
+        "cancelled": _tr("stopped by you"),
+        "length": _tr("cut at the longest answer allowed"),
+        "error": _tr("cut off: the engine stopped"),
+    }.get(str(facts.get("finish_reason") or ""), "")
+
+
+def turn_note(turn: Turn, link: EngineLink) -> str:
+    """What is happening with the answer being made."""
+    if not turn.asked:
+        return link.text
+    if not turn.text:
+        if turn.prompt_total:
+            share = turn.prompt_done / turn.prompt_total
+            words = _tr("reading the prompt: {done} of {total} tokens ({share:.0%})")
+            return words.format(done=number(turn.prompt_done), total=number(turn.prompt_total), share=share)
+        return _tr("reading the prompt, {time}").format(time=duration(turn.seconds))
+    parts = [_tr("writing, {time}").format(time=duration(turn.seconds))]
+    if rate := float(turn.timings.get("predicted_per_second") or 0):
+        parts.append(_tr("{rate:.1f} tokens/s").format(rate=rate))
+    parts.append(_tr("first text after {time}").format(time=seconds(turn.first_text_ms / 1000)))
+    return " · ".join(parts)

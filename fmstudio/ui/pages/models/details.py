@@ -1,0 +1,194 @@
+"""The panel beside the library: everything known of one model, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
+
+from fmstudio.ui.pages.models.table import FORMATS
+from fmstudio.ui.widgets.parts import button, clear, divider, label
+from fmstudio.ui.widgets.words import ago, number, parameters, size
+
+if TYPE_CHECKING:
+    from fmstudio.project.models import ModelEntry
+    from fmstudio.ui.pages.models.fit import Fit
+
+NATS = 3
+
+
+class ModelDetails(QFrame):
+    """What is known of one entry.
+
+    Signals:
+        chat_wanted(str), train_wanted(str), remove_wanted(str), run_wanted(str): Id of the entry (of the job: the run).
+    """
+
+    chat_wanted = Signal(str)
+    train_wanted = Signal(str)
+    remove_wanted = Signal(str)
+    run_wanted = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("panel", "right")
+        self.entry: ModelEntry | None = None
+        inner = QWidget()
+        self._layout = QVBoxLayout(inner)
+        self._layout.setContentsMargins(20, 20, 20, 20)
+        self._layout.setSpacing(8)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self._fit = label("", "muted", wrap=True)
+
+    def show_entry(self, entry: ModelEntry, lineage: dict[str, str]) -> None:
+        """Show an entry.
+
+        Args:
+            lineage: Names of the base model and the dataset, under ``base`` and ``dataset``, where known.
+        """
+        self.entry = entry
+        clear(self._layout)
+        self._fit = label("", "muted", wrap=True)
+        self._fit.hide()
+        self._layout.addWidget(label(entry.name, "title", wrap=True, selectable=True))
+        self._layout.addWidget(label(str(entry.path), "caption", wrap=True, selectable=True))
+        if entry.is_missing:
+            gone = self.tr("The file is no longer there. Put it back, or remove the entry.")
+            self._layout.addWidget(label(gone, "warning", wrap=True))
+        self._add_actions(entry)
+        self._layout.addWidget(self._fit)
+        self._add_table(self.tr("Facts"), self._facts(entry))
+        self._add_table(self.tr("Where it comes from"), self._lineage(entry, lineage))
+        if entry.job_id:
+            run = button(self.tr("Show the training run"), self._show_run, kind="quiet", icon="training")
+            self._layout.addWidget(run, 0, Qt.AlignmentFlag.AlignLeft)
+        self._add_table(self.tr("Measured"), self._metrics(entry.metrics))
+        self._layout.addStretch(1)
+
+    def show_fit(self, fit: Fit) -> None:
+        """Show the estimate of the memory chatting takes."""
+        words = self.tr(
+            "Estimate: chatting takes about {needed} of memory ({weights} weights, {cache} cache for {tokens} tokens); "
+            "{free} is free now."
+        )
+        text = words.format(
+            needed=size(fit.needed),
+            weights=size(fit.weights),
+            cache=size(fit.cache),
+            tokens=number(fit.n_ctx),
+            free=size(fit.free),
+        )
+        if not fit.fits:
+            text += " " + self.tr("It may not fit: close other programs or take a smaller quantisation.")
+        self._fit.setText(text)
+        self._fit.show()
+
+    def _add_actions(self, entry: ModelEntry) -> None:
+        chat = button(self.tr("Chat with it"), self._chat, kind="primary", icon="chat")
+        train = button(self.tr("Train on it"), self._train, icon="training")
+        remove = button(self.tr("Remove from library"), self._remove, kind="quiet", icon="trash")
+        remove.setToolTip(self.tr("Only the entry goes; the file stays where it is (Del)"))
+        chat.setEnabled(entry.format == "gguf" and not entry.is_missing)
+        if entry.format != "gguf":
+            chat.setToolTip(self.tr("The engine loads GGUF files; this is a folder for training."))
+        train.setEnabled(entry.kind == "base" and not entry.is_missing)
+        self._layout.addWidget(chat)
+        if entry.kind == "base":
+            self._layout.addWidget(train)
+        self._layout.addWidget(remove, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def _add_table(self, heading: str, lines: list[tuple[str, str]]) -> None:
+        if not lines:
+            return
+        self._layout.addWidget(divider())
+        self._layout.addWidget(label(heading, "heading"))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(1, 1)
+        for place, (name, value) in enumerate(lines):
+            grid.addWidget(label(name, "muted"), place, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(label(value, wrap=True, selectable=True), place, 1)
+        self._layout.addLayout(grid)
+
+    def _facts(self, entry: ModelEntry) -> list[tuple[str, str]]:
+        facts = entry.facts
+        has_template = facts.get("has_chat_template")
+        template = (
+            "" if has_template is None else self.tr("yes") if has_template else self.tr("no: a plain one is used")
+        )
+        run = facts.get("run") or {}
+        lines = [
+            (self.tr("Format"), FORMATS.get(entry.format, entry.format)),
+            (self.tr("Size"), size(entry.bytes)),
+            (self.tr("Architecture"), str(facts.get("architecture") or "")),
+            (self.tr("Parameters"), parameters(float(facts["n_params"])) if facts.get("n_params") else ""),
+            (self.tr("Quantisation"), str(facts.get("quantization") or "")),
+            (self.tr("Context"), self._tokens(facts.get("context_length"))),
+            (self.tr("Chat template"), template if entry.kind == "base" else ""),
+            (self.tr("Licence"), str(facts.get("license") or "")),
+            (self.tr("Rank (r)"), str(facts.get("r") or (run.get("params") or {}).get("r") or "")),
+            (self.tr("Added"), ago(entry.created)),
+        ]
+        return [line for line in lines if line[1]]
+
+    def _tokens(self, count: Any) -> str:
+        return self.tr("{count} tokens").format(count=number(float(count))) if count else ""
+
+    def _lineage(self, entry: ModelEntry, lineage: dict[str, str]) -> list[tuple[str, str]]:
+        dataset = ""
+        if entry.dataset_id:
+            name = lineage.get("dataset", self.tr("a deleted dataset"))
+            dataset = self.tr("{name}, version {number}").format(name=name, number=entry.dataset_version)
+        base = lineage.get("base", str(entry.facts.get("base") or ""))
+        lines = [
+            (self.tr("Base model"), base),
+            (self.tr("Trained on"), dataset),
+            (self.tr("Run"), entry.job_id),
+            (self.tr("Fingerprint"), str(entry.facts.get("fingerprint") or "")[:23]),
+        ]
+        return [line for line in lines if line[1]]
+
+    def _metrics(self, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+        lines = []
+        if "eval_loss_before" in metrics and "eval_loss_after" in metrics:
+            pair = f"{metrics['eval_loss_before']:.{NATS}f} → {metrics['eval_loss_after']:.{NATS}f}"
+            lines.append((self.tr("Held-out loss"), pair))
+        for key, name in (
+            ("top1_agreement", self.tr("Top-1 agreement")),
+            ("greedy_parity", self.tr("Same greedy answers")),
+            ("top1_agreement_served", self.tr("Top-1 agreement as served")),
+        ):
+            if key in metrics:
+                lines.append((name, f"{float(metrics[key]):.1%}"))
+        if "tokens_per_second" in metrics:
+            speed = self.tr("{rate} tokens/s").format(rate=number(float(metrics["tokens_per_second"])))
+            lines.append((self.tr("Training speed"), speed))
+        return lines
+
+    @Slot()
+    def _chat(self) -> None:
+        if self.entry is not None:
+            self.chat_wanted.emit(self.entry.id)
+
+    @Slot()
+    def _train(self) -> None:
+        if self.entry is not None:
+            self.train_wanted.emit(self.entry.id)
+
+    @Slot()
+    def _remove(self) -> None:
+        if self.entry is not None:
+            self.remove_wanted.emit(self.entry.id)
+
+    @Slot()
+    def _show_run(self) -> None:
+        if self.entry is not None:
+            self.run_wanted.emit(self.entry.job_id)

@@ -1,0 +1,5 @@
+"""Plugins: what each adds, and whether it works."""
+
+from fmstudio.ui.pages.plugins.page import PluginsPage
+
+__all__ = ["PluginsPage"]

@@ -1,0 +1,283 @@
+"""`MessageCard`: one turn of a conversation with its numbers and actions; it stores nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fmstudio.ui.icons import set_icon
+from fmstudio.ui.widgets.chat_composer import MessageInput
+from fmstudio.ui.widgets.markdown_view import MarkdownView
+from fmstudio.ui.widgets.parts import ElidedLabel
+
+
+@dataclass(frozen=True, slots=True)
+class CardData:
+    """What a card shows.
+
+    Attributes:
+        id: The turn's id; empty while an answer is being made.
+        who: ``user`` or ``assistant`` (others are shown like a user's).
+        speaker: Name in the card's head: the person, or model and adapters.
+        numbers: What was measured, in words.
+        version, versions: Which of how many versions of this turn; the first is 1.
+        correction: How the answer should have been; empty = not corrected.
+    """
+
+    id: str
+    who: str
+    speaker: str
+    text: str
+    numbers: str = ""
+    note: str = ""
+    rating: int = 0
+    correction: str = ""
+    version: int = 1
+    versions: int = 1
+
+
+class MessageCard(QFrame):
+    """One turn.
+
+    Signals:
+        rated(str, int): Id and 1 or -1.
+        corrected(str, str): Id and the text as it should have been.
+        edited(str, str): Id of a question and its new text.
+        regenerate_wanted(str): Id of the answer to make again.
+        version_wanted(str, int): Id, and 1 or -1 for the next or previous version.
+    """
+
+    rated = Signal(str, int)
+    corrected = Signal(str, str)
+    edited = Signal(str, str)
+    regenerate_wanted = Signal(str)
+    version_wanted = Signal(str, int)
+
+    def __init__(self, data: CardData, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.data = data
+        is_answer = data.who == "assistant"
+        self.setProperty("bubble", "" if is_answer else "user")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._is_answer = is_answer
+        self._editor: _TurnEditor | None = None
+        self._shows_original = False
+        self.body = MarkdownView()
+        self._speaker = QLabel()
+        self._speaker.setProperty("role", "strong")
+        self._note = QLabel()
+        self._note.setProperty("role", "caption")
+        self._numbers = ElidedLabel("", "caption")
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(16, 10, 16, 8)
+        self._layout.setSpacing(6)
+        self._layout.addLayout(self._make_head())
+        self._layout.addWidget(self.body)
+        self._foot = QWidget()
+        self._make_foot()
+        self._layout.addWidget(self._foot)
+        self.show_data(data)
+
+    # ---- building --------------------------------------------------------------------------------------------------
+
+    def _make_head(self) -> QHBoxLayout:
+        head = QHBoxLayout()
+        head.addWidget(self._speaker)
+        head.addWidget(self._note)
+        head.addStretch()
+        if not self._is_answer:
+            head.addWidget(self._tool("copy", self.tr("Copy the text"), self._copy_text))
+            head.addWidget(self._tool("edit", self.tr("Edit: ask differently; this branch is kept"), self._edit))
+        self._earlier = self._tool("chevron-left", self.tr("Previous version"), self._show_earlier)
+        self._version = QLabel()
+        self._later = self._tool("chevron-right", self.tr("Next version"), self._show_later)
+        for widget in (self._earlier, self._version, self._later):
+            head.addWidget(widget)
+        return head
+
+    def _make_foot(self) -> None:
+        foot = QHBoxLayout(self._foot)
+        foot.setContentsMargins(0, 0, 0, 0)
+        foot.setSpacing(4)
+        self._copy = self._tool("copy", self.tr("Copy the text as Markdown"), self._copy_text)
+        self._up = self._tool("thumb-up", self.tr("A good answer: keep it as a lesson"), self._rate_up)
+        self._down = self._tool("thumb-down", self.tr("A poor answer"), self._rate_down)
+        for button in (self._up, self._down):
+            button.setCheckable(True)
+        self._correct = self._tool("edit", self.tr("Correct: write how the answer should have been"), self._edit)
+        self._again = self._tool("retry", self.tr("Answer again, beside this answer"), self._regenerate)
+        self._original = QPushButton()
+        self._original.setProperty("kind", "quiet")
+        self._original.clicked.connect(self._toggle)
+        tools: list[QWidget] = [self._copy, self._up, self._down, self._correct, self._again, self._original]
+        for tool in tools:
+            foot.addWidget(tool)
+        foot.addSpacing(8)
+        foot.addWidget(self._numbers, 1)
+
+    def _tool(self, icon: str, tip: str, slot: Callable[[], None]) -> QToolButton:
+        button = QToolButton()
+        set_icon(button, icon, side=16)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.setAutoRaise(True)
+        button.clicked.connect(slot)
+        return button
+
+    # ---- showing ---------------------------------------------------------------------------------------------------
+
+    def show_data(self, data: CardData) -> None:
+        """Show a finished turn."""
+        same_text = (data.text, data.correction) == (self.data.text, self.data.correction) and bool(self.body.source)
+        self.data = data
+        self._speaker.setText(data.speaker)
+        self._note.setText(data.note)
+        self._note.setVisible(bool(data.note))
+        self._numbers.setText(data.numbers)
+        for widget in (self._earlier, self._version, self._later):
+            widget.setVisible(data.versions > 1)
+        self._version.setText(self.tr("{number} of {count}").format(number=data.version, count=data.versions))
+        self._earlier.setEnabled(data.version > 1)
+        self._later.setEnabled(data.version < data.versions)
+        self._foot.setVisible(bool(data.id) and self._is_answer)
+        if self._is_answer:
+            self._show_rating(data.rating)
+            self._original.setVisible(bool(data.correction))
+        if not same_text or data.correction:
+            self._show_text()
+        self.setAccessibleName(self.tr("{speaker} says").format(speaker=data.speaker))
+
+    def _show_rating(self, rating: int) -> None:
+        for button, name, is_on in ((self._up, "thumb-up", rating > 0), (self._down, "thumb-down", rating < 0)):
+            button.setChecked(is_on)
+            set_icon(button, name, "accent" if is_on else "muted", side=16)
+
+    def _show_text(self) -> None:
+        if not self._is_answer:
+            self.body.set_plain(self.data.text)
+            return
+        shows_correction = bool(self.data.correction) and not self._shows_original
+        self.body.set_source(self.data.correction if shows_correction else self.data.text)
+        self._original.setText(self.tr("Show original") if shows_correction else self.tr("Show correction"))
+        if self.data.correction:
+            self._note.setText(self.tr("corrected by you") if shows_correction else self.tr("original answer"))
+            self._note.setVisible(True)
+
+    def show_growing(self, text: str, note: str) -> None:
+        """Show an answer that is still being made."""
+        if text != self.body.source:
+            self.body.set_source(text, is_final=False)
+        self._note.setText(note)
+        self._note.setVisible(bool(note))
+
+    # ---- actions ---------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _copy_text(self) -> None:
+        QGuiApplication.clipboard().setText(self.body.source)
+
+    @Slot()
+    def _rate_up(self) -> None:
+        self.rated.emit(self.data.id, 1)
+
+    @Slot()
+    def _rate_down(self) -> None:
+        self.rated.emit(self.data.id, -1)
+
+    @Slot()
+    def _regenerate(self) -> None:
+        self.regenerate_wanted.emit(self.data.id)
+
+    @Slot()
+    def _show_earlier(self) -> None:
+        self.version_wanted.emit(self.data.id, -1)
+
+    @Slot()
+    def _show_later(self) -> None:
+        self.version_wanted.emit(self.data.id, 1)
+
+    @Slot()
+    def _toggle(self) -> None:
+        self._shows_original = not self._shows_original
+        self._show_text()
+
+    @Slot()
+    def _edit(self) -> None:
+        if self._editor is not None:
+            return
+        save = self.tr("Save correction") if self._is_answer else self.tr("Ask again")
+        self._editor = _TurnEditor(self.data.correction or self.data.text, save)
+        self._editor.accepted.connect(self._on_edited)
+        self._editor.rejected.connect(self._close_editor)
+        self.body.hide()
+        self._foot.hide()
+        self._layout.insertWidget(1, self._editor)
+        self._editor.focus()
+
+    @Slot(str)
+    def _on_edited(self, text: str) -> None:
+        self._close_editor()
+        self._shows_original = False
+        (self.corrected if self._is_answer else self.edited).emit(self.data.id, text)
+
+    @Slot()
+    def _close_editor(self) -> None:
+        if self._editor is not None:
+            self._editor.hide()
+            self._editor.deleteLater()
+            self._editor = None
+        self.body.show()
+        self._foot.setVisible(self._is_answer)
+
+
+class _TurnEditor(QWidget):
+    """Text being rewritten in place; Ctrl+Enter keeps it, Esc does not."""
+
+    accepted = Signal(str)
+    rejected = Signal()
+
+    def __init__(self, text: str, save_label: str) -> None:
+        super().__init__()
+        self._text = MessageInput(text, takes_escape=True)
+        self._text.sent.connect(self._accept)
+        self._text.escaped.connect(self.rejected)
+        self._text.setAccessibleName(self.tr("Edit the text"))
+        self._text.setFixedHeight(min(360, max(96, (text.count("\n") + 3 + len(text) // 80) * 18)))
+        save = QPushButton(save_label)
+        save.setToolTip(self.tr("Ctrl+Enter"))
+        save.setProperty("kind", "primary")
+        save.clicked.connect(self._accept)
+        cancel = QPushButton(self.tr("Cancel"))
+        cancel.setToolTip(self.tr("Esc"))
+        cancel.clicked.connect(self.rejected)
+        buttons = QHBoxLayout()
+        buttons.addStretch()
+        buttons.addWidget(cancel)
+        buttons.addWidget(save)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._text)
+        layout.addLayout(buttons)
+
+    def focus(self) -> None:
+        """Put the cursor at the end of the text."""
+        self._text.setFocus()
+        self._text.moveCursor(self._text.textCursor().MoveOperation.End)
+
+    @Slot()
+    def _accept(self) -> None:
+        if self._text.toPlainText().strip():
+            self.accepted.emit(self._text.toPlainText())

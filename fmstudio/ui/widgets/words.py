@@ -1,0 +1,61 @@
+"""Numbers, sizes, times and plurals as they are shown everywhere."""
+
+from __future__ import annotations
+
+import time
+
+
+def number(value: float) -> str:
+    """``12,345``."""
+    return f"{value:,.0f}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 row``, ``1,050 rows``; `many` when adding an s is wrong."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: float) -> str:
+    """``98.1 MB``, decimal units as file managers show them."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 1000:
+            return f"{count:.1f} {unit}" if count < 100 else f"{count:.0f} {unit}"
+    return f"{count / 1000:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def ago(moment: float, now: float | None = None) -> str:
+    """``just now``, ``5 minutes ago``, ``yesterday``, else the date."""
+    passed = (now or time.time()) - moment
+    if passed < 60:
+        return "just now"
+    if passed < 3600:
+        return f"{plural(int(passed // 60), 'minute')} ago"
+    if passed < 86_400:
+        return f"{plural(int(passed // 3600), 'hour')} ago"
+    if passed < 2 * 86_400:
+        return "yesterday"
+    return time.strftime("%Y-%m-%d", time.localtime(moment))
+
+
+def parameters(count: float) -> str:
+    """``135 M``, ``1.1 B``, ``842 k`` parameters."""
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= limit:
+            value = count / limit
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{count:.0f}"

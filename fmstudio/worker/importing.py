@@ -1,0 +1,182 @@
+"""What importing and its preview share: choose the importer, name columns safely, map rows, gather rejects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from fmstudio.api import ROW_ID, Importer, ImportReport, Params, Reject, TaskContext, UserError
+from fmstudio.core.canonical import apply
+from fmstudio.core.checking import make_params
+from fmstudio.core.schemas import Mapping, detect
+from fmstudio.plugin_manager import Contribution, PluginManager
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAMPLE_ROWS = 200
+"""Rows from which the schema is detected."""
+
+STORED_REJECTS = 10_000
+"""Rejects kept with their raw text; those beyond are counted exactly, with their reasons."""
+
+
+def candidates(path: Path, plugins: PluginManager) -> list[Contribution]:
+    """Importers that claim the file's name, the longest suffix first; all of them when none does."""
+    name = path.name.lower()
+
+    def claim(importer: Contribution) -> int:
+        suffixes = importer.facts.get("suffixes", [])
+        return max((len(s) for s in suffixes if name.endswith(s)), default=0)
+
+    everything = plugins.contributions("importer")
+    claiming = sorted((c for c in everything if claim(c)), key=claim, reverse=True)
+    return claiming or _by_content(path, everything)
+
+
+def _by_content(path: Path, importers: list[Contribution]) -> list[Contribution]:
+    """Order importers for a file without a known suffix by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    likely = "text"
+    if head.startswith(b"PAR1"):
+        likely = "parquet"
+    elif start.startswith((b"{", b"[")):
+        lines = [line for line in start.splitlines() if line.strip()]
+        likely = "jsonl" if len(lines) > 1 and lines[0].rstrip().endswith(b"}") else "json"
+    return sorted(importers, key=lambda importer: importer.id != likely)
+
+
+def open_importer(
+    path: Path, importer_id: str | None, values: dict[str, Any] | None, plugins: PluginManager
+) -> tuple[Contribution, Importer, Params]:
+    """Choose and make the importer of a file.
+
+    Raises:
+        UserError: The file is not there, no importer fits, or a parameter is wrong.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise UserError(f"{path} {what}.", remedy="Choose a file.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path.name} is empty (0 bytes).", remedy="Choose a file with content.")
+    there = [plugins.contribution("importer", importer_id)] if importer_id else candidates(path, plugins)
+    if not there:
+        raise UserError(f"No importer is installed for {path.name}.", remedy="See the Plugins page.")
+    kind = there[0].load()
+    return there[0], kind(), make_params(kind, values or {}, there[0].title)
+
+
+@dataclass
+class Report(ImportReport):
+    """Notes and rejects of all files; rejects are written as JSON Lines where a file is given."""
+
+    sink: IO[str] | None = None
+    file: str = ""
+    rejected: int = 0
+    first: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def reject(self, reject: Reject) -> None:
+        """See `ImportReport.reject`."""
+        self.add(reject, row=None)
+
+    def add(self, reject: Reject, row: int | None) -> None:
+        """Keep a reject; `row` is the 1-based number of a row that was read but did not fit the mapping."""
+        self.rejected += 1
+        record = {
+            "file": self.file, "line": reject.line, "byte": reject.byte, "row": row,
+            "reason": reject.reason, "raw": reject.raw[:2000] if self.rejected <= STORED_REJECTS else "",
+        }  # fmt: skip
+        if len(self.first) < 20:
+            self.first.append(record)
+        if self.sink is not None:
+            self.sink.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def note(self, text: str) -> None:
+        """See `ImportReport.note`; the same note is kept once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+class Naming:
+    """Gives columns names that every engine takes: none empty, none twice (case aside), `row_id` kept free."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._names: dict[str, str] = {}
+        self._taken = {ROW_ID}
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rename the columns of a batch, the same way in every batch."""
+        names = [self._safe(name, number) for number, name in enumerate(batch.schema.names, 1)]
+        return batch if names == batch.schema.names else batch.rename_columns(names)
+
+    def _safe(self, name: str, number: int) -> str:
+        if name not in self._names:
+            fresh = "source_row_id" if name.lower() == ROW_ID else name or f"column_{number}"
+            while fresh.lower() in self._taken:
+                fresh += "_2"
+            self._taken.add(fresh.lower())
+            self._names[name] = fresh
+            if fresh != name:
+                self._report.note(f"Column “{name}” is stored as “{fresh}”.")
+        return self._names[name]
+
+
+def raw_batches(
+    importer: Importer, path: Path, params: Params, report: Report, ctx: TaskContext, naming: Naming
+) -> Iterator[pa.RecordBatch]:
+    """Yield a file's batches with safe column names."""
+    report.file = path.name
+    for batch in importer.read(path, params, report, ctx):
+        if batch.num_rows:
+            yield naming(batch)
+
+
+def first_batches(batches: Iterator[pa.RecordBatch], rows: int) -> list[pa.RecordBatch]:
+    """Take batches until they hold `rows` rows; the others stay in the iterator."""
+    taken: list[pa.RecordBatch] = []
+    count = 0
+    while count < rows and (batch := next(batches, None)) is not None:
+        taken.append(batch)
+        count += batch.num_rows
+    return taken
+
+
+def choose_mapping(given: dict[str, Any] | Mapping | None, sample: Sequence[pa.RecordBatch]) -> Mapping:
+    """Take the user's mapping, or detect one from the first rows.
+
+    Raises:
+        UserError: The user's mapping names a column that is not there.
+    """
+    columns = list(dict.fromkeys(name for batch in sample for name in batch.schema.names))
+    if given:
+        mapping = given if isinstance(given, Mapping) else Mapping.of(given)
+        mapping.check(columns)
+        return mapping
+    return detect(columns, sample_rows(sample, SAMPLE_ROWS))
+
+
+def sample_rows(batches: Sequence[pa.RecordBatch], limit: int) -> list[dict[str, Any]]:
+    """Give the first rows as Python values."""
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        if len(rows) >= limit:
+            break
+        rows += batch.slice(0, limit - len(rows)).to_pylist()
+    return rows
+
+
+def map_batch(batch: pa.RecordBatch, mapping: Mapping, report: Report, rows_before: int) -> pa.RecordBatch:
+    """Map a batch; rows that do not fit are rejected with their content and their number in the file."""
+    mapped = apply(batch, mapping)
+    for position, reason in mapped.rejects.items():
+        row = batch.slice(position, 1).to_pylist()[0]
+        raw = json.dumps(row, ensure_ascii=False, default=str)
+        report.add(Reject(reason, raw=raw[:2000]), row=rows_before + position + 1)
+    return mapped.batch

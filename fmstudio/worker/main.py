@@ -1,0 +1,53 @@
+"""Entry of every worker process: ``worker run|session|serve|probe|check``."""
+
+from __future__ import annotations
+
+from fmstudio.api.errors import UserError
+from fmstudio.jobs.protocol import Error
+
+
+def main(argv: list[str]) -> int:
+    """Run one worker mode and return its exit code."""
+    mode, rest = argv[0], argv[1:]
+    if mode == "run":
+        from fmstudio.worker.run import run_step
+
+        return run_step(*rest)
+    if mode == "session":
+        from fmstudio.worker.session import run_session
+
+        return run_session()
+    if mode == "check":
+        from fmstudio.worker.check import check_plugin
+
+        return check_plugin(rest[0])
+    if mode == "serve":
+        from fmstudio.worker.serve.main import main as serve
+
+        return serve(rest)
+    if mode == "probe":
+        from fmstudio.worker.serve.probe import main as probe
+
+        return probe(rest)
+    raise UserError(f"There is no worker mode “{mode}”.")
+
+
+def explain(error: BaseException) -> Error:
+    """Turn an exception into the message the app shows; a full disk and missing memory have words of their own."""
+    import errno
+    import traceback
+
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, UserError):
+        return Error(error.message, error.remedy, error.details or details, is_user_error=True)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Error(
+            "The disk is full, or a file would grow beyond what is allowed here.",
+            "Free some space, then choose Retry. Earlier data is intact.",
+            details,
+            is_user_error=True,
+        )
+    if isinstance(error, MemoryError):
+        return Error("There is not enough memory.", "Close other programs or choose smaller settings.", details, True)
+    kind = type(error).__name__
+    return Error(f"Something went wrong that should not: {kind}: {error}.", "Copy the details for a report.", details)

@@ -1,0 +1,205 @@
+"""The JSON that goes out: OpenAI's shapes, with llama-server's ``timings`` and ``prompt_progress`` beside them.
+
+Stream events are put together from text that is the same for the whole answer and the one part that differs: a
+general JSON encoder would cost more than sending.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmstudio.api import Chunk, TokenLogprob
+from fmstudio.worker.serve.requests import Asked
+
+DONE = b"data: [DONE]\n\n"
+_text = json.encoder.encode_basestring_ascii  # the C function behind json.dumps(str)
+
+
+@dataclass(slots=True)
+class Reply:
+    """Writes the answer to one request.
+
+    Args:
+        is_chat: Chat completion, or plain text completion.
+    """
+
+    model: str
+    asked: Asked
+    is_chat: bool
+    id: str = ""
+    created: int = field(default_factory=lambda: int(time.time()))
+    _head: bytes = b""
+    _tail: bytes = b""
+    _has_role: bool = False
+    _cached: int | None = None
+    _started: float = field(default_factory=time.perf_counter)
+    _first_token: float = 0.0
+    _predicted: int = 0
+
+    def __post_init__(self) -> None:
+        self.id = f"{'chatcmpl' if self.is_chat else 'cmpl'}-{uuid.uuid4().hex}"
+        kind = "chat.completion.chunk" if self.is_chat else "text_completion"
+        start = json.dumps({"id": self.id, "object": kind, "created": self.created, "model": self.model})[:-1]
+        part = '"delta":{"content":' if self.is_chat else '"text":'
+        close = "}" if self.is_chat else ""
+        usage = ',"usage":null' if self.asked.include_usage else ""
+        self._head = f'data: {start}, "choices":[{{"index":0,{part}'.encode()
+        self._tail = f'{close},"logprobs":null,"finish_reason":null}}]{usage}}}\n\n'.encode()
+
+    def events(self, chunks: Sequence[Chunk]) -> bytes:
+        """Server-sent events for chunks that arrived together: their text travels in one event."""
+        out: list[bytes] = []
+        if self.is_chat and not self._has_role and any(c.text or c.finish_reason for c in chunks):
+            self._has_role = True
+            out.append(self._event({"role": "assistant", "content": ""}))
+        text = ""
+        for chunk in chunks:
+            if chunk.prompt_total and not chunk.finish_reason:
+                out.extend(self._progress(chunk))
+                continue
+            self._predicted += len(chunk.token_ids)
+            self._first_token = self._first_token or time.perf_counter()
+            if chunk.logprobs and self.asked.logprobs is not None:
+                out.extend((self._text_event(text), self._event(self._delta(chunk.text), logprobs=chunk.logprobs)))
+                text = ""
+            else:
+                text += chunk.text
+            if chunk.finish_reason:
+                out.append(self._text_event(text))
+                out.append(self._last(chunk))
+                text = ""
+        out.append(self._text_event(text))
+        return b"".join(out)
+
+    def _text_event(self, text: str) -> bytes:
+        if text and self.asked.timings_per_token:
+            return self._event(self._delta(text), timings=self._timings_so_far())
+        return self._head + _text(text).encode() + self._tail if text else b""
+
+    def _timings_so_far(self) -> dict[str, float]:
+        """Measured on this side: tokens after the first, over the time since the first."""
+        seconds = time.perf_counter() - self._first_token
+        rate = (self._predicted - 1) / seconds if self._predicted > 1 and seconds > 0 else 0.0
+        return {
+            "predicted_n": self._predicted,
+            "predicted_ms": round(seconds * 1000, 1),
+            "predicted_per_second": round(rate, 2),
+        }
+
+    def _delta(self, text: str) -> Any:
+        return {"content": text} if self.is_chat else text
+
+    def _event(
+        self, delta: Any, finish: str | None = None, logprobs: Sequence[TokenLogprob] = (), **more: Any
+    ) -> bytes:
+        choice: dict[str, Any] = {"index": 0, "delta" if self.is_chat else "text": delta}
+        choice["logprobs"] = self._logprobs(logprobs) if logprobs else None
+        choice["finish_reason"] = finish
+        return self._data({"choices": [choice], **({"usage": None} if self.asked.include_usage else {}), **more})
+
+    def _data(self, more: dict[str, Any]) -> bytes:
+        kind = "chat.completion.chunk" if self.is_chat else "text_completion"
+        value = {"id": self.id, "object": kind, "created": self.created, "model": self.model, **more}
+        return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+    def _progress(self, chunk: Chunk) -> Iterable[bytes]:
+        self._cached = chunk.prompt_done if self._cached is None else self._cached
+        if not self.asked.return_progress:
+            return
+        progress = {
+            "total": chunk.prompt_total,
+            "cache": self._cached,
+            "processed": chunk.prompt_done,
+            "time_ms": round((time.perf_counter() - self._started) * 1000),
+        }
+        yield self._event({} if self.is_chat else "", prompt_progress=progress)
+
+    def _last(self, chunk: Chunk) -> bytes:
+        timings = timings_of(chunk)
+        last = self._event({} if self.is_chat else "", finish=finish_reason(chunk), timings=timings)
+        if not self.asked.include_usage:
+            return last
+        return last + self._data({"choices": [], "usage": usage_of(chunk), "timings": timings})
+
+    def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
+        """The answer in one piece, for requests that do not stream."""
+        text = "".join(chunk.text for chunk in chunks)
+        last = chunks[-1]
+        logprobs = [item for chunk in chunks for item in chunk.logprobs]
+        choice: dict[str, Any] = {"index": 0}
+        if self.is_chat:
+            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+        else:
+            choice["text"] = text
+        choice["logprobs"] = self._logprobs(logprobs) if self.asked.logprobs is not None else None
+        choice["finish_reason"] = finish_reason(last)
+        return {
+            "id": self.id,
+            "object": "chat.completion" if self.is_chat else "text_completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [choice],
+            "usage": usage_of(last),
+            "timings": timings_of(last),
+        }
+
+    def _logprobs(self, items: Sequence[TokenLogprob]) -> dict[str, Any]:
+        count = self.asked.logprobs or 0
+        if self.is_chat:
+            return {"content": [_chat_logprob(item, count) for item in items], "refusal": None}
+        return {
+            "tokens": [item.token for item in items],
+            "token_logprobs": [item.logprob for item in items],
+            "top_logprobs": [dict(item.top[:count]) for item in items],
+            "text_offset": [],
+        }
+
+
+def _chat_logprob(item: TokenLogprob, count: int) -> dict[str, Any]:
+    def one(token: str, logprob: float) -> dict[str, Any]:
+        return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+
+    return {**one(item.token, item.logprob), "top_logprobs": [one(*other) for other in item.top[:count]]}
+
+
+def finish_reason(chunk: Chunk) -> str:
+    """OpenAI's word for the end; a cancelled answer is one that was cut."""
+    return "length" if chunk.finish_reason == "cancelled" else str(chunk.finish_reason)
+
+
+def usage_of(chunk: Chunk) -> dict[str, Any]:
+    """OpenAI's usage block, from the last chunk."""
+    prompt, completion = chunk.usage.get("prompt_tokens", 0), chunk.usage.get("completion_tokens", 0)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": chunk.usage.get("cached_tokens", 0)},
+    }
+
+
+def timings_of(chunk: Chunk) -> dict[str, float]:
+    """llama-server's timings block, from the last chunk; times in milliseconds."""
+    cached = chunk.usage.get("cached_tokens", 0)
+    prompt_n = chunk.usage.get("prompt_tokens", 0) - cached
+    prompt_ms = chunk.timings.get("prompt_ms", 0.0)
+    return {
+        "cache_n": cached,
+        "prompt_n": prompt_n,
+        "prompt_ms": prompt_ms,
+        "prompt_per_second": prompt_n / prompt_ms * 1000 if prompt_ms else 0.0,
+        "predicted_n": chunk.usage.get("completion_tokens", 0),
+        "predicted_ms": chunk.timings.get("predicted_ms", 0.0),
+        "predicted_per_second": chunk.timings.get("predicted_per_second", 0.0),
+    }
+
+
+def error_body(message: str, kind: str, *, code: str | None = None, param: str = "", **more: str) -> dict[str, Any]:
+    """OpenAI's error shape; `more` holds ``remedy`` and ``details`` where there are any."""
+    extra = {key: value for key, value in more.items() if value}
+    return {"error": {"message": message, "type": kind, "param": param or None, "code": code, **extra}}

@@ -1,0 +1,1 @@
+"""What a job's step can do: one module a task, each with ``run(params, ctx, plugins) -> result``."""

@@ -1,0 +1,1 @@
+"""Operators that clean text: normalise, deduplicate, filter by length and language."""

@@ -1,0 +1,1 @@
+"""Embedders whose models arrive inside packages, so nothing is downloaded."""

@@ -1,0 +1,1 @@
+"""Importers for the common file formats. Each module reads one of them."""

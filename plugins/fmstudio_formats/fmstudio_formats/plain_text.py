@@ -1,0 +1,86 @@
+"""Plain text and Markdown: a row for each paragraph, each line, or the whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from fmstudio.api import Importer, ImportReport, Reject, TaskContext, UserError
+from fmstudio.api import Params as AnyParams
+from fmstudio_formats.batches import batched
+from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_READ = 1 << 20
+_LONGEST = 64 << 20
+
+
+class TextParams(EncodingParams):
+    """Settings of the text importer."""
+
+    rows: Literal["paragraph", "line", "file"] = Field(
+        default="paragraph", title="One row is", description="A paragraph ends at an empty line."
+    )
+
+
+class TextImporter(Importer):
+    """Reads ``.txt`` and ``.md``."""
+
+    Params = TextParams
+
+    def read(self, path: Path, params: AnyParams, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
+        """See `Importer.read`."""
+        assert isinstance(params, TextParams)
+        source = open_utf8(path, params.encoding, report)
+        try:
+            yield from batched(_pieces(source, path, params.rows, report, ctx))
+        finally:
+            source.stream.close()
+
+
+def _pieces(source: Source, path: Path, unit: str, report: ImportReport, ctx: TaskContext) -> Iterator[dict[str, Any]]:
+    gathered: list[str] = []
+    start, size = 1, 0
+    for number, line in _lines(source, report, ctx):
+        is_break = unit == "line" or (unit == "paragraph" and not line.strip())
+        if unit == "line":
+            gathered = [line]
+        elif not is_break:
+            start = start if gathered else number
+            gathered.append(line)
+            size += len(line)
+        if size > _LONGEST:
+            raise UserError(
+                f"A row of {path.name}, from line {start}, is longer than 64 MiB.", remedy="Make one row of each line."
+            )
+        if is_break and (text := "\n".join(gathered).strip()):
+            yield {"text": text, "line": number if unit == "line" else start}
+        if is_break:
+            gathered, size = [], 0
+    if text := "\n".join(gathered).strip():
+        yield {"text": text, "line": start}
+
+
+def _lines(source: Source, report: ImportReport, ctx: TaskContext) -> Iterator[tuple[int, str]]:
+    tail, number, done = b"", 0, 0
+    while True:
+        data = source.stream.read(_READ)
+        done += len(data)
+        ctx.check_cancelled()
+        ctx.progress(min(done, source.size), source.size, "bytes read")
+        *whole, tail = (tail + data).split(b"\n") if data else (tail, b"")
+        for raw in whole:
+            number += 1
+            try:
+                yield number, raw.decode("utf-8").rstrip("\r")
+            except UnicodeDecodeError as error:
+                shown = raw[:8000].decode("utf-8", "replace")[:2000]
+                reason = f"Not UTF-8: byte {raw[error.start]:#04x} at column {error.start + 1}."
+                report.reject(Reject(reason, number, None, shown))
+        if not data:
+            return

@@ -1,0 +1,37 @@
+"""What a user can set when a model is loaded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fmstudio.api import Params
+
+
+class LlamaCppParams(Params):
+    """Settings of one loaded model; the defaults suit a laptop."""
+
+    n_ctx: int = Field(
+        default=0,
+        ge=0,
+        title="Context length",
+        description="Tokens the conversation may hold. 0 = 4,096. Never more than the model was trained for.",
+    )
+    n_threads: int = Field(
+        default=0, ge=0, le=512, title="Threads", description="0 = one for each physical core this program may use."
+    )
+    n_batch: int = Field(
+        default=512, ge=32, le=4096, title="Batch size", description="Prompt tokens evaluated at once, at most."
+    )
+    n_gpu_layers: int = Field(
+        default=-1, ge=-1, title="Layers on the GPU", description="-1 = all that there are; 0 = use no GPU."
+    )
+    flash_attention: Literal["auto", "on", "off"] = Field(
+        default="auto", title="Flash attention", description="Auto uses it wherever the model and machine allow."
+    )
+    kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
+        default="f16",
+        title="Cache precision",
+        description="q8_0 halves the memory a long conversation takes, at a small loss; it needs flash attention.",
+    )

@@ -1,0 +1,117 @@
+"""Messages → prompt text, by the model's own Jinja template in a sandbox, or by a plain one that is stated as such.
+
+A template comes with a file from somewhere: it is run immutably sandboxed, and its length is bounded by the reader
+of the file. Names given to it are those of the transformers library, so that both render the same text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from fmstudio.api import Message, UserError
+
+# Used when a model has none. Not a trained format: a base model goes on from it as text.
+PLAIN_TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] | capitalize }}: {{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+PLAIN_STOP = ("\nUser:", "\nSystem:")
+
+
+class ChatTemplate:
+    """A compiled chat template.
+
+    Args:
+        source: Jinja text from the model file; empty for the plain template.
+        bos, eos: How the model writes its start and end token.
+
+    Raises:
+        UserError: The template is not valid Jinja.
+    """
+
+    def __init__(self, source: str, *, bos: str, eos: str) -> None:
+        from jinja2 import TemplateError
+
+        self.is_plain = not source.strip()
+        self.stop: tuple[str, ...] = PLAIN_STOP if self.is_plain else ()
+        self._bos, self._eos = bos, eos
+        try:
+            self._template = _environment().from_string(PLAIN_TEMPLATE if self.is_plain else source)
+        except TemplateError as error:
+            raise UserError(
+                f"The model's chat template cannot be read: {error}.",
+                remedy="Use another file of this model, or convert it again.",
+                details=source[:4000],
+            ) from error
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """Write the conversation as the model expects it, ready for its answer.
+
+        Raises:
+            UserError: There are no messages, or the template refuses them (many demand alternating roles).
+        """
+        from jinja2 import TemplateError
+
+        if not messages:
+            raise UserError("There is no message to answer.", remedy="Write something first.")
+        try:
+            text: str = self._template.render(
+                messages=[dict(message) for message in messages],
+                add_generation_prompt=add_generation_prompt,
+                bos_token=self._bos,
+                eos_token=self._eos,
+                tools=None,
+                documents=None,
+                raise_exception=_refuse,
+                strftime_now=_strftime_now,
+            )
+            return text
+        except _RefusedError as error:
+            raise UserError(
+                f"The model's chat template refuses this conversation: {error}", remedy="Change the order of the turns."
+            ) from error
+        except (TemplateError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+            raise UserError(
+                f"The model's chat template failed: {error}.", remedy="Try without a system prompt."
+            ) from error
+
+
+class _RefusedError(Exception):
+    """A template called ``raise_exception``."""
+
+
+def _refuse(reason: str) -> None:
+    raise _RefusedError(reason)
+
+
+def _strftime_now(layout: str) -> str:
+    return datetime.now().strftime(layout)
+
+
+def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=bool(options.get("ensure_ascii")), indent=indent)
+
+
+def _environment() -> Any:
+    from jinja2 import nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class GenerationTag(Extension):
+        """Reads ``{% generation %}``, which only trainers need, as plain content."""
+
+        tags = {"generation"}  # noqa: RUF012 - declared so by its base class
+
+        def parse(self, parser: Any) -> nodes.Node | list[nodes.Node]:
+            next(parser.stream)
+            body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return body
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, GenerationTag]
+    )
+    environment.filters["tojson"] = _to_json
+    return environment

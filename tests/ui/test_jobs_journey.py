@@ -1,0 +1,88 @@
+"""Jobs as the window shows them anywhere: in the status bar, in the message bar, and again after it was closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt
+
+from fmstudio.jobs.spec import Job
+from fmstudio.ui.process import QProcessLauncher
+from fmstudio.ui.shell import MainWindow
+from fmstudio.ui.widgets.message_bar import ProblemCard
+from tests.helpers import write_slow_importer
+from tests.ui.conftest import OpenWindow
+
+LONG = 40_000
+
+
+def start_import(window: MainWindow, path: Path) -> Job:
+    project = window.context.project
+    assert project is not None
+    return window.context.submit(project.specs.import_files([path]))
+
+
+def slow_file(folder: Path, home: Path, rows: int) -> Path:
+    write_slow_importer(home)
+    path = folder / "rows.slow"
+    path.write_text(str(rows).ljust(1000))
+    return path
+
+
+def test_a_running_job_is_in_the_status_bar_and_can_be_stopped_and_retried(
+    open_window: OpenWindow, project_folder: Path, own_home: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    job = start_import(window, slow_file(tmp_path, own_home, 60))
+    tray = window.tray
+    qtbot.waitUntil(lambda: job.progress.done > 3, timeout=LONG)
+    assert tray.title.isVisible() and tray.title.text() == "Import rows"
+    qtbot.mouseClick(tray.stop, Qt.MouseButton.LeftButton)
+    assert not tray.stop.isEnabled() and tray.text.text() == "stopping…"
+    qtbot.waitUntil(lambda: job.state == "cancelled", timeout=LONG)
+    assert not tray.title.isVisible()
+    window.context.retry(job.id)
+    qtbot.waitUntil(lambda: job.state == "succeeded", timeout=LONG)
+    assert "Import rows: done" in window.messages.messages()[-1].accessibleName()
+
+
+def test_a_failed_job_says_why_and_where(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text("a: [1,\nb: }")
+    window = open_window(project_folder)
+    job = start_import(window, path)
+    qtbot.waitUntil(lambda: job.state == "failed", timeout=LONG)
+    cards = [m for m in window.messages.messages() if isinstance(m, ProblemCard)]
+    assert len(cards) == 1 and "bad.yml, line 2" in cards[0].problem.message
+
+
+def test_a_job_goes_on_when_the_window_is_closed_and_is_found_again(
+    open_window: OpenWindow, project_folder: Path, own_home: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    job = start_import(window, slow_file(tmp_path, own_home, 150))
+    qtbot.waitUntil(lambda: job.progress.done > 3, timeout=LONG)
+    launcher = window.context.launcher
+    assert isinstance(launcher, QProcessLauncher)
+    window.close()
+    launcher.abandon()  # what the end of the process does
+    again = open_window(project_folder)
+    queue = again.context.queue
+    assert queue is not None
+    found = queue.job(job.id)
+    assert found is not job and not found.is_finished
+    assert any("went on" in m.accessibleName() for m in again.messages.messages())
+    qtbot.waitUntil(lambda: found.state == "succeeded", timeout=LONG)
+    project = again.context.project
+    assert project is not None
+    assert [d.rows for d in project.datasets.all()] == [150]
+
+
+def test_safe_mode_leaves_third_party_plugins_out(open_window: OpenWindow, own_home: Path) -> None:
+    write_slow_importer(own_home)
+    window = open_window(safe_mode=True)
+    importers = [c.id for c in window.context.plugins.contributions("importer")]
+    assert "slow" not in importers and "jsonl" in importers

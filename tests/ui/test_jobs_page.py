@@ -1,0 +1,242 @@
+"""The Jobs page over a real store and real workers, some of which are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+
+from fmstudio.jobs.spec import Job
+from fmstudio.project import Project
+from fmstudio.ui.context import AppContext
+from fmstudio.ui.pages.jobs import JobsPage
+from tests.helpers import ROOT, wait_until, write_plugin, write_slow_importer
+from tests.ui.chat_kit import make_context
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills workers with POSIX signals")
+LONG = 60_000
+
+
+@pytest.fixture
+def context(tmp_path: Path, own_home: Path, qtbot: Any) -> Iterator[AppContext]:
+    write_slow_importer(own_home)
+    made = make_context(tmp_path / "project", qtbot)
+    yield made
+    if made.queue is not None:
+        for job in made.queue.active:
+            made.queue.cancel(job.id)
+        qtbot.waitUntil(lambda: made.queue is None or not made.queue.active, timeout=LONG)
+    qtbot.waitUntil(lambda: not made.launcher.running, timeout=LONG)
+    made.close()
+
+
+@pytest.fixture
+def page(context: AppContext, qtbot: Any) -> JobsPage:
+    made = JobsPage(context)
+    qtbot.addWidget(made)
+    made.resize(1100, 760)
+    made.show()
+    made.page_shown()
+    return made
+
+
+def submit(context: AppContext, tmp_path: Path, rows: int, name: str = "crawl") -> Job:
+    assert context.project is not None
+    path = tmp_path / f"{name}.slow"
+    path.write_text(str(rows).ljust(1000), "utf-8")
+    return context.submit(context.project.specs.import_files([path]))
+
+
+def cell(page: JobsPage, row: int, column: int) -> str:
+    return str(page.table.jobs.index(row, column).data())
+
+
+def texts(widget: QWidget) -> str:
+    return "\n".join(found.text() for found in widget.findChildren(QLabel) if not found.isHidden())
+
+
+def click(qtbot: Any, button: QPushButton) -> None:
+    assert button.isVisible()
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_without_jobs_the_page_says_what_it_is_for(page: JobsPage) -> None:
+    assert page.empty.isVisible()
+    assert page.empty.main_button.text() == "Import a file…"
+
+
+def test_a_job_is_shown_live_and_with_its_result(
+    context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    job = submit(context, tmp_path, 60)
+    qtbot.waitUntil(lambda: cell(page, 0, 1) == "running" and cell(page, 0, 2) != "", timeout=LONG)
+    assert page.table.isVisible()
+    assert page.details.cancel.isVisible()
+    assert not page.details.retry.isVisible()
+    assert page.count.text() == "1 job, 1 active"
+    qtbot.waitUntil(lambda: cell(page, 0, 1) == "done", timeout=LONG)
+    qtbot.waitUntil(lambda: not page.details.cancel.isVisible(), timeout=LONG)
+    assert job.state == "succeeded"
+    assert "Rows\n60" in texts(page.details)
+    assert not page.details.retry.isVisible()
+    assert page.details.problem_card is None
+
+
+def test_the_newest_job_is_first_and_a_wanted_one_is_chosen(
+    context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    first = submit(context, tmp_path, 1, "first")
+    second = submit(context, tmp_path, 1, "second")
+    qtbot.waitUntil(lambda: first.is_finished and second.is_finished, timeout=LONG)
+    qtbot.waitUntil(lambda: page.table.jobs.rowCount() == 2, timeout=LONG)
+    assert [cell(page, row, 0) for row in (0, 1)] == ["Import second", "Import first"]
+    page.page_shown(job_id=first.id)
+    assert page.details.title.text() == "Import first"
+
+
+def test_a_killed_worker_is_explained_and_retry_works(
+    context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    job = submit(context, tmp_path, 40)
+    qtbot.waitUntil(lambda: job.progress.done >= 3, timeout=LONG)
+    assert job.pid is not None
+    os.kill(job.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: page.details.problem_card is not None, timeout=LONG)
+    card = page.details.problem_card
+    assert card is not None
+    assert card.isVisible()
+    assert "SIGKILL" in card.problem.message
+    assert "memory" in card.problem.message
+    assert card.problem.remedy
+    assert cell(page, 0, 1) == "failed"
+    click(qtbot, page.details.copy)
+    report = QGuiApplication.clipboard().text()
+    assert job.id in report
+    assert "SIGKILL" in report
+    click(qtbot, page.details.retry)
+    qtbot.waitUntil(lambda: job.state == "succeeded", timeout=LONG)
+    qtbot.waitUntil(lambda: page.details.problem_card is None, timeout=LONG)
+    assert context.project is not None
+    assert context.project.count("crawl") == 40
+
+
+def test_cancel_ends_the_worker(context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any) -> None:
+    job = submit(context, tmp_path, 5000)
+    qtbot.waitUntil(lambda: job.progress.done >= 3, timeout=LONG)
+    pid = job.pid
+    assert pid is not None
+    click(qtbot, page.details.cancel)
+    qtbot.waitUntil(lambda: page.details.retry.isVisible(), timeout=LONG)
+    assert job.state == "cancelled"
+    assert cell(page, 0, 1) == "stopped"
+    assert page.details.problem_card is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_words_of_an_importer_and_its_numbers_are_shown(
+    context: AppContext, page: JobsPage, own_home: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    table = '[[importer]]\nid = "talks"\ntitle = "Talks"\nclass = "talks_code:Talks"\nsuffixes = [".talks"]\n'
+    code = """
+from fmstudio.api import Importer
+
+class Talks(Importer):
+    def read(self, path, params, report, ctx):
+        import pyarrow as pa
+        for step in range(1, 6):
+            ctx.metric("eval_loss", 1.0 / step, step)
+        ctx.log("read all five")
+        yield pa.RecordBatch.from_pydict({"text": ["a", "b"]})
+"""
+    write_plugin(own_home, "talks", table, code)
+    context._plugins = None
+    path = tmp_path / "x.talks"
+    path.write_text("x", "utf-8")
+    assert context.project is not None
+    job = context.submit(context.project.specs.import_files([path]))
+    qtbot.waitUntil(lambda: job.state == "succeeded", timeout=LONG)
+    qtbot.waitUntil(lambda: "eval_loss" in page.details.plots, timeout=LONG)
+    series = page.details.plots["eval_loss"].series
+    assert [point[0] for point in series[0].points] == [1, 2, 3, 4, 5]
+    assert series[0].points[4][1] == pytest.approx(0.2)
+    assert series[0].name == "Held-out loss"
+    assert "read all five" in page.details.log.toPlainText()
+
+
+def kill_app_during_import(folder: Path, tmp_path: Path, rows: int) -> Path:
+    """Start an import from the command line and kill that command; gives the job's folder."""
+    path = tmp_path / "crawl.slow"
+    path.write_text(str(rows).ljust(1000), "utf-8")
+    app = subprocess.Popen(
+        [sys.executable, "-m", "fmstudio", "import", str(path), "--project", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+    events = wait_until(lambda: next(iter(folder.glob("jobs/*/events.jsonl")), None), timeout=60)
+    wait_until(lambda: '"progress"' in events.read_text(), timeout=60)
+    os.kill(app.pid, signal.SIGKILL)
+    app.wait()
+    return Path(events.parent)
+
+
+def reopen(context: AppContext, folder: Path, qtbot: Any) -> JobsPage:
+    context.open_project(folder)
+    qtbot.waitUntil(lambda: context.project is not None, timeout=LONG)
+    page = JobsPage(context)
+    qtbot.addWidget(page)
+    page.show()
+    page.page_shown()
+    return page
+
+
+def test_a_job_that_outlived_the_app_is_followed(context: AppContext, tmp_path: Path, qtbot: Any) -> None:
+    folder = tmp_path / "left"
+    Project.create(folder).close()
+    kill_app_during_import(folder, tmp_path, 150)
+    page = reopen(context, folder, qtbot)
+    assert cell(page, 0, 1) == "running"
+    before = page.details.job.progress.done  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: page.details.job.progress.done > before, timeout=LONG)  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: cell(page, 0, 1) == "done", timeout=LONG)
+    assert context.project is not None
+    assert context.project.count("crawl") == 150
+
+
+def test_a_job_whose_worker_died_with_the_app_is_interrupted(context: AppContext, tmp_path: Path, qtbot: Any) -> None:
+    folder = tmp_path / "left"
+    Project.create(folder).close()
+    job_folder = kill_app_during_import(folder, tmp_path, 5000)
+    pid = Job.load(job_folder).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    page = reopen(context, folder, qtbot)
+    assert cell(page, 0, 1) == "interrupted"
+    assert page.details.problem_card is not None
+    assert "interrupted" in page.details.problem_card.problem.message
+    assert page.details.retry.isVisible()
+    job = page.details.job
+    assert job is not None
+    assert job.finished is not None
+    assert abs(job.finished - (job_folder / "events.jsonl").stat().st_mtime) < 5
+
+
+def test_a_narrow_table_keeps_titles_and_states(
+    context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    job = submit(context, tmp_path, 1)
+    qtbot.waitUntil(lambda: job.is_finished, timeout=LONG)
+    page.table.resize(420, 300)
+    assert [page.table.isColumnHidden(column) for column in range(5)] == [False, False, False, True, True]
+    page.table.resize(800, 300)
+    assert not any(page.table.isColumnHidden(column) for column in range(5))

@@ -1,0 +1,200 @@
+"""The models page over a real project and real (tiny) files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QPushButton
+
+from fmstudio.api.gguf_header import read_gguf_header
+from fmstudio.project.models import ModelEntry
+from fmstudio.ui.context import AppContext
+from fmstudio.ui.pages.models import ModelsPage
+from fmstudio.ui.pages.models.fit import Fit, cache_bytes, estimate_fit
+from fmstudio.ui.widgets.message_bar import ProblemCard
+from tests.ui.chat_kit import make_context, write_tiny_gguf, write_tiny_lora
+
+
+@pytest.fixture
+def context(tmp_path: Path, qtbot: Any) -> Iterator[AppContext]:
+    made = make_context(tmp_path / "project", qtbot)
+    for packaged in made.project.models.all():
+        made.project.models.remove(packaged.id)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: AppContext, qtbot: Any) -> ModelsPage:
+    made = ModelsPage(context)
+    qtbot.addWidget(made)
+    made.resize(1080, 700)
+    made.show()
+    made.page_shown()
+    return made
+
+
+def add(page: ModelsPage, qtbot: Any, *paths: Path) -> None:
+    """Drop files as the window does, and wait for the verdicts."""
+    assert page.accept_files([str(path) for path in paths])
+    qtbot.waitUntil(lambda: page._adding == 0, timeout=10_000)
+    qtbot.wait(20)  # a layout shows what it was given with the next turn of the event loop
+
+
+def entries(context: AppContext) -> list[ModelEntry]:
+    assert context.project is not None
+    found: list[ModelEntry] = context.project.models.all()
+    return found
+
+
+def cards(page: ModelsPage) -> list[ProblemCard]:
+    return [card for card in page.findChildren(ProblemCard) if card.isVisible()]
+
+
+def words(page: ModelsPage) -> str:
+    return "\n".join(label.text() for label in page.details.findChildren(QLabel) if label.isVisible())
+
+
+def press(page: ModelsPage, qtbot: Any, text: str) -> None:
+    found = next(b for b in page.details.findChildren(QPushButton) if b.text() == text and b.isVisible())
+    qtbot.mouseClick(found, Qt.MouseButton.LeftButton)
+
+
+def test_an_empty_library_says_what_it_is_for(page: ModelsPage, qtbot: Any) -> None:
+    qtbot.waitUntil(page.empty.isVisible, timeout=5000)
+    assert not page.details.isVisible()
+
+
+def test_a_dropped_gguf_is_listed_with_its_facts_and_a_fit_estimate(
+    context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    add(page, qtbot, path)
+    qtbot.waitUntil(lambda: page.details.entry is not None and "Estimate" in words(page), timeout=5000)
+    shown = words(page)
+    for fact in ("Tiny", str(path), "GGUF", "llama", "512 tokens", "apache-2.0", "yes"):
+        assert fact in shown
+    assert page.table.data(page.table.index(0, 1)) == "Base model"
+    assert not cards(page)
+
+
+def test_the_cache_estimate_follows_the_header(tmp_path: Path) -> None:
+    header = read_gguf_header(write_tiny_gguf(tmp_path / "tiny.gguf", width=32))
+    # 2 layers, 2 key/value heads of 32 / 4 = 8, keys and values, 2 bytes each
+    assert cache_bytes(header, 512) == 2 * 2 * (8 + 8) * 512 * 2
+    assert estimate_fit(tmp_path / "tiny.gguf").n_ctx == 512
+    assert not Fit(weights=1000, cache=1000, n_ctx=1, free=2100).fits
+    assert Fit(weights=1000, cache=1000, n_ctx=1, free=2300).fits
+
+
+def test_bad_files_become_cards_that_say_why(context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any) -> None:
+    whole = write_tiny_gguf(tmp_path / "whole.gguf", width=256)
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(whole.read_bytes()[:100_000])
+    pickle = tmp_path / "model.bin"
+    pickle.write_bytes(b"\x80\x04.")
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    add(page, qtbot, cut, pickle, folder)
+    said = [card.problem.message for card in cards(page)]
+    assert len(said) == 3
+    assert "cut" in said[0]
+    assert "pickle" in said[1]
+    assert "pickle" in said[2]
+    assert all(card.problem.remedy for card in cards(page))
+    assert entries(context) == []
+
+
+def test_a_vocabulary_without_weights_is_refused(
+    context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    import gguf
+
+    path = tmp_path / "vocab.gguf"
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_context_length(512)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    add(page, qtbot, path)
+    assert "vocabulary" in cards(page)[0].problem.message
+    assert entries(context) == []
+
+
+def test_a_lora_of_another_base_is_refused_and_a_fitting_one_taken(
+    context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    add(page, qtbot, write_tiny_gguf(tmp_path / "base.gguf", width=32))
+    add(page, qtbot, write_tiny_lora(tmp_path / "stranger.gguf", width=64))
+    assert "does not belong" in cards(page)[0].problem.message
+    add(page, qtbot, write_tiny_lora(tmp_path / "friend.gguf", width=32))
+    assert [entry.kind for entry in entries(context)].count("adapter") == 1
+
+
+def test_files_that_are_no_models_find_their_own_home(page: ModelsPage, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text("{}\n")
+    assert not page.accept_files([str(data)])
+
+
+def test_a_missing_file_is_shown_as_missing(context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    add(page, qtbot, path)
+    qtbot.waitUntil(lambda: len(page.table.entries) == 1, timeout=5000)
+    path.unlink()
+    page.refresh()
+    qtbot.waitUntil(lambda: "file is gone" in str(page.table.data(page.table.index(0, 0))), timeout=5000)
+    qtbot.waitUntil(lambda: "no longer there" in words(page), timeout=5000)
+    chat = next(b for b in page.details.findChildren(QPushButton) if b.text() == "Chat with it" and b.isVisible())
+    assert not chat.isEnabled()
+
+
+def test_removing_leaves_the_file_and_can_be_undone(
+    context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    add(page, qtbot, path)
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
+    actions: list[Any] = []
+    context.notified.connect(lambda _level, _text, action: actions.append(action) if action else None)
+    press(page, qtbot, "Remove from library")
+    qtbot.waitUntil(lambda: not page.table.entries and bool(actions), timeout=5000)
+    assert path.exists()
+    actions[0][1]()
+    qtbot.waitUntil(lambda: len(page.table.entries) == 1, timeout=5000)
+
+
+def test_the_buttons_lead_to_chat_and_training(
+    context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    add(page, qtbot, write_tiny_gguf(tmp_path / "tiny.gguf"))
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
+    entry = page.details.entry
+    assert entry is not None
+    places: list[tuple[str, Any]] = []
+    context.navigated.connect(lambda place, args: places.append((place, args)))
+    press(page, qtbot, "Chat with it")
+    press(page, qtbot, "Train on it")
+    assert places == [("chat", {"model_id": entry.id}), ("training", {"base_id": entry.id})]
+
+
+def test_a_hugging_face_folder_is_for_training_only(
+    context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    folder = tmp_path / "hf-model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "max_position_embeddings": 512}))
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    add(page, qtbot, folder)
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
+    states = {b.text(): b.isEnabled() for b in page.details.findChildren(QPushButton) if b.isVisible()}
+    assert states["Train on it"] and not states["Chat with it"]
+    shutil.rmtree(folder)

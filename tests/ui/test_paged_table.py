@@ -1,0 +1,116 @@
+"""The table holds a few pages of any number of rows, and shows each kind of value sensibly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QApplication
+
+from fmstudio.ui.widgets.paged_table import PAGES_KEPT, FixedPage, PagedTable, RowsPage, cell_text, full_text
+
+TEN_MILLION = 10_000_000
+
+
+class _Source:
+    """Delivers pages a moment later, as the store does, and counts them."""
+
+    def __init__(self, total: int, mark: str = "row") -> None:
+        self.total, self.mark, self.asked = total, mark, []  # type: ignore[var-annotated]
+
+    def __call__(self, offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
+        self.asked.append(offset)
+        count = max(0, min(limit, self.total - offset))
+        rows = [(i, f"{self.mark} {i}", i / 2) for i in range(offset, offset + count)]
+        page = FixedPage(("row_id", "text", "score"), rows, offset, self.total)
+        QTimer.singleShot(1, lambda: deliver(page))
+
+
+def _table(qtbot: Any, source: _Source) -> PagedTable:
+    table = PagedTable()
+    qtbot.addWidget(table)
+    table.resize(800, 600)
+    table.show()
+    table.rows.load(source, frozenset({"row_id"}))
+    qtbot.waitUntil(lambda: table.rows.total == source.total)
+    return table
+
+
+def _text(table: PagedTable, row: int) -> str:
+    return str(table.rows.data(table.rows.index(row, 0)))
+
+
+def test_ten_million_rows_are_reached_at_any_place(qtbot: Any) -> None:
+    source = _Source(TEN_MILLION)
+    table = _table(qtbot, source)
+    assert table.rows.rowCount() == TEN_MILLION
+    table.scrollToBottom()
+    qtbot.waitUntil(lambda: _text(table, TEN_MILLION - 1) == "row 9999999")
+    for place in range(60):
+        table.verticalScrollBar().setValue(place * 160_000)
+        QApplication.processEvents()
+    qtbot.waitUntil(lambda: _text(table, 59 * 160_000) == f"row {59 * 160_000}")
+    assert len(table.rows._pages) <= PAGES_KEPT
+    assert len(source.asked) < 400
+
+
+def test_a_page_on_its_way_is_not_asked_for_again(qtbot: Any) -> None:
+    source = _Source(TEN_MILLION)
+    table = _table(qtbot, source)
+    slow: list[Callable[[RowsPage], None]] = []
+    table.rows._fetch = lambda offset, limit, deliver: slow.append(deliver)
+    for _ in range(20):
+        assert table.rows.record(5_000_000) is None
+        QApplication.processEvents()
+    assert len(slow) == 1
+
+
+def test_late_rows_of_an_older_question_are_dropped(qtbot: Any) -> None:
+    table = _table(qtbot, _Source(100, "old"))
+    old, new = _Source(100, "late"), _Source(50, "new")
+    table.rows.load(old)
+    table.rows.load(new)
+    qtbot.waitUntil(lambda: table.rows.total == 50)
+    qtbot.wait(20)
+    assert _text_in(table, 0) == "new 0"
+
+
+def _text_in(table: PagedTable, row: int) -> object:
+    return (table.rows.record(row) or {}).get("text")
+
+
+def test_numbers_stand_to_the_right_and_hidden_columns_are_hidden(qtbot: Any) -> None:
+    table = _table(qtbot, _Source(10))
+    assert [table.rows.headerData(i, Qt.Orientation.Horizontal) for i in range(2)] == ["text", "score"]
+    role = Qt.ItemDataRole.TextAlignmentRole
+    sides = [int(table.rows.data(table.rows.index(0, i), role)) for i in range(2)]
+    assert [bool(side & int(Qt.AlignmentFlag.AlignRight)) for side in sides] == [False, True]
+    assert (table.rows.record(3) or {})["row_id"] == 3
+
+
+def test_rows_can_be_copied_as_json_lines(qtbot: Any) -> None:
+    table = _table(qtbot, _Source(10))
+    table.selectRow(2)
+    qtbot.keyClick(table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QApplication.clipboard().text() == '{"row_id": 2, "text": "row 2", "score": 1.0}'
+
+
+def test_the_chosen_row_is_told(qtbot: Any) -> None:
+    table = _table(qtbot, _Source(10))
+    with qtbot.waitSignal(table.row_chosen) as blocker:
+        qtbot.mouseClick(
+            table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(table.rows.index(4, 0)).center()
+        )
+    assert blocker.args == [4]
+
+
+def test_cells_read_well() -> None:
+    messages = [{"role": "user", "content": "Hi\nthere"}, {"role": "assistant", "content": "Hello"}]
+    assert cell_text(messages) == "user: Hi there   assistant: Hello"
+    assert full_text(messages) == "User: Hi\nthere\nAssistant: Hello"
+    assert cell_text(1234567) == "1,234,567"
+    assert cell_text(None) == ""
+    assert cell_text(True) == "yes"
+    assert cell_text([0.5] * 256) == "256 numbers"
+    assert len(cell_text("x" * 10_000)) == 300

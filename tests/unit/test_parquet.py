@@ -1,0 +1,124 @@
+"""Rows on disk: row groups, unifying, order, and what comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmstudio.core.parquet import ROW_GROUP, RowsWriter, Written, count_rows, read_batches
+
+
+def write(folder: Path, *batches: pa.RecordBatch, **more: int) -> Written:
+    with RowsWriter(folder, **more) as writer:  # type: ignore[arg-type]
+        for batch in batches:
+            writer.write(batch)
+        return writer.close()
+
+
+def rows_of(written: Written) -> list[dict[str, object]]:
+    return [row for batch in read_batches(written.files) for row in batch.to_pylist()]
+
+
+def batch(**columns: object) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def test_row_groups_have_8192_rows_whatever_the_batches_are(tmp_path: Path) -> None:
+    sizes = [1, 10_000, 8_191, 3, 30_000]
+    start = 0
+    parts = []
+    for size in sizes:
+        parts.append(batch(text=[f"t{i}" for i in range(start, start + size)], row_id=range(start, start + size)))
+        start += size
+    written = write(tmp_path, *parts)
+    meta = pq.read_metadata(written.files[0])
+    groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+    assert groups[:-1] == [ROW_GROUP] * (len(groups) - 1)
+    assert written.rows == sum(sizes) == count_rows(written.files)
+    assert written.columns[0]["name"] == "row_id"
+    ids = [row["row_id"] for row in rows_of(written)]
+    assert ids == list(range(start))
+
+
+def test_row_id_has_statistics_in_every_group(tmp_path: Path) -> None:
+    written = write(tmp_path, batch(row_id=range(20_000), text=["x"] * 20_000))
+    meta = pq.read_metadata(written.files[0])
+    for index in range(meta.num_row_groups):
+        statistics = meta.row_group(index).column(0).statistics
+        assert (statistics.min, statistics.max) == (index * ROW_GROUP, min((index + 1) * ROW_GROUP, 20_000) - 1)
+
+
+def test_a_new_file_starts_after_max_rows(tmp_path: Path) -> None:
+    parts = [batch(row_id=range(s, s + 8192)) for s in range(0, 5 * 8192, 8192)]
+    written = write(tmp_path, *parts, max_rows=2 * 8192)
+    assert [count_rows([path]) for path in written.files] == [16_384, 16_384, 8_192]
+
+
+def test_whole_numbers_become_decimals_and_new_columns_are_null_before(tmp_path: Path) -> None:
+    written = write(tmp_path, batch(row_id=[0], n=[1]), batch(row_id=[1], n=[2.5], extra=["x"]))
+    assert rows_of(written) == [{"row_id": 0, "n": 1.0, "extra": None}, {"row_id": 1, "n": 2.5, "extra": "x"}]
+    assert written.notes == []
+    assert len({pq.read_schema(path).to_string(show_schema_metadata=False) for path in written.files}) == 1
+
+
+def test_what_does_not_go_together_becomes_text_with_a_note(tmp_path: Path) -> None:
+    written = write(tmp_path, batch(row_id=[0], n=[1]), batch(row_id=[1], n=["one"]), batch(row_id=[2], n=[{"a": [1]}]))
+    assert [row["n"] for row in rows_of(written)] == ["1", "one", '{"a": [1]}']
+    assert len(written.notes) == 1 and "“n”" in written.notes[0]
+
+
+def test_large_whole_numbers_keep_their_digits_next_to_decimals(tmp_path: Path) -> None:
+    large = 2**53 + 1
+    for folder, order in (("a", [large, 0.5]), ("b", [0.5, large])):
+        written = write(tmp_path / folder, *(batch(row_id=[i], n=[v]) for i, v in enumerate(order)))
+        assert {str(row["n"]) for row in rows_of(written)} == {str(large), "0.5"}
+
+
+def test_a_column_without_values_takes_the_type_that_comes_later(tmp_path: Path) -> None:
+    written = write(tmp_path, batch(row_id=[0], n=[None], m=[[]]), batch(row_id=[1], n=[7], m=[[1]]))
+    assert rows_of(written) == [{"row_id": 0, "n": None, "m": []}, {"row_id": 1, "n": 7, "m": [1]}]
+
+
+def test_structs_grow_fields(tmp_path: Path) -> None:
+    written = write(
+        tmp_path, batch(row_id=[0], s=[{"a": 1}]), batch(row_id=[1], s=[{"b": "x"}]), batch(row_id=[2], s=[None])
+    )
+    assert [row["s"] for row in rows_of(written)] == [{"a": 1, "b": None}, {"a": None, "b": "x"}, None]
+
+
+def test_an_error_of_the_writing_thread_reaches_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "rows-00000.parquet").mkdir()
+    with pytest.raises(OSError), RowsWriter(tmp_path) as writer:
+        writer.write(batch(row_id=[0]))
+        writer.close()
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**62), 2**62), st.text(max_size=5), st.lists(st.integers(0, 9), max_size=3)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(columns=st.lists(st.lists(VALUES, min_size=1, max_size=4), min_size=1, max_size=5))
+def test_any_order_of_types_keeps_every_row_and_every_null(
+    tmp_path_factory: pytest.TempPathFactory, columns: list[list[object]]
+) -> None:
+    parts, expected = [], []
+    for values in columns:
+        kind = type(next((v for v in values if v is not None), None))
+        same = [v if type(v) is kind else None for v in values]
+        parts.append(batch(row_id=range(len(expected), len(expected) + len(same)), v=same))
+        expected += same
+    written = write(tmp_path_factory.mktemp("p"), *parts)
+    read = [row["v"] for row in rows_of(written)]
+    assert [v is None for v in read] == [v is None for v in expected]
+    for got, put in zip(read, expected, strict=True):
+        if isinstance(put, str):
+            assert got == put  # text is never changed
+        elif isinstance(put, int) and not isinstance(put, bool):
+            assert str(got) == str(put)  # nor is any digit lost
