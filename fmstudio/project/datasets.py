@@ -31,6 +31,7 @@ class Version:
         operation: What made it, in words.
         parent: Number of the version it was made from; None for an import.
         statistics: What the operation measured (a recipe: counts per step).
+        name: The user's own name for it; empty when it has none.
     """
 
     dataset_id: str
@@ -45,6 +46,7 @@ class Version:
     statistics: dict[str, Any]
     job_id: str
     created: float
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

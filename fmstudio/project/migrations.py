@@ -38,6 +38,20 @@ STEPS: list[str] = [
         message_id VARCHAR, conversation_id VARCHAR, rating INTEGER, correction VARCHAR, context JSON, created DOUBLE);
     CREATE TABLE published (job_id VARCHAR, created DOUBLE);
     """,
+    # 2: edits that wait to be committed, named versions, exports, the SQL console's history, remembered mappings
+    """
+    ALTER TABLE versions ADD COLUMN name VARCHAR DEFAULT '';
+    CREATE TABLE edits (
+        operation_id BIGINT, dataset_id VARCHAR, version INTEGER, row_id BIGINT, kind VARCHAR, column_name VARCHAR,
+        value JSON);
+    CREATE TABLE exports (
+        id VARCHAR, dataset_id VARCHAR, version INTEGER, exporter VARCHAR, path VARCHAR, rows BIGINT, bytes BIGINT,
+        sha256 VARCHAR, job_id VARCHAR, created DOUBLE);
+    CREATE TABLE queries (
+        sql VARCHAR, created DOUBLE, seconds DOUBLE, rows BIGINT, error VARCHAR);
+    CREATE TABLE mappings (
+        shape_key VARCHAR, importer VARCHAR, mapping JSON, importer_params JSON, created DOUBLE);
+    """,
 ]
 
 

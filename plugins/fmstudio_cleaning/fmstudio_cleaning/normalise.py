@@ -97,8 +97,9 @@ class NormaliseText(Mapper[NormaliseParams]):
             text = _replaced(text, r"\n ", "\n")
         text = _replaced(text, _BEFORE_LINE_END, "\n")
         text = _replaced(text, _EMPTY_LINES, "\n\n")
-        text = pc.utf8_ltrim(text, "\n ") if self.params.whitespace == "collapse" else _left(text)
-        return pc.utf8_rtrim_whitespace(text)
+        # The end first: what stands at the start depends on whether more than one line is left.
+        text = pc.utf8_rtrim_whitespace(text)
+        return pc.utf8_ltrim(text, "\n ") if self.params.whitespace == "collapse" else _left(text)
 
 
 def _left(text: pa.Array) -> pa.Array:
