@@ -1,4 +1,4 @@
-"""``fmstudio demo``: the main job on real data and a real model: import, clean, embed, train, compare.
+"""``fmstudio demo``: the main job on real data and a real model: import, clean, embed, train, compare, chat.
 
 Every figure it prints was measured in this run.
 """
@@ -21,6 +21,7 @@ from fmstudio.cli.session import make_queue, run_job, session_worker
 from fmstudio.core.paths import resource
 from fmstudio.jobs.queue import JobQueue
 from fmstudio.project import Project
+from fmstudio.project.models import ModelEntry
 from fmstudio.project.sample import sample_files
 from fmstudio.project.specs import TrainRun
 
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 DATASET = "chatterbot english"
 QUERY = "My computer is slow"
+BASE = "SmolLM2-135M-Instruct"
+PRECISION = "F16"
 ANSWERS_SHOWN = 5
 MEASURED = (
     "eval_loss_before",
@@ -35,9 +38,8 @@ MEASURED = (
     "tokens_per_second",
     "top1_agreement",
     "greedy_parity",
-    "compared_on",
-    "top1_agreement_served",
-    "greedy_parity_served",
+    "eval_loss_before_engine",
+    "eval_loss_after_engine",
 )
 
 
@@ -52,13 +54,14 @@ class Demo:
 
     def run(self) -> dict[str, Any]:
         """Do all stages and return the figures."""
-        self._stage("import", "1/5 Import: conversations of the English chatterbot corpus", self._import)
-        self._stage("clean", "2/5 Clean: normalise text, drop exact duplicates", self._clean)
-        self._stage("embed", "3/5 Embed, and search by meaning", self._embed)
+        self._stage("import", "1/6 Import: conversations of the English chatterbot corpus", self._import)
+        self._stage("clean", "2/6 Clean: normalise text, drop exact duplicates", self._clean)
+        self._stage("embed", "3/6 Embed, and search by meaning", self._embed)
         self._stage(
-            "train", "4/5 Train a LoRA on SmolLM2-135M-Instruct, export it, compare engine and trainer", self._train
+            "convert", f"4/6 Unpack the 4-bit base to {PRECISION}: what the trainer computes with", self._convert
         )
-        self._stage("chat", "5/5 Talk to the result", self._chat)
+        self._stage("train", f"5/6 Train a LoRA on {BASE}, export it, compare engine and trainer", self._train)
+        self._stage("chat", "6/6 Talk to the result", self._chat)
         self.figures["seconds"]["total"] = round(sum(self.figures["seconds"].values()), 1)
         return self.figures
 
@@ -95,8 +98,24 @@ class Demo:
         for hit, row in zip(hits, rows, strict=True):
             say(f"    {hit['similarity']:.2f}  {row['messages'][0]['content']}")
 
+    def _convert(self) -> None:
+        """Serve the very weights the adapter is trained on.
+
+        Beside 4-bit weights llama.cpp rounds activations to 8 bit, which alone turns 2-3 % of SmolLM2's likeliest tokens.
+        """
+        job = run_job(self._project, self._project.specs.convert(BASE, PRECISION), self._queue)
+        self.figures["base"] = self._base().name
+        say(f"  {job.results['convert']['export_bytes'] / 1e6:,.0f} MB")
+
+    def _base(self) -> ModelEntry:
+        return self._project.models.get(f"{BASE} {PRECISION}", kind="base", file_format="gguf")
+
     def _train(self) -> None:
-        described = {**yaml.safe_load(resource("demo", "train.yaml").read_text("utf-8")), "dataset": DATASET}
+        described = {
+            **yaml.safe_load(resource("demo", "train.yaml").read_text("utf-8")),
+            "dataset": DATASET,
+            "base": self._base().id,
+        }
         if self._max_steps:
             described["params"]["max_steps"] = self._max_steps
         run = TrainRun.parse(described)
@@ -111,10 +130,7 @@ class Demo:
             f"  engine and trainer agree on {result['top1_agreement']:.1%} of the held-out answers' tokens (teacher-forced)"
         )
         say(
-            f"  and on {result['greedy_parity']:.0%} of {result['n_prompts']} greedy answers ({result['compared_on']});"
-        )
-        say(
-            f"  on the 4-bit file as served: {result['top1_agreement_served']:.1%} and {result['greedy_parity_served']:.0%}"
+            f"  and on {result['greedy_parity']:.0%} of {result['n_prompts']} greedy answers, on the file that is served"
         )
 
     def _chat(self) -> None:
@@ -123,7 +139,7 @@ class Demo:
         from fmstudio.jobs.engine import Engine, stream_chat
         from fmstudio.jobs.launcher import SubprocessLauncher
 
-        base = self._project.models.get("SmolLM2-135M-Instruct", kind="base", file_format="gguf")
+        base = self._base()
         adapter = next(m for m in self._project.models.all() if m.kind == "adapter" and m.format == "gguf")
         engine = Engine(
             SubprocessLauncher(), log_path=self._project.jobs_dir / "engine.log", python=Settings.load().python

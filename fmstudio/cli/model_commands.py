@@ -1,4 +1,4 @@
-"""Commands about models: models, train, chat, serve."""
+"""Commands about models: models, convert, train, chat, serve."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     train.add_argument("run", metavar="RUN.yaml")
     train.set_defaults(handler=train_adapter)
+
+    convert = commands.add_parser("convert", parents=[in_project], help="write a GGUF base model in another precision")
+    convert.add_argument("model", metavar="MODEL", help="name, id or path of a GGUF base model")
+    convert.add_argument(
+        "--to", required=True, metavar="PRECISION", help="F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0"
+    )
+    convert.set_defaults(handler=convert_model)
 
     with_model = argparse.ArgumentParser(add_help=False, parents=[in_project])
     with_model.add_argument("--model", required=True, help="name, id or path of a GGUF model")
@@ -96,6 +103,17 @@ def train_adapter(args: argparse.Namespace) -> None:
         print(f"  engine and trainer agree on {result['top1_agreement']:.1%} of the held-out answers' tokens")
     for adapter in adapters:
         print(f"  {adapter.format}: {adapter.path}")
+
+
+def convert_model(args: argparse.Namespace) -> None:
+    """``fmstudio convert MODEL --to PRECISION``."""
+    with open_project(args.project) as project:
+        job = run_job(project, project.specs.convert(args.model, args.to))
+        made = project.models.get(job.id)
+    if args.json:
+        print_json({"job": job.id, "model": made})
+    else:
+        print(f"Made “{made.name}”: {made.bytes / 1e6:,.0f} MB, {made.path}")
 
 
 def _read_yaml(path: Path) -> Any:

@@ -16,7 +16,7 @@ from fmstudio.jobs.engine import Engine, stream_chat
 from fmstudio.jobs.launcher import SubprocessLauncher
 from tests.benchmarks import Figure
 
-ROUNDS = 7
+ROUNDS = 15
 TOKENS = 128
 N_CTX = 2048
 _PROMPT = "Tell me about the sea, the sky, the wind, the mountains and the long road home. " * 24

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from fmstudio.ui.context import AppContext
 from fmstudio.ui.pages.models import ModelsPage
 from fmstudio.ui.pages.models.fit import Fit, cache_bytes, estimate_fit
 from fmstudio.ui.widgets.message_bar import ProblemCard
+from tests.helpers import ROOT
 from tests.ui.chat_kit import make_context, write_tiny_gguf, write_tiny_lora
 
 
@@ -198,3 +201,26 @@ def test_a_hugging_face_folder_is_for_training_only(
     states = {b.text(): b.isEnabled() for b in page.details.findChildren(QPushButton) if b.isVisible()}
     assert states["Train on it"] and not states["Chat with it"]
     shutil.rmtree(folder)
+
+
+def loadable_gguf(folder: Path) -> Path:
+    """A tiny model that llama.cpp loads; built in a child, so that torch stays out of this process."""
+    code = "import sys; from pathlib import Path; from tests.tiny_llama import build_tiny_llama as b; b(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, cwd=ROOT, capture_output=True)
+    return folder / "tiny-llama-f32.gguf"
+
+
+def test_a_model_is_converted_from_its_menu(page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path) -> None:
+    add(page, qtbot, loadable_gguf(tmp_path / "tiny"))
+    page.view.selectRow(0)
+    convert = next(b for b in page.details.findChildren(QPushButton) if b.text() == "Convert")
+    half = next(a for a in convert.menu().actions() if a.text().startswith("Q8_0"))
+    half.trigger()
+    qtbot.waitUntil(lambda: len(entries(context)) == 2, timeout=60_000)
+    made = next(m for m in entries(context) if m.job_id)
+    assert made.name.endswith(" Q8_0")
+    assert made.facts["quantization"] == "Q8_0"
+    assert read_gguf_header(made.path).file_type == "Q8_0"
+    qtbot.waitUntil(lambda: len(page.table.entries) == 2)
+    page.view.selectRow(next(i for i, m in enumerate(page.table.entries) if m.id == made.id))
+    qtbot.waitUntil(lambda: "Made from" in words(page))

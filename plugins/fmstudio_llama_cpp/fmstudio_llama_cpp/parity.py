@@ -18,9 +18,9 @@ from pydantic import Field
 from fmstudio.api import AdapterScale, EvalRecord, Evaluator, GenerateRequest, Params, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import read_gguf_header
-from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.backend import LlamaCppBackend
 from fmstudio_llama_cpp.params import LlamaCppParams
+from fmstudio_llama_cpp.quantize import quantize
 
 ANSWER_TOKENS = 48
 HALF_PRECISION_PARAMS = 1_000_000_000
@@ -123,23 +123,17 @@ def _opened(path: Path, longest: int, settings: dict[str, Any]) -> Iterator[Llam
 
 def _half_precision(base_model: Path, ctx: TaskContext) -> Path | None:
     """Write the base's weights as F16; None where they are not quantised or the copy would be too large."""
-    from llama_cpp import llama_cpp as lib
-
     header = read_gguf_header(base_model)
     if header.file_type in ("F32", "F16", "BF16"):
         return None
     if header.n_params > HALF_PRECISION_PARAMS:
         ctx.log("The base is too large for a half-precision copy: agreement is measured on the file as served.")
         return None
-    native_log.install()
-    params = lib.llama_model_quantize_default_params()
-    params.allow_requantize, params.ftype = True, lib.LLAMA_FTYPE_MOSTLY_F16
-    path = ctx.workdir / "base-f16.gguf"
-    if lib.llama_model_quantize(str(base_model).encode(), str(path).encode(), params) != 0:
-        path.unlink(missing_ok=True)
-        ctx.log(f"No half-precision copy of the base could be made ({native_log.cause()}).", "warning")
+    try:
+        return quantize(base_model, ctx.workdir / "base-f16.gguf", "F16", ctx)
+    except UserError as error:
+        ctx.log(f"No half-precision copy of the base could be made: {error}", "warning")
         return None
-    return path
 
 
 def _read(reference: Path) -> list[EvalRecord]:

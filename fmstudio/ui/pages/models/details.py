@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QMenu, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from fmstudio.ui.pages.models.table import FORMATS
 from fmstudio.ui.widgets.parts import button, clear, divider, label
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fmstudio.ui.pages.models.fit import Fit
 
 NATS = 3
+BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.6}
+"""Bits a weight takes on average, for the estimate of a size (llama.cpp, tools/quantize)."""
 
 
 class ModelDetails(QFrame):
@@ -23,15 +25,21 @@ class ModelDetails(QFrame):
 
     Signals:
         chat_wanted(str), train_wanted(str), remove_wanted(str), run_wanted(str): Id of the entry (of the job: the run).
+        convert_wanted(str, str): Id of the entry, and the precision.
+
+    Args:
+        precisions: What a GGUF base model can be written in.
     """
 
     chat_wanted = Signal(str)
     train_wanted = Signal(str)
     remove_wanted = Signal(str)
     run_wanted = Signal(str)
+    convert_wanted = Signal(str, str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, precisions: list[str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._precisions = precisions
         self.setProperty("panel", "right")
         self.entry: ModelEntry | None = None
         inner = QWidget()
@@ -51,7 +59,8 @@ class ModelDetails(QFrame):
         """Show an entry.
 
         Args:
-            lineage: Names of the base model and the dataset, under ``base`` and ``dataset``, where known.
+            lineage: Names of the base model, the dataset and the model it was converted from, under ``base``,
+                ``dataset`` and ``made_from``, where known.
         """
         self.entry = entry
         clear(self._layout)
@@ -67,7 +76,8 @@ class ModelDetails(QFrame):
         self._add_table(self.tr("Facts"), self._facts(entry))
         self._add_table(self.tr("Where it comes from"), self._lineage(entry, lineage))
         if entry.job_id:
-            run = button(self.tr("Show the training run"), self._show_run, kind="quiet", icon="training")
+            words = self.tr("Show the training run") if entry.kind == "adapter" else self.tr("Show the job")
+            run = button(words, self._show_run, kind="quiet", icon="training" if entry.kind == "adapter" else "jobs")
             self._layout.addWidget(run, 0, Qt.AlignmentFlag.AlignLeft)
         self._add_table(self.tr("Measured"), self._metrics(entry.metrics))
         self._layout.addStretch(1)
@@ -102,7 +112,29 @@ class ModelDetails(QFrame):
         self._layout.addWidget(chat)
         if entry.kind == "base":
             self._layout.addWidget(train)
+        if entry.kind == "base" and entry.format == "gguf" and not entry.is_missing and self._precisions:
+            self._layout.addWidget(self._convert_button(entry))
         self._layout.addWidget(remove, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def _convert_button(self, entry: ModelEntry) -> QPushButton:
+        made = button(
+            self.tr("Convert"),
+            icon="export",
+            tip=self.tr(
+                "Write it in another precision, as a job; F16 of a 4-bit model holds what a trainer computes with"
+            ),
+        )
+        menu = QMenu(made)
+        n_params = float(entry.facts.get("n_params") or 0)
+        for precision in self._precisions:
+            if precision != entry.facts.get("quantization"):
+                about = self.tr("{name}   about {size}").format(
+                    name=precision, size=size(int(n_params * BITS[precision] / 8))
+                )
+                action = menu.addAction(about if n_params and precision in BITS else precision)
+                action.triggered.connect(lambda _=False, wanted=precision: self.convert_wanted.emit(entry.id, wanted))
+        made.setMenu(menu)
+        return made
 
     def _add_table(self, heading: str, lines: list[tuple[str, str]]) -> None:
         if not lines:
@@ -150,6 +182,7 @@ class ModelDetails(QFrame):
         base = lineage.get("base", str(entry.facts.get("base") or ""))
         lines = [
             (self.tr("Base model"), base),
+            (self.tr("Made from"), lineage.get("made_from", "")),
             (self.tr("Trained on"), dataset),
             (self.tr("Run"), entry.job_id),
             (self.tr("Fingerprint"), str(entry.facts.get("fingerprint") or "")[:23]),

@@ -52,7 +52,7 @@ class ModelsPage(Page):
     def __init__(self, context: AppContext) -> None:
         super().__init__(context)
         self.table = ModelTable(self)
-        self.details = ModelDetails()
+        self.details = ModelDetails(self._precisions())
         self.cards = QVBoxLayout()
         self.cards.setSpacing(8)
         self._names: dict[str, str] = {}
@@ -98,6 +98,7 @@ class ModelsPage(Page):
         self.details.train_wanted.connect(self._train_on)
         self.details.remove_wanted.connect(self.remove)
         self.details.run_wanted.connect(self._show_run)
+        self.details.convert_wanted.connect(self.convert)
 
     def _make_view(self) -> QTableView:
         view = QTableView()
@@ -276,6 +277,8 @@ class ModelsPage(Page):
             lineage["base"] = self._names[entry.base_id]
         if entry.dataset_id in self._names:
             lineage["dataset"] = self._names[entry.dataset_id]
+        if entry.facts.get("made_from") in self._names:
+            lineage["made_from"] = self._names[entry.facts["made_from"]]
         self.details.show_entry(entry, lineage)
         if entry.kind == "base" and entry.format == "gguf" and not entry.is_missing:
             self.context.run_query(
@@ -310,6 +313,19 @@ class ModelsPage(Page):
     def _train_on(self, model_id: str) -> None:
         self.context.navigate("training", base_id=model_id)
 
+    def _precisions(self) -> list[str]:
+        found = [c for c in self.context.plugins.contributions("exporter") if c.id == "gguf_quantize"]
+        return list(found[0].facts.get("precisions", [])) if found else []
+
+    @Slot(str, str)
+    def convert(self, model_id: str, precision: str) -> None:
+        """Write a base model in another precision, as a job."""
+        project = self.context.project
+        if project is not None:
+            self.context.build_and_submit(lambda: project.specs.convert(model_id, precision))
+
     @Slot(str)
     def _show_run(self, job_id: str) -> None:
-        self.context.navigate("training", job_id=job_id)
+        entry = self.details.entry
+        is_run = entry is not None and entry.kind == "adapter"
+        self.context.navigate("training" if is_run else "jobs", job_id=job_id)

@@ -1,0 +1,86 @@
+"""`GgufQuantizer`: a GGUF model in another precision, by llama.cpp's own quantiser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Params as AnyParams
+from fmstudio.api.gguf_header import read_gguf_header
+from fmstudio_llama_cpp import native_log
+
+Precision = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"]
+
+BITS = {"F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.6}
+"""Bits a weight takes on average, to tell the size before writing (llama.cpp, tools/quantize README)."""
+SPARE = 1.1  # tables and weights that stay in a higher precision
+
+
+class QuantizeParams(AnyParams):
+    """Settings of a conversion."""
+
+    precision: Precision = Field(
+        default="F16",
+        title="Precision",
+        description="F16 of a 4-bit base holds exactly the weights a trainer computes with; fewer bits make a smaller file.",
+    )
+
+
+class GgufQuantizer(Exporter):
+    """Writes ``<name>-<precision>.gguf``. Going up (4-bit → F16) adds no knowledge, it only keeps what is there."""
+
+    Params: ClassVar[type[AnyParams]] = QuantizeParams
+
+    def export(self, source: Path, base_model: Path, out_dir: Path, params: AnyParams, ctx: TaskContext) -> Path:
+        """See `Exporter.export`; `base_model` is not used."""
+        assert isinstance(params, QuantizeParams)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        return quantize(source, out_dir / f"{_stem(source)}-{params.precision}.gguf", params.precision, ctx)
+
+
+def quantize(source: Path, target: Path, precision: Precision, ctx: TaskContext) -> Path:
+    """Write `source` in another precision.
+
+    Raises:
+        UserError: The source is no model, the disk is too small, or llama.cpp refuses; with its reason.
+    """
+    from llama_cpp import llama_cpp as lib
+
+    header = read_gguf_header(source)
+    need = int(header.n_params * BITS[precision] / 8 * SPARE)
+    free = shutil.disk_usage(target.parent).free
+    if need > free:
+        raise UserError(
+            f"{precision} of “{source.name}” takes about {need / 1e9:.1f} GB; {free / 1e9:.1f} GB are free.",
+            remedy="Free some disk space, or choose fewer bits.",
+        )
+    ctx.progress(0, None, f"writing {precision}, about {need / 1e6:,.0f} MB")
+    native_log.install()
+    native_log.clear()
+    options: Any = lib.llama_model_quantize_default_params()
+    options.allow_requantize = True
+    options.ftype = getattr(lib, f"LLAMA_FTYPE_{'ALL' if precision == 'F32' else 'MOSTLY'}_{precision}")
+    part = target.with_suffix(".part")
+    status = lib.llama_model_quantize(str(source).encode(), str(part).encode(), options)
+    if status != 0:
+        part.unlink(missing_ok=True)
+        raise UserError(
+            f"llama.cpp could not write {precision} of “{source.name}”: {native_log.cause() or f'code {status}'}.",
+            remedy="Check the free disk space; some kinds of model do not go into every precision.",
+            details=native_log.tail(),
+        )
+    os.replace(part, target)
+    ctx.progress(1, 1, f"{target.stat().st_size / 1e6:,.0f} MB written")
+    return target
+
+
+def _stem(source: Path) -> str:
+    """Leave out the precision at the end of a name: ``SmolLM2-Q4_1`` → ``SmolLM2``."""
+    head, _, tail = source.stem.rpartition("-") if "-" in source.stem else source.stem.rpartition(".")
+    is_precision = tail.upper() in get_args(Precision) or tail.upper()[:2] in ("Q2", "Q3", "Q4", "Q5", "Q6", "Q8", "IQ")
+    return head if head and is_precision else source.stem
