@@ -8,6 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples follow from the test's code, so that the same commit always passes or always fails;
+# `HYPOTHESIS_PROFILE=search` looks for new ones.
+settings.register_profile("default", derandomize=True, database=None, deadline=None)
+settings.register_profile("search", derandomize=False, max_examples=3_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -103,7 +103,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(columns=st.lists(st.lists(VALUES, min_size=1, max_size=4), min_size=1, max_size=5))
 def test_any_order_of_types_keeps_every_row_and_every_null(
     tmp_path_factory: pytest.TempPathFactory, columns: list[list[object]]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fmstudio.api import UserError
 from fmstudio.core.canonical import apply
-from fmstudio.core.schemas import Mapping, detect
+from fmstudio.core.detection import detect
+from fmstudio.core.schemas import Mapping
 
 OPENAI = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}
 SHAREGPT = {"id": "1", "conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
@@ -46,7 +47,11 @@ def mapped(*rows: dict[str, Any], mapping: Mapping | None = None) -> list[dict[s
         ({"id": 1, "essay": "many words " * 10}, "text", {"text": "essay"}),
         ({"x": 1.0, "y": 2}, "table", {}),
         ({"tags": ["a", "b"], "n": 1}, "table", {}),
-        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "table", {}),
+        (
+            {"prompt": "a", "chosen": "b", "rejected": "c"},
+            "preference",
+            {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
+        ),
         ({"question": [1], "answer": [2]}, "table", {}),
     ],
 )
@@ -94,7 +99,10 @@ def test_what_the_canonical_form_cannot_say_is_kept_beside_it() -> None:
     }
     row = mapped(tool)[0]
     assert row["messages"] == [{"role": "user", "content": "hi"}, {"role": "assistant", "content": ""}]
-    assert row["messages_original"] == tool["messages"]
+    assert json.loads(row["messages_original"]) == [
+        {"role": "user", "content": "hi", "weight": 1},
+        {"role": "assistant", "weight": 0},
+    ]
 
 
 def test_bad_rows_are_rejected_with_a_reason_and_good_ones_stay() -> None:
@@ -168,7 +176,7 @@ def test_check_names_the_nearest_column() -> None:
 TURN = st.fixed_dictionaries({"from": st.sampled_from(["human", "gpt", "system"]), "value": st.text(max_size=8)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(TURN, max_size=4), min_size=1, max_size=6))
 def test_fast_and_slow_paths_agree(conversations: list[list[dict[str, str]]]) -> None:
     mapping = Mapping("conversation", {"messages": "c"})
