@@ -20,9 +20,10 @@ if TYPE_CHECKING:
         TokenLogprob,
     )
     from fmstudio.api.context import LogLevel, TaskContext
+    from fmstudio.api.dataset_exporter import DatasetExporter, DatasetFacts, ExportReport
     from fmstudio.api.embedder import Embedder
     from fmstudio.api.errors import Cancelled, UserError
-    from fmstudio.api.importer import Importer, ImportReport, Reject
+    from fmstudio.api.importer import Importer, ImportReport, Part, Reject
     from fmstudio.api.operator import (
         Annotator,
         Clusters,
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "chat_backend": "AdapterScale ChatBackend Chunk FinishReason GenerateRequest ModelInfo TokenLogprob",
     "context": "LogLevel TaskContext",
+    "dataset_exporter": "DatasetExporter DatasetFacts ExportReport",
     "embedder": "Embedder",
     "errors": "Cancelled UserError",
-    "importer": "ImportReport Importer Reject",
+    "importer": "ImportReport Importer Part Reject",
     "operator": "Annotator Clusters Decision Deduplicator Expander Filter Mapper Operator",
     "params": "Params",
     "rows": "CANONICAL_COLUMNS Message ROW_ID SchemaKind text_array",
@@ -58,12 +60,15 @@ __all__ = [
     "ChatBackend",
     "Chunk",
     "Clusters",
+    "DatasetExporter",
+    "DatasetFacts",
     "Decision",
     "Deduplicator",
     "Embedder",
     "EvalRecord",
     "Evaluator",
     "Expander",
+    "ExportReport",
     "Exporter",
     "Filter",
     "FinishReason",
@@ -76,6 +81,7 @@ __all__ = [
     "ModelInfo",
     "Operator",
     "Params",
+    "Part",
     "Reject",
     "SchemaKind",
     "TaskContext",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from fmstudio.api.errors import UserError
 from fmstudio.api.params import Params
 from fmstudio.api.rows import Message
 
@@ -117,6 +118,15 @@ class ChatBackend(ABC):
         the app and never by the user.
         """
         return [{}]
+
+    @classmethod
+    def count_texts(cls, model: Path, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of plain texts with the model's vocabulary alone; no weights are read, no template is used.
+
+        Raises:
+            UserError: The file cannot be opened, or this engine cannot count without the whole model.
+        """
+        raise UserError("This engine cannot count tokens without loading the model.", remedy="Choose another model.")
 
     @abstractmethod
     def load(self, model: Path, params: Any, settings: dict[str, Any]) -> ModelInfo:

@@ -32,6 +32,23 @@ class Reject:
     raw: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several tables in a file: a sheet, a table of a database, a split.
+
+    Attributes:
+        id: What the importer's ``part`` parameter takes.
+        title: The name shown to the user.
+        rows: How many rows it has; None where counting would need reading it.
+        detail: A few words more, e.g. ``"12 columns"`` or ``"hidden sheet"``.
+    """
+
+    id: str
+    title: str
+    rows: int | None = None
+    detail: str = ""
+
+
 class ImportReport(ABC):
     """What an importer says about a file while it reads it."""
 
@@ -43,6 +60,16 @@ class ImportReport(ABC):
     def note(self, text: str) -> None:
         """State a fact the user should see beside the preview, e.g. ``"Encoding: Windows-1252 (detected)"``."""
 
+    def flag(self, column: str, row: int, reason: str, value: str) -> None:  # noqa: B027 - flags are optional
+        """Point at a value that is kept but looks wrong: a number that a spreadsheet has rounded, a date as a number.
+
+        Args:
+            column: The column's name in the file.
+            row: 1-based number of the row among those yielded.
+            reason: What is suspicious, in words a user understands.
+            value: The value as it is stored.
+        """
+
 
 class Importer(ABC):
     """Reads one file format. Runs in a worker; one instance per file.
@@ -50,7 +77,11 @@ class Importer(ABC):
     The app adds ``row_id``, detects the schema (conversation, prompt/completion, text, table), maps columns to the
     canonical ones of `fmstudio.api.rows` and writes Parquet: an importer only gives the file's own columns.
 
-    Manifest facts: ``suffixes = [".jsonl"]`` (lower case, the longest match wins).
+    Manifest facts: ``suffixes = [".jsonl"]`` (lower case, the longest match wins); ``accepts = ["file", "folder"]``
+    (default: files alone) and ``markers = ["dataset_info.json"]`` (a folder that holds such a file is claimed).
+
+    A format with several tables in a file lists them in `parts` and has a parameter ``part: str = ""`` that names the
+    one to read (empty: the first).
 
     Example:
         >>> class LinesImporter(Importer):
@@ -61,6 +92,14 @@ class Importer(ABC):
     """
 
     Params: ClassVar[type[Params]] = Params
+
+    def parts(self, path: Path, ctx: TaskContext) -> list[Part]:
+        """List the tables of a file, cheaply; the user chooses which to import. Empty: the file is one table.
+
+        Raises:
+            UserError: The file cannot be opened; the message names place and remedy.
+        """
+        return []
 
     @abstractmethod
     def read(self, path: Path, params: Any, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:

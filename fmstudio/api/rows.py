@@ -1,7 +1,8 @@
 """What a row of a dataset looks like: the canonical columns, and how to get text out of any row.
 
 The vocabulary is that of TRL's dataset formats (trl documentation, "Dataset formats and types"): ``messages`` for
-conversations, ``prompt`` and ``completion``, ``text``; everything else is a table with columns of its own.
+conversations, ``prompt`` and ``completion``, ``text``, ``chosen`` and ``rejected`` for preferences, ``completion`` with
+a ``label`` for unpaired ones, ``images`` with a caption; everything else is a table with columns of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SchemaKind = Literal["conversation", "prompt_completion", "text", "table"]
+SchemaKind = Literal[
+    "conversation", "prompt_completion", "text", "table", "preference", "unpaired_preference", "image_caption"
+]
 
 ROW_ID = "row_id"
 """int64 column every stored row has: unique in its dataset, kept for life, ascending in every version."""
@@ -21,7 +24,13 @@ CANONICAL_COLUMNS: dict[SchemaKind, tuple[str, ...]] = {
     "prompt_completion": ("prompt", "completion"),
     "text": ("text",),
     "table": (),
+    "preference": ("prompt", "chosen", "rejected"),
+    "unpaired_preference": ("prompt", "completion", "label"),
+    "image_caption": ("image", "caption"),
 }
+"""The columns that make a row of each kind. Preferences: ``prompt``, ``chosen`` and ``rejected`` (and ``completion``)
+are texts or lists of messages; ``label`` is a boolean, true for a good answer. ``image`` is a path or address, the picture's
+bytes, or both as ``{bytes, path}``."""
 
 
 class Message(TypedDict):
@@ -37,7 +46,8 @@ def text_array(batch: pa.RecordBatch, column: str = "") -> pa.Array:
     Args:
         batch: Rows of a dataset.
         column: The column to read; empty means ``messages`` (contents joined by newlines), else ``prompt`` and
-            ``completion``, else ``text``, else all string columns, in that order of preference.
+            ``completion``, else ``prompt``, ``chosen`` and ``rejected``, else ``text``, else ``caption`` beside an
+            ``image``, else all string columns, in that order of preference.
 
     Returns:
         A string array of ``batch.num_rows`` values; null cells read as empty text.
@@ -59,8 +69,12 @@ def text_array(batch: pa.RecordBatch, column: str = "") -> pa.Array:
         chosen = ["messages"]
     elif "prompt" in names and "completion" in names:
         chosen = ["prompt", "completion"]
+    elif "chosen" in names and "rejected" in names:
+        chosen = [name for name in CANONICAL_COLUMNS["preference"] if name in names]
     elif "text" in names:
         chosen = ["text"]
+    elif "image" in names and "caption" in names:
+        chosen = ["caption"]
     else:
         chosen = [f.name for f in batch.schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     if not chosen:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.context import LogLevel, TaskContext
+from fmstudio.api.dataset_exporter import DatasetExporter, DatasetFacts, ExportReport
+from fmstudio.api.errors import Cancelled
 from fmstudio.api.importer import Importer, ImportReport, Reject
 from fmstudio.api.operator import Annotator, Deduplicator, Expander, Filter, Mapper, Operator
 from fmstudio.api.rows import ROW_ID
@@ -64,15 +66,36 @@ class FakeContext(TaskContext):
 
 
 class FakeReport(ImportReport):
-    """Records rejects and notes."""
+    """Records rejects, notes and flags (column, row, reason, value)."""
 
     def __init__(self) -> None:
         self.rejects: list[Reject] = []
         self.notes: list[str] = []
+        self.flags: list[tuple[str, int, str, str]] = []
 
     def reject(self, reject: Reject) -> None:
         """Record it."""
         self.rejects.append(reject)
+
+    def note(self, text: str) -> None:
+        """Record it."""
+        self.notes.append(text)
+
+    def flag(self, column: str, row: int, reason: str, value: str) -> None:
+        """Record it."""
+        self.flags.append((column, row, reason, value))
+
+
+class FakeExportReport(ExportReport):
+    """Records rows left out (position, reason) and notes."""
+
+    def __init__(self) -> None:
+        self.left_out: list[tuple[int, str]] = []
+        self.notes: list[str] = []
+
+    def leave_out(self, row: int, reason: str) -> None:
+        """Record it."""
+        self.left_out.append((row, reason))
 
     def note(self, text: str) -> None:
         """Record it."""
@@ -154,6 +177,67 @@ def check_importer(importer: Importer, path: Path, params: Any) -> list[dict[str
     assert readings[0] == readings[1], "an importer must read the same file the same way each time"
     assert readings[0], "a good file gives rows"
     return readings[0]
+
+
+def check_dataset_exporter(
+    exporter_class: type[DatasetExporter],
+    params: Any,
+    batches: Sequence[pa.RecordBatch] | None = None,
+    folder: Path | None = None,
+) -> Path:
+    """Write rows, no rows, and rows until a cancel. Returns what the rows were written to.
+
+    Args:
+        batches: Rows of one schema that fit the format; by default `sample_batch` without ids.
+        folder: Where to write; by default a temporary folder that is gone afterwards.
+    """
+    rows = [sample_batch().drop_columns([ROW_ID])] if batches is None else list(batches)
+    count = sum(batch.num_rows for batch in rows)
+    facts = DatasetFacts("Sample", rows=count)
+    ctx = FakeContext(folder)
+    report = FakeExportReport()
+    target = _write(exporter_class, rows, facts, params, report, ctx, "whole.out")
+    assert all(0 <= row < count and reason for row, reason in report.left_out), (
+        "a row left out has a place and a reason"
+    )
+    assert len({row for row, _ in report.left_out}) == len(report.left_out), "a row is left out once"
+    _write(exporter_class, [rows[0].slice(0, 0)], DatasetFacts("Sample"), params, FakeExportReport(), ctx, "empty.out")
+    try:
+        _write(exporter_class, [*rows, None], facts, params, FakeExportReport(), ctx, "stopped.out")
+    except Cancelled:
+        return target
+    raise AssertionError("an exporter passes on Cancelled, which the rows raise when the user asks to stop")
+
+
+def _write(
+    exporter_class: type[DatasetExporter],
+    batches: Sequence[pa.RecordBatch | None],
+    facts: DatasetFacts,
+    params: Any,
+    report: ExportReport,
+    ctx: FakeContext,
+    name: str,
+) -> Path:
+    """Write to a folder of its own; a batch None stands for the user's wish to stop."""
+
+    def given() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch is None:
+                raise Cancelled
+            if batch.num_rows:
+                yield batch
+
+    folder = ctx.workdir / f"for-{name}"
+    folder.mkdir()
+    assert batches[0] is not None
+    schema = batches[0].schema
+    exporter = exporter_class()
+    exporter.check(schema, params)
+    written = exporter.write(given(), schema, folder / name, params, facts, report, ctx)
+    assert [path.name for path in folder.iterdir()] == [name], "an exporter writes the target and nothing beside it"
+    found = {path for path in folder.rglob("*") if path.is_file()}
+    assert set(written) == found, "an exporter returns the files it wrote"
+    return folder / name
 
 
 def check_embedder(embedder: Embedder, dim: int, texts: Sequence[str] = ("Hello world", "日本語", "")) -> None:

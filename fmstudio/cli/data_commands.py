@@ -1,4 +1,4 @@
-"""Commands about data: project, import, datasets, rows, recipe, embed, search, undo, redo."""
+"""Commands about data: project, datasets, rows, recipe, embed, search, undo, redo."""
 
 from __future__ import annotations
 
@@ -16,15 +16,6 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     _project(commands, shared)
     in_project = argparse.ArgumentParser(add_help=False, parents=[shared])
     in_project.add_argument("--project", metavar="DIR", default="", help="the project folder")
-
-    add = commands.add_parser("import", parents=[in_project], help="import files as a dataset")
-    add.add_argument("files", nargs="+", metavar="FILE")
-    add.add_argument("--name", default="", help="name of the dataset (default: the file's)")
-    add.add_argument("--importer", default="", metavar="ID", help="importer to use (default: by content and suffix)")
-    add.add_argument(
-        "--map", nargs="+", default=[], metavar="TARGET=COLUMN", help="e.g. prompt=question completion=answer"
-    )
-    add.set_defaults(handler=import_files)
 
     listing = commands.add_parser("datasets", parents=[in_project], help="list the datasets")
     listing.set_defaults(handler=list_datasets)
@@ -113,37 +104,6 @@ def project_info(args: argparse.Namespace) -> None:
     for model in facts["models"]:
         print(f"  {model.kind:<7}  {model.name} ({model.format})")
     print(f"  {facts['conversations']} conversations, {facts['ratings']} ratings")
-
-
-def import_files(args: argparse.Namespace) -> None:
-    """``fmstudio import FILE…``."""
-    mapping = _parse_mapping(args.map)
-    with open_project(args.project) as project:
-        spec = project.specs.import_files(
-            [Path(f) for f in args.files], name=args.name, importer=args.importer, mapping=mapping
-        )
-        job = run_job(project, spec)
-        dataset = project.datasets.get(spec.meta["dataset_id"])
-        rejects = project.rejects(dataset.id, 5)
-    result = job.results["import"]
-    if args.json:
-        print_json({"dataset": dataset, "job": job.id, **result})
-        return
-    print(f"Imported {dataset.rows:,} rows as “{dataset.name}” ({dataset.kind}).")
-    for note in result["notes"]:
-        print(f"  {note}")
-    if result["rejected"]:
-        print(f"  {result['rejected']:,} pieces could not be read; see: fmstudio rows {dataset.name} --rejects")
-        for reject in rejects:
-            print(f"    line {reject.get('line')}: {reject['reason']}")
-
-
-def _parse_mapping(items: list[str]) -> dict[str, Any] | None:
-    if not items:
-        return None
-    from fmstudio.core.schemas import Mapping
-
-    return Mapping.parse(items).to_dict()
 
 
 def list_datasets(args: argparse.Namespace) -> None:

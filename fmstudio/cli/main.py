@@ -87,8 +87,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fmstudio {__version__}")
     parser.add_argument("--open", metavar="DIR", default="", help="project to open in the window")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    from fmstudio.cli import data_commands, model_commands, system_commands
+    from fmstudio.cli import (
+        data_commands,
+        export_commands,
+        import_commands,
+        model_commands,
+        system_commands,
+        version_commands,
+    )
 
-    for module in (system_commands, data_commands, model_commands):
+    for module in (system_commands, data_commands, import_commands, export_commands, model_commands, version_commands):
         module.add_commands(commands, shared)
     return parser

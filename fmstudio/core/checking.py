@@ -45,5 +45,7 @@ def _told(error: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in error["loc"]) or "the parameters"
     if error["type"] == "extra_forbidden":
         return f"there is no parameter “{name}”"
-    message = str(error["msg"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:  # the parameters do not fit together: their values would be a wall of text
+        return f"{message[:1].lower()}{message[1:]}"
     return f"“{name}” is {error['input']!r}: {message[:1].lower()}{message[1:]}"

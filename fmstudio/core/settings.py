@@ -19,12 +19,14 @@ class Settings:
         worker_python: Interpreter of the workers; empty = the app's own. Torch with CUDA may live elsewhere.
         recent: Folders of the projects opened last, newest first.
         disabled_plugins: Ids of third-party plugins the user switched off.
+        allow_network: Whether data may be fetched from addresses the user names. Nothing else ever uses the network.
     """
 
     theme: str = "system"
     worker_python: str = ""
     recent: list[str] = field(default_factory=list)
     disabled_plugins: list[str] = field(default_factory=list)
+    allow_network: bool = False
 
     @classmethod
     def load(cls) -> Settings:

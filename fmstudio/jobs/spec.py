@@ -38,7 +38,7 @@ class JobSpec:
     """All a job needs, as written to ``spec.json``.
 
     Attributes:
-        kind: What publishing does with the result: import, recipe, embed, train.
+        kind: What publishing does with the result: import, recipe, transform, embed, train, dataset_export …
         slot: ``cpu`` or ``gpu``.
         meta: What the publisher needs: names and ids of datasets, versions, models.
     """

@@ -11,7 +11,17 @@ from fmstudio.api.errors import UserError
 
 API_VERSION = 1
 
-KINDS = ("importer", "operator", "embedder", "chat_backend", "trainer", "evaluator", "exporter", "page")
+KINDS = (
+    "importer",
+    "operator",
+    "embedder",
+    "chat_backend",
+    "trainer",
+    "evaluator",
+    "exporter",
+    "dataset_exporter",
+    "page",
+)
 
 
 @dataclass(frozen=True, slots=True)

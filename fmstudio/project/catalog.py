@@ -28,6 +28,9 @@ class Catalog:
 
     Thread-safe: one write at a time, reads on cursors of their own.
 
+    Attributes:
+        revision: Grows with every write; what was read at a revision holds as long as it stands.
+
     Raises:
         ProjectLocked: Another process has it open; the message names it.
         UserError: The file is damaged or from a newer version.
@@ -37,6 +40,7 @@ class Catalog:
         self._path = path
         self._holder = path.with_name("open-by.json")
         self._write_lock = threading.RLock()
+        self.revision = 0
         self._connection = self._open()
         migrate(self._connection)
         write_json(self._holder, {"pid": os.getpid(), "command": _command(), "since": time.time()})
@@ -94,6 +98,7 @@ class Catalog:
             try:
                 yield self._connection
                 self._connection.commit()
+                self.revision += 1
             except duckdb.Error as error:
                 self._roll_back()
                 raise UserError(

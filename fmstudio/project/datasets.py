@@ -1,17 +1,26 @@
-"""Datasets, versions and side columns in the catalogue, and undo over them. Moves no files (see `publish`)."""
+"""Datasets, versions and side columns in the catalogue, and the pointers between them.
+
+Moves no files of jobs (see `publish`); a branch links the files of the version it begins with (see `branching`).
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from fmstudio.api.errors import UserError
-from fmstudio.project.catalog import Catalog, insert
+from fmstudio.project.branching import branch_version
+from fmstudio.project.catalog import Catalog
+from fmstudio.project.cell_values import arrow_name, parse_type
 from fmstudio.project.changes import Changes
+from fmstudio.project.history import History, HistoryEntry, Operation, log_operation, name_version
+from fmstudio.project.overlay import Overlay, Overlays
+
+__all__ = ["Column", "Dataset", "Datasets", "HistoryEntry", "Operation", "Version", "log_operation"]
+
+NAMES_SAID = 20
+"""Most names that are told when one is not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +57,15 @@ class Version:
     created: float
     name: str = ""
 
+    @property
+    def is_collected(self) -> bool:
+        """Whether its files were taken away to free disk space; only its entry is left."""
+        return "collected" in self.statistics
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset at its current version."""
+    """A dataset at its current version; `rows` and `columns` count the edits that wait for a commit."""
 
     id: str
     name: str
@@ -65,32 +79,22 @@ class Dataset:
     versions: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An entry of the operation log. `state`: done, undone, or superseded (undone and then overtaken)."""
-
-    id: int
-    kind: str
-    dataset_id: str
-    version_before: int | None
-    version_after: int | None
-    title: str
-    params: dict[str, Any]
-    job_id: str
-    state: str
-    created: float
-
-
 class Datasets:
     """Reads and moves the pointers of datasets.
 
     Args:
         folder: The project folder.
+
+    Attributes:
+        overlays: The pending edits of datasets.
+        log: The operation log.
     """
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog = catalog
-        self._folder = folder
+        self.folder = folder
+        self.overlays = Overlays(catalog)
+        self.log = History(catalog)
 
     def all(self) -> list[Dataset]:
         """Datasets that are not deleted, oldest first."""
@@ -104,7 +108,8 @@ class Datasets:
         """
         found = self._datasets("NOT d.is_deleted AND (d.id = ? OR d.name = ?)", [id_or_name, id_or_name])
         if not found:
-            names = ", ".join(d.name for d in self.all()) or "none yet"
+            every = [dataset.name for dataset in self.all()]
+            names = ", ".join(every[:NAMES_SAID]) + (" …" if every[NAMES_SAID:] else "") or "none yet"
             raise UserError(f"There is no dataset “{id_or_name}” in this project.", remedy=f"There is: {names}.")
         return found[0]
 
@@ -119,7 +124,11 @@ class Datasets:
         )
         side = self._catalog.query("SELECT dataset_id, version, name, type FROM side_columns")
         return [
-            _dataset(row, [Column(s[2], s[3], True) for s in side if s[:2] == (row["id"], row["version"])])
+            _dataset(
+                row,
+                [Column(s[2], s[3], True) for s in side if s[:2] == (row["id"], row["version"])],
+                self.overlays.current(row["id"]),
+            )
             for row in rows
         ]
 
@@ -142,12 +151,18 @@ class Datasets:
 
     def version_folder(self, dataset_id: str, number: int) -> Path:
         """Where a version's Parquet files are."""
-        return self._folder / "datasets" / dataset_id / f"v{number:04d}"
+        return self.folder / "datasets" / dataset_id / f"v{number:04d}"
 
     def files(self, dataset_id: str, number: int | None = None) -> list[Path]:
-        """Parquet files of a version, in row order."""
-        wanted = self.version(dataset_id, number).number
-        return sorted(self.version_folder(dataset_id, wanted).glob("rows-*.parquet"))
+        """Parquet files of a version, in row order.
+
+        Raises:
+            UserError: There is no such version, or its files were collected as garbage.
+        """
+        found = self.version(dataset_id, number)
+        if found.is_collected:
+            raise files_collected(found.number)
+        return sorted(self.version_folder(dataset_id, found.number).glob("rows-*.parquet"))
 
     def side_columns(self, dataset_id: str, version: int) -> list[dict[str, Any]]:
         """Side columns of a version: name, type, folder (relative to the project), facts."""
@@ -159,9 +174,23 @@ class Datasets:
 
     def operations(self, dataset_id: str | None = None) -> list[Operation]:
         """The operation log, oldest first."""
-        condition, parameters = ("WHERE dataset_id = ?", [dataset_id]) if dataset_id else ("", [])
-        rows = self._catalog.records(f"SELECT * FROM operations {condition} ORDER BY id", parameters)
-        return [Operation(**row) for row in rows]
+        return self.log.operations(dataset_id)
+
+    def history(self, dataset_id: str) -> list[HistoryEntry]:
+        """Everything that ever happened to a dataset, oldest first."""
+        return self.log.entries(dataset_id)
+
+    def go_to(self, dataset_id: str, operation_id: int) -> Changes:
+        """Undo and redo so that this operation is the newest that stands; see `History.go_to`."""
+        return self.log.go_to(dataset_id, operation_id)
+
+    def undo(self, dataset_id: str | None = None) -> Operation | None:
+        """Take back the newest operation that stands (of one dataset, or of all); None when there is nothing."""
+        return self.log.undo(dataset_id)
+
+    def redo(self, dataset_id: str | None = None) -> Operation | None:
+        """Do again what was undone last; None when there is nothing."""
+        return self.log.redo(dataset_id)
 
     def rename(self, dataset_id: str, name: str) -> Changes:
         """Give a dataset another name.
@@ -170,71 +199,89 @@ class Datasets:
             UserError: The name is empty or taken.
         """
         clean = name.strip()
-        if not clean or any(d.name == clean and d.id != dataset_id for d in self.all()):
-            raise UserError(f"The name “{clean}” is empty or already taken.", remedy="Choose another one.")
         with self._catalog.transaction() as connection:
-            connection.execute("UPDATE datasets SET name = ? WHERE id = ?", [clean, dataset_id])
+            dataset = self.get(dataset_id)
+            if clean == dataset.name:
+                return Changes()
+            if not clean or self.log.free_name(clean, dataset.id) != clean:
+                raise UserError(f"The name “{clean}” is empty or already taken.", remedy="Choose another one.")
+            connection.execute("UPDATE datasets SET name = ? WHERE id = ?", [clean, dataset.id])
+            names = {"before": dataset.name, "after": clean}
+            title = f"Rename {dataset.name} to {clean}"
+            log_operation(connection, "rename", dataset.id, dataset.version, dataset.version, title, names)
+        return Changes(datasets=frozenset({dataset.id}))
+
+    def name_version(self, dataset_id: str, number: int, name: str) -> Changes:
+        """Give a version a name of the user's own; empty takes it away.
+
+        Raises:
+            UserError: There is no such version, or another one has this name.
+        """
+        clean = name.strip()
+        with self._catalog.transaction() as connection:
+            version, current = self.version(dataset_id, number), self.get(dataset_id).version
+            if clean == version.name:
+                return Changes()
+            if clean and any(v.name == clean for v in self.versions(dataset_id)):
+                raise UserError(f"Another version is named “{clean}” already.", remedy="Choose another name.")
+            params = {"number": number, "before": version.name, "after": clean}
+            name_version(connection, dataset_id, params)
+            title = f"Name version {number} “{clean}”" if clean else f"Take the name off version {number}"
+            log_operation(connection, "name_version", dataset_id, current, current, title, params)
         return Changes(datasets=frozenset({dataset_id}))
+
+    def restore(self, dataset_id: str, number: int) -> Changes:
+        """Make an older version the current one, as it was published; can be undone.
+
+        Restoring the current version takes its pending edits back.
+
+        Raises:
+            UserError: There is no such version.
+        """
+        with self._catalog.transaction() as connection:
+            version, state = self.version(dataset_id, number), self.overlays.state(dataset_id)
+            if version.is_collected:
+                raise files_collected(number)
+            if state.version == number and not state.operations:
+                return Changes()
+            named = f"version {number}" + (f" “{version.name}”" if version.name else "")
+            connection.execute("UPDATE datasets SET current_version = ? WHERE id = ?", [number, dataset_id])
+            log_operation(connection, "restore", dataset_id, state.version, number, f"Restore {named}")
+        return Changes(datasets=frozenset({dataset_id}))
+
+    def branch(self, dataset_id: str, number: int, name: str) -> tuple[Changes, str]:
+        """Make a new dataset that begins as a version of this one; give its id.
+
+        Its files are hard links where the disk can, else copies. Pending edits come along when it is the current
+        version.
+
+        Raises:
+            UserError: There is no such version, the name is empty or taken, or the files cannot be copied.
+        """
+        clean = name.strip()
+        if not clean or self.log.free_name(clean) != clean:
+            raise UserError(f"The name “{clean}” is empty or already taken.", remedy="Choose another one.")
+        if self.version(dataset_id, number).is_collected:
+            raise files_collected(number)
+        made = branch_version(self._catalog, self.folder, self.overlays, (dataset_id, number), clean)
+        return Changes(datasets=frozenset({made})), made
 
     def delete(self, dataset_id: str) -> Changes:
         """Hide a dataset; its files stay and undo brings it back."""
         dataset = self.get(dataset_id)
         with self._catalog.transaction() as connection:
-            connection.execute("UPDATE datasets SET is_deleted = true WHERE id = ?", [dataset_id])
-            log_operation(connection, "delete", dataset_id, dataset.version, None, f"Delete {dataset.name}")
+            connection.execute("UPDATE datasets SET is_deleted = true WHERE id = ?", [dataset.id])
+            log_operation(connection, "delete", dataset.id, dataset.version, None, f"Delete {dataset.name}")
         return Changes(datasets=frozenset({dataset_id}))
-
-    def undo(self, dataset_id: str | None = None) -> Operation | None:
-        """Take back the newest operation that stands (of one dataset, or of all); None when there is nothing."""
-        done = [op for op in self.operations(dataset_id) if op.state == "done"]
-        return self._move(done[-1], "undone", done[-1].version_before) if done else None
-
-    def redo(self, dataset_id: str | None = None) -> Operation | None:
-        """Do again what was undone last; None when there is nothing."""
-        undone = [op for op in self.operations(dataset_id) if op.state == "undone"]
-        return self._move(undone[0], "done", undone[0].version_after) if undone else None
-
-    def _move(self, operation: Operation, state: str, version: int | None) -> Operation:
-        with self._catalog.transaction() as connection:
-            connection.execute("UPDATE operations SET state = ? WHERE id = ?", [state, operation.id])
-            connection.execute(
-                "UPDATE datasets SET is_deleted = ?, current_version = coalesce(?, current_version) WHERE id = ?",
-                [version is None, version, operation.dataset_id],
-            )
-        return operation
-
-
-def log_operation(
-    connection: duckdb.DuckDBPyConnection,
-    kind: str,
-    dataset_id: str,
-    before: int | None,
-    after: int | None,
-    title: str,
-    params: dict[str, Any] | None = None,
-    job_id: str = "",
-) -> None:
-    """Append to the operation log; what was undone on this dataset can no longer be redone."""
-    connection.execute(
-        "UPDATE operations SET state = 'superseded' WHERE dataset_id = ? AND state = 'undone'", [dataset_id]
-    )
-    values = {
-        "kind": kind,
-        "dataset_id": dataset_id,
-        "version_before": before,
-        "version_after": after,
-        "title": title,
-        "params": params or {},
-        "job_id": job_id,
-        "state": "done",
-        "created": time.time(),
-    }
-    insert(connection, "operations", values)
 
 
 def _columns(stored: list[dict[str, str]]) -> tuple[Column, ...]:
     return tuple(Column(item["name"], item["type"]) for item in stored)
 
 
-def _dataset(row: dict[str, Any], side: list[Column]) -> Dataset:
-    return Dataset(**{**row, "columns": (*_columns(row["columns"]), *side), "source": row["source"] or {}})
+def _dataset(row: dict[str, Any], side: list[Column], overlay: Overlay) -> Dataset:
+    own = _columns(row["columns"])
+    have = {column.name for column in own}
+    new = [Column(n, arrow_name(parse_type(kind))) for n, kind in overlay.new_columns.items() if n not in have]
+    more = {"columns": (*own, *new, *side), "source": row["source"] or {}, "rows": row["rows"] + overlay.row_change}
+    return Dataset(**{**row, **more})

@@ -15,11 +15,22 @@ from fmstudio.jobs.spec import Job
 from fmstudio.project.catalog import Catalog, ProjectLocked
 from fmstudio.project.changes import Changes
 from fmstudio.project.chats import Chats
+from fmstudio.project.console import Console
 from fmstudio.project.datasets import Dataset, Datasets, Operation
+from fmstudio.project.diff import Diffs
+from fmstudio.project.disk import Disk
+from fmstudio.project.edits import Edits
+from fmstudio.project.exports import Exports
+from fmstudio.project.importing import Imports
+from fmstudio.project.lineage import Lineage
 from fmstudio.project.models import ModelLibrary
+from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.publish import Publisher
 from fmstudio.project.rows import Page, RowReader
+from fmstudio.project.seen_rows import SeenRows
 from fmstudio.project.specs import JobSpecs
+from fmstudio.project.statistics import Statistics
+from fmstudio.project.transforms import Transforms
 
 __all__ = ["Project", "ProjectLocked"]
 
@@ -31,8 +42,17 @@ class Project:
 
     Attributes:
         datasets: Datasets, versions, operation log.
+        edits: What the user changes by hand, until it is committed.
+        exports: What went out of the project.
         models: The model library.
         chats: Conversations and ratings.
+        imports: Known files and remembered mappings.
+        transforms: Previews of transforms.
+        console: Read-only SQL over the datasets.
+        statistics: What the columns hold, in numbers.
+        diffs: What differs between versions.
+        lineage_graph: Where everything came from and what used it.
+        disk: Space on the disk, and collecting what nothing needs.
         specs: Builders of job specifications.
     """
 
@@ -41,12 +61,22 @@ class Project:
         self.name = name
         self._catalog = Catalog(folder / "catalog.duckdb")
         self.datasets = Datasets(self._catalog, folder)
+        self._rows = RowReader(folder)
+        self.edits = Edits(self._catalog, self.datasets, self._rows)
+        self.statistics = Statistics(self.datasets, self._rows)
+        self.diffs = Diffs(self._catalog, self.datasets, self._rows)
+        self.lineage_graph = Lineage(self._catalog, self.datasets, self._rows)
+        self.disk = Disk(self._catalog, self._rows, folder)
         self.models = ModelLibrary(self._catalog)
         self.chats = Chats(self._catalog)
-        self.specs = JobSpecs(self.datasets, self.models)
-        self._publisher = Publisher(self._catalog, self.datasets, folder)
-        self._rows = RowReader(folder)
-        self.recovered = self._publisher.recover(self.jobs_dir)
+        self.imports = Imports(self._catalog, self.datasets)
+        self.exports = Exports(self._catalog, self.datasets, self.edits, folder)
+        seen = SeenRows(self.datasets, self.edits, folder)
+        self.transforms = Transforms(self.datasets, self.edits, seen, folder)
+        self.console = Console(self._catalog, self.datasets, seen, folder)
+        self.specs = JobSpecs(self.datasets, self.models, self.exports, self.edits, self.transforms, self.console)
+        self._publisher = Publisher(self._catalog, self.datasets, folder, self._rows)
+        self.recovered = [*self.disk.recover(), *self._publisher.recover(self.jobs_dir)]
         self.models.add_packaged()
 
     @property
@@ -99,6 +129,8 @@ class Project:
 
     def close(self) -> None:
         """Let go of the project; another process may open it then."""
+        self.transforms.interrupt()
+        self.console.close()
         self._rows.close()
         self._catalog.close()
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
@@ -116,17 +148,38 @@ class Project:
         version: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> Page:
-        """Rows of a dataset's version (default: the current one); see `RowReader.page`."""
-        files = self.datasets.files(self.datasets.get(dataset).id, version)
-        return self._rows.page(files, offset=offset, limit=limit, where=where, order_by=order_by, columns=columns)
+        """Rows of a dataset's version; see `RowReader.page`.
+
+        The current version (the default) shows with the edits that wait for a commit, an older one as it was published.
+        """
+        files, overlay = self._seen(dataset, version)
+        return self._rows.page(
+            files, offset=offset, limit=limit, where=where, order_by=order_by, columns=columns, overlay=overlay
+        )
 
     def count(self, dataset: str, where: str = "", version: int | None = None) -> int:
         """Number of rows that match."""
-        return self._rows.count(self.datasets.files(self.datasets.get(dataset).id, version), where)
+        files, overlay = self._seen(dataset, version)
+        return self._rows.count(files, where, overlay)
 
     def rows_by_id(self, dataset: str, row_ids: Sequence[int]) -> Page:
         """Rows of the current version by ``row_id``, in the order asked for."""
-        return self._rows.by_id(self.datasets.files(self.datasets.get(dataset).id), row_ids)
+        files, overlay = self._seen(dataset, None)
+        return self._rows.by_id(files, row_ids, overlay=overlay)
+
+    def ids(self, dataset: str, where: str, limit: int = -1) -> list[int]:
+        """Ids of the rows that match a condition, ascending."""
+        files, overlay = self._seen(dataset, None)
+        return self._rows.ids(files, where, overlay, limit)
+
+    def _seen(self, dataset: str, version: int | None) -> tuple[list[Path], Overlay]:
+        """Files of a version and the edits through which it is seen, both of one moment."""
+        dataset_id = self.datasets.get(dataset).id
+        state = self.datasets.overlays.state(dataset_id)
+        if version not in (None, state.version):
+            return self.datasets.files(dataset_id, version), EMPTY
+        files = sorted(self.datasets.version_folder(dataset_id, state.version).glob("rows-*.parquet"))
+        return files, self.datasets.overlays.of(dataset_id, state.operations)
 
     def dropped(self, dataset: str, version: int | None = None, *, offset: int = 0, limit: int = 200) -> Page:
         """Rows that making this version dropped, with ``step``, ``operator`` and ``reason``."""
@@ -179,6 +232,10 @@ class Project:
     def publish(self, job: Job) -> Changes:
         """Make a finished job's results part of the project; idempotent. See `Publisher.publish`."""
         return self._publisher.publish(job)
+
+    def known_file(self, path: Path) -> list[Dataset]:
+        """Datasets made from this very content; see `Imports.known_file`."""
+        return self.imports.known_file(path)
 
     def search_params(self, dataset: str, embedder: str = "") -> dict[str, Any]:
         """What the session request ``search`` needs for this dataset, but the query.

@@ -43,7 +43,9 @@ STEPS: list[str] = [
     ALTER TABLE versions ADD COLUMN name VARCHAR DEFAULT '';
     CREATE TABLE edits (
         operation_id BIGINT, dataset_id VARCHAR, version INTEGER, row_id BIGINT, kind VARCHAR, column_name VARCHAR,
-        value JSON);
+        value JSON, before JSON);
+    CREATE SEQUENCE undo_order;
+    ALTER TABLE operations ADD COLUMN undone BIGINT;
     CREATE TABLE exports (
         id VARCHAR, dataset_id VARCHAR, version INTEGER, exporter VARCHAR, path VARCHAR, rows BIGINT, bytes BIGINT,
         sha256 VARCHAR, job_id VARCHAR, created DOUBLE);
@@ -51,6 +53,10 @@ STEPS: list[str] = [
         sql VARCHAR, created DOUBLE, seconds DOUBLE, rows BIGINT, error VARCHAR);
     CREATE TABLE mappings (
         shape_key VARCHAR, importer VARCHAR, mapping JSON, importer_params JSON, created DOUBLE);
+    """,
+    # 3: what was collected as garbage
+    """
+    CREATE TABLE collections (id VARCHAR, created DOUBLE, bytes BIGINT, items JSON);
     """,
 ]
 

@@ -1,39 +1,53 @@
 """Publishing: what a finished job left in ``out/`` becomes part of the project.
 
-First the files are renamed into place, then one transaction makes them known. A kill in between leaves a folder that
+The files are renamed into place before the transaction that makes them known ends. A kill in between leaves a folder that
 the catalogue does not know: `recover` gives it back to its job, and publishing runs again. All of it is idempotent.
 """
 
 from __future__ import annotations
 
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
-from fmstudio.core.jsonfile import fsync_folder, read_json, write_json
 from fmstudio.jobs.spec import Job
+from fmstudio.models.inspect import fingerprint, inspect_model
+from fmstudio.project.carrying import carry
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
-from fmstudio.project.datasets import Datasets, log_operation
-
-OWNER_FILE = "made-by.json"
+from fmstudio.project.datasets import Datasets
+from fmstudio.project.exports import record_export
+from fmstudio.project.history import change_facts, log_operation
+from fmstudio.project.importing import remember_import, source_of
+from fmstudio.project.placing import Places
+from fmstudio.project.rows import RowReader
 
 
 class Publisher:
     """Puts the results of jobs into the project."""
 
-    def __init__(self, catalog: Catalog, datasets: Datasets, folder: Path) -> None:
+    def __init__(self, catalog: Catalog, datasets: Datasets, folder: Path, rows: RowReader) -> None:
         self._catalog = catalog
         self._datasets = datasets
         self._folder = folder
+        self._rows = rows
+        self._lock = threading.RLock()
+        self._places = Places(catalog, folder)
         self._kinds: dict[str, Callable[[Job], Changes]] = {
             "import": self._import,
             "recipe": self._recipe,
+            "transform": self._transform,
+            "sql_dataset": self._new_datasets,
             "embed": self._embed,
             "train": self._train,
+            "convert": self._convert,
+            "dataset_export": self._export,
         }
 
     def publish(self, job: Job) -> Changes:
@@ -42,78 +56,162 @@ class Publisher:
         Raises:
             UserError: The disk is full, or the job's results are not there.
         """
-        if self._catalog.query("SELECT 1 FROM published WHERE job_id = ?", [job.id]):
-            return Changes()
         if job.kind not in self._kinds:
             return Changes()
-        try:
-            return self._kinds[job.kind](job)
-        except OSError as error:
-            raise UserError(
-                f"The result of “{job.title}” could not be moved into the project: {error}.",
-                remedy="Free some disk space, then choose Retry: the finished work is kept.",
-            ) from error
+        with self._lock:
+            if self._catalog.query("SELECT 1 FROM published WHERE job_id = ?", [job.id]):
+                return Changes()
+            try:
+                changes = self._kinds[job.kind](job)
+            except OSError as error:
+                self._places.return_all()
+                raise UserError(
+                    f"The result of “{job.title}” could not be moved into the project: {error}.",
+                    remedy="Free some disk space, then choose Retry: the finished work is kept.",
+                ) from error
+            except BaseException:
+                self._places.return_all()
+                raise
+            self._places.keep()
+        return changes
 
     def recover(self, jobs_dir: Path) -> list[str]:
         """Give folders that no catalogue entry knows back to their jobs; say what was found.
 
         Called at open, before any job is adopted.
         """
-        known = {
-            *(f"datasets/{d}/v{n:04d}" for d, n in self._catalog.query("SELECT dataset_id, number FROM versions")),
-            *(row[0] for row in self._catalog.query("SELECT folder FROM side_columns")),
-            *(f"models/{row[0]}" for row in self._catalog.query("SELECT job_id FROM models WHERE job_id <> ''")),
-        }
-        said = []
-        for marker in [
-            *self._folder.glob(f"datasets/*/*/{OWNER_FILE}"),
-            *self._folder.glob(f"datasets/*/columns/*/{OWNER_FILE}"),
-            *self._folder.glob(f"models/*/{OWNER_FILE}"),
-        ]:
-            place = marker.parent.relative_to(self._folder).as_posix()
-            owner = read_json(marker, {})
-            out = jobs_dir / owner.get("job_id", "-") / "out" / owner.get("step", "-")
-            if place not in known and out.parent.is_dir():
-                shutil.rmtree(out, ignore_errors=True)
-                marker.parent.replace(out)
-                said.append(place)
-        return said
+        return self._places.recover(jobs_dir)
 
     # ---- one method a kind of job --------------------------------------------------------------------------------
 
     def _import(self, job: Job) -> Changes:
-        result, meta = job.results["import"], job.spec.meta
-        dataset_id = meta["dataset_id"]
-        self._place(job, "import", self._datasets.version_folder(dataset_id, 1))
+        meta = job.spec.meta
+        if meta.get("update_of"):
+            return self._update(job)
+        made = meta.get("datasets") or [{**meta, "step": "import"}]
+        for one in made:
+            self._place(job, one["step"], self._datasets.version_folder(one["dataset_id"], 1))
         with self._catalog.transaction() as connection:
-            dataset = {
-                "id": dataset_id,
-                "name": self._free_name(meta["name"]),
-                "kind": result["kind"],
-                "current_version": 1,
-                "is_deleted": False,
-                "created": time.time(),
-                "source": {"files": result["sources"], "mapping": result.get("mapping"), "notes": result["notes"]},
-            }
-            insert(connection, "datasets", dataset)
-            insert(connection, "versions", self._version_row(dataset_id, 1, None, job, result, "Import"))
-            log_operation(connection, "import", dataset_id, None, 1, job.title, meta, job.id)
+            for one in made:
+                result, dataset_id = job.results[one["step"]], one["dataset_id"]
+                dataset = {
+                    "id": dataset_id,
+                    "name": self._datasets.log.free_name(one["name"]),
+                    "kind": result["kind"],
+                    "current_version": 1,
+                    "is_deleted": False,
+                    "created": time.time(),
+                    "source": source_of(result),
+                }
+                insert(connection, "datasets", dataset)
+                insert(connection, "versions", self._version_row(dataset_id, 1, None, job, result, "Import"))
+                log_operation(connection, "import", dataset_id, None, 1, job.title, one, job.id)
+                remember_import(connection, one, result)
             self._mark(connection, job)
-        return Changes(datasets=frozenset({dataset_id}))
+        return Changes(datasets=frozenset(one["dataset_id"] for one in made))
+
+    def _update(self, job: Job) -> Changes:
+        """The next version of a dataset, from a newer file."""
+        result, meta = job.results["import"], job.spec.meta
+        old = self._datasets.get(meta["dataset_id"])
+        facts = {"kind": result["kind"], "source": source_of(result, old.source)}
+        statistics = {"update": result["update"], "source": source_of(result)}
+        title = f"Update from {Path(meta['files'][0]).name}"
+        with self._next_version(job, "import", "update", title, statistics) as (connection, operation):
+            change_facts(connection, operation, old.id, {"kind": old.kind, "source": old.source}, facts)
+            remember_import(connection, meta, result)
+        return Changes(datasets=frozenset({old.id}))
 
     def _recipe(self, job: Job) -> Changes:
-        result, meta = job.results["recipe"], job.spec.meta
-        dataset_id, parent = meta["dataset_id"], meta["version"]
-        rows = self._catalog.query("SELECT max(number) FROM versions WHERE dataset_id = ?", [dataset_id])
-        number = int(rows[0][0]) + 1
-        self._place(job, "recipe", self._datasets.version_folder(dataset_id, number))
-        operation = f"Recipe “{meta['recipe']['name']}”"
+        with self._next_version(job, "recipe", "recipe", f"Recipe “{job.spec.meta['recipe']['name']}”"):
+            return Changes(datasets=frozenset({job.spec.meta["dataset_id"]}))
+
+    def _transform(self, job: Job) -> Changes:
+        """The next version of a dataset: by a transform, or by a commit of the edits made by hand."""
+        meta = job.spec.meta
+        if meta.get("datasets"):
+            return self._new_datasets(job)
+        step, old = job.spec.steps[-1].name, self._datasets.get(meta["dataset_id"])
+        kind = "commit" if meta["transform"] == "commit" else "transform"
+        with self._next_version(job, step, kind, meta["title"]) as (connection, operation):
+            made = job.results[step].get("kind", old.kind)
+            if made != old.kind:
+                facts = {"kind": old.kind, "source": old.source}
+                change_facts(connection, operation, old.id, facts, {**facts, "kind": made})
+            return Changes(datasets=frozenset({old.id}))
+
+    def _new_datasets(self, job: Job) -> Changes:
+        """Datasets made from others, by a transform or a query; those of its outputs that have no row are not made."""
+        meta, step = job.spec.meta, job.spec.steps[-1].name
+        result = job.results[step]
+        parts = result.get("datasets", {"": result})
+        made = [one for one in meta["datasets"] if one["output"] in parts]
+        for one in made:
+            place = self._datasets.version_folder(one["dataset_id"], 1)
+            self._place(job, f"{step}/{one['output']}" if one["output"] else step, place)
         with self._catalog.transaction() as connection:
-            insert(connection, "versions", self._version_row(dataset_id, number, parent, job, result, operation))
-            connection.execute("UPDATE datasets SET current_version = ? WHERE id = ?", [number, dataset_id])
-            log_operation(connection, "recipe", dataset_id, parent, number, operation, meta, job.id)
+            for one in made:
+                part, dataset_id = parts[one["output"]], one["dataset_id"]
+                dataset = {
+                    "id": dataset_id,
+                    "name": self._datasets.log.free_name(one["name"]),
+                    "kind": part["kind"],
+                    "current_version": 1,
+                    "is_deleted": False,
+                    "created": time.time(),
+                    "source": meta["source"],
+                }
+                insert(connection, "datasets", dataset)
+                insert(connection, "versions", self._version_row(dataset_id, 1, None, job, part, meta["title"]))
+                log_operation(connection, job.kind, dataset_id, None, 1, meta["title"], {**meta, **one}, job.id)
             self._mark(connection, job)
-        return Changes(datasets=frozenset({dataset_id}))
+        return Changes(datasets=frozenset(one["dataset_id"] for one in made))
+
+    @contextmanager
+    def _next_version(
+        self, job: Job, step: str, kind: str, title: str, statistics: dict[str, Any] | None = None
+    ) -> Iterator[tuple[Any, int]]:
+        """Make a step's output the dataset's next version; what the caller does inside is part of the transaction.
+
+        The job's ``meta`` names ``dataset_id``, ``version`` (what it was made from) and, when edits that were pending
+        went into it, their operations in ``folded``. Edits made since the job was started come along.
+
+        Yields:
+            The connection, and the id of the operation that was logged.
+
+        Raises:
+            UserError: Edits that went into it were taken back meanwhile.
+        """
+        meta, result = job.spec.meta, job.results[step]
+        dataset_id, parent, folded = meta["dataset_id"], meta["version"], tuple(meta.get("folded", ()))
+        with self._catalog.transaction() as connection:
+            state = self._datasets.overlays.state(dataset_id)
+            if folded and (state.version != parent or state.operations[: len(folded)] != folded):
+                raise UserError(
+                    f"The edits that “{job.title}” began with were taken back while it ran, so it changed nothing.",
+                    remedy="Look at the dataset, then start it again.",
+                )
+            number = self._next_number(dataset_id)
+            place = self._datasets.version_folder(dataset_id, number)
+            self._place(job, step, place)
+            row = self._version_row(dataset_id, number, parent, job, result, title)
+            insert(connection, "versions", {**row, "statistics": {**row["statistics"], **(statistics or {})}})
+            connection.execute("UPDATE datasets SET current_version = ? WHERE id = ?", [number, dataset_id])
+            operation = log_operation(connection, kind, dataset_id, state.version, number, title, meta, job.id)
+            if state.version == parent and len(state.operations) > len(folded):
+                files = sorted(place.glob("rows-*.parquet"))
+                existing, last_id = partial(self._rows.existing, files), self._rows.last_id(files)
+                later = state.operations[len(folded) :]
+                carry(self._catalog, connection, later, (dataset_id, number), existing, last_id)
+            yield connection, operation
+            self._mark(connection, job)
+        self._remove_other_outputs(job, step)
+
+    def _remove_other_outputs(self, job: Job, step: str) -> None:
+        """What earlier steps wrote for the last one is of no more use."""
+        for other in job.spec.steps:
+            if other.name != step:
+                shutil.rmtree(job.out_folder(other.name), ignore_errors=True)
 
     def _embed(self, job: Job) -> Changes:
         result, meta = job.results["embed"], job.spec.meta
@@ -159,21 +257,42 @@ class Publisher:
             self._mark(connection, job)
         return Changes(models=True, runs=True)
 
+    def _export(self, job: Job) -> Changes:
+        with self._catalog.transaction() as connection:
+            record_export(connection, job)
+            self._mark(connection, job)
+        return Changes(datasets=frozenset({job.spec.meta["dataset_id"]}))
+
+    def _convert(self, job: Job) -> Changes:
+        out = self._folder / "models" / job.id
+        self._place(job, "convert", out)
+        facts = inspect_model(out / Path(job.results["convert"]["path"]).name)
+        meta = job.spec.meta
+        with self._catalog.transaction() as connection:
+            model = {
+                "id": job.id,
+                "name": meta["name"],
+                "kind": facts.kind,
+                "format": facts.format,
+                "path": str(facts.path),
+                "bytes": facts.bytes,
+                "facts": {**facts.facts, "fingerprint": fingerprint(facts.path), "made_from": meta["model_id"]},
+                "base_id": "",
+                "dataset_id": "",
+                "job_id": job.id,
+                "metrics": {},
+                "is_removed": False,
+                "created": time.time(),
+            }
+            insert(connection, "models", model)
+            self._mark(connection, job)
+        return Changes(models=True)
+
     # ---- helpers ---------------------------------------------------------------------------------------------------
 
     def _place(self, job: Job, step: str | None, target: Path) -> None:
         """Rename a step's output folder (None: all steps' outputs) to where it stays."""
-        source = job.folder / "out" if step is None else job.out_folder(step)
-        if not source.is_dir():
-            raise UserError(
-                f"The results of “{job.title}” are no longer there ({source.name}).", remedy="Run it again."
-            )
-        write_json(source / OWNER_FILE, {"job_id": job.id, "step": step or "."})
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        source.replace(target)
-        fsync_folder(target.parent)
+        self._places.take(job, step, target)
 
     def _version_row(
         self, dataset_id: str, number: int, parent: int | None, job: Job, result: dict[str, Any], operation: str
@@ -193,10 +312,9 @@ class Publisher:
             "created": time.time(),
         }
 
-    def _free_name(self, wanted: str) -> str:
-        taken = {row[0] for row in self._catalog.query("SELECT name FROM datasets WHERE NOT is_deleted")}
-        names = (wanted, *(f"{wanted} {n}" for n in range(2, len(taken) + 3)))
-        return next(name for name in names if name not in taken)
+    def _next_number(self, dataset_id: str) -> int:
+        rows = self._catalog.query("SELECT max(number) FROM versions WHERE dataset_id = ?", [dataset_id])
+        return int(rows[0][0]) + 1
 
     def _mark(self, connection: Any, job: Job) -> None:
         insert(connection, "published", {"job_id": job.id, "created": time.time()})

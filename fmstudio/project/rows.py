@@ -1,4 +1,4 @@
-"""`RowReader`: pages of rows out of Parquet versions, fast at any place.
+"""`RowReader`: pages of rows out of Parquet versions, fast at any place, as they are or through an edit overlay.
 
 Reads on an in-memory DuckDB of its own that can see the project folder and nothing else, so that a WHERE typed by a
 user can neither change the catalogue nor read other files.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,13 @@ import duckdb
 
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
+from fmstudio.project.overlay import EMPTY, Overlay
+from fmstudio.project.overlay_rows import View, added_rows, make_table, patched, relation, table_name
+from fmstudio.project.row_index import RowIndex, build_index, find_positions, name_sql, quoted, read_run, source
 
 SELECTIONS_KEPT = 4
-CHUNKS_KEPT = 16
+TABLES_KEPT = 4
+INDEXES_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,13 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
-    """Where each row group begins: position, file and the range of its row ids."""
+class _Version:
+    """What is known of a version's files; `positions` and `views` grow as overlays are seen."""
 
-    starts: list[int]
-    files: list[str]
-    first_ids: list[int]
-    last_ids: list[int]
-    total: int
+    index: RowIndex
+    types: dict[str, Any]
+    positions: dict[int, int]
+    views: OrderedDict[str, View]
 
 
 class RowReader:
@@ -58,14 +61,16 @@ class RowReader:
 
     def __init__(self, folder: Path) -> None:
         self._connection = duckdb.connect(":memory:")
-        quoted = str(folder).replace("'", "''")
-        self._connection.execute(f"SET temp_directory='{quoted}/tmp'")
+        folder_sql = quoted(str(folder))
+        self._connection.execute(f"SET temp_directory={quoted(f'{folder}/tmp')}")
         self._connection.execute("SET memory_limit='1GB'; SET preserve_insertion_order=true")
-        self._connection.execute(f"SET allowed_directories=['{quoted}']; SET enable_external_access=false")
+        self._connection.execute(f"SET allowed_directories=[{folder_sql}]; SET enable_external_access=false")
         self._connection.execute("SET lock_configuration=true")
         self._lock = threading.Lock()
-        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+        self._table_lock = threading.Lock()
+        self._versions: OrderedDict[str, _Version] = OrderedDict()
         self._selections: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._tables: OrderedDict[str, None] = OrderedDict()
 
     def close(self) -> None:
         """Free everything."""
@@ -80,70 +85,187 @@ class RowReader:
         where: str = "",
         order_by: str = "",
         columns: Sequence[str] | None = None,
+        overlay: Overlay = EMPTY,
     ) -> Page:
         """Read `limit` rows from position `offset` on.
 
         Args:
             where: SQL condition over the columns; empty = all rows.
             order_by: SQL order; empty = by ``row_id``.
+            overlay: Edits through which the rows are seen.
 
         Raises:
             UserError: The condition or order is no valid SQL; the message is DuckDB's first line.
         """
-        source, chosen = _source(files), _list(columns)
-        with self._connection.cursor() as cursor:
-            try:
-                if where.strip() or order_by.strip():
-                    return self._selected_page(cursor, files, where, order_by, columns, offset, limit)
-                index = self._index(cursor, files)
-                return _indexed_page(cursor, source, index, chosen, offset, limit)
-            except duckdb.Error as error:
-                raise _sql_error(error, where or order_by) from error
+        with self._cursor(where or order_by) as cursor:
+            if where.strip() or order_by.strip():
+                return self._selected_page(cursor, files, where, order_by, columns, offset, limit, overlay)
+            version = self._version(cursor, files)
+            chosen = list(columns) if columns else _shown(version, overlay)
+            view = self._view(cursor, files, version, overlay)
+            total = view.kept + len(overlay.added)
+            rows: list[tuple[Any, ...]] = []
+            read = [ROW_ID, *(name for name in chosen if name in version.types and name != ROW_ID)]
+            for start, length in view.runs(offset, limit):
+                found = read_run(cursor, version.index, _list(read), start, length)
+                rows += patched(found, read, chosen, overlay)
+            new = list(overlay.added)[max(offset - view.kept, 0) : max(offset + limit - view.kept, 0)]
+            return Page(tuple(chosen), rows + added_rows(new, chosen, overlay), offset, total)
 
-    def count(self, files: Sequence[Path], where: str = "") -> int:
+    def count(self, files: Sequence[Path], where: str = "", overlay: Overlay = EMPTY) -> int:
         """Number of rows that match.
 
         Raises:
             UserError: The condition is no valid SQL.
         """
-        with self._connection.cursor() as cursor:
-            try:
-                if not where.strip():
-                    return self._index(cursor, files).total
-                return self._selection(cursor, files, where, "")[1]
-            except duckdb.Error as error:
-                raise _sql_error(error, where) from error
+        with self._cursor(where) as cursor:
+            if where.strip():
+                return self._selection(cursor, files, where, "", overlay)[1]
+            version = self._version(cursor, files)
+            return self._view(cursor, files, version, overlay).kept + len(overlay.added)
 
-    def by_id(self, files: Sequence[Path], row_ids: Sequence[int], columns: Sequence[str] | None = None) -> Page:
+    def by_id(
+        self,
+        files: Sequence[Path],
+        row_ids: Sequence[int],
+        columns: Sequence[str] | None = None,
+        overlay: Overlay = EMPTY,
+    ) -> Page:
         """Read rows by ``row_id``, in the order asked for; ids that are not there are left out."""
         if not row_ids or not files:
             return Page((), [], 0, 0)
-        wanted = ", ".join(str(int(i)) for i in row_ids)
-        with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT {ROW_ID}, {_list(columns)} FROM {_source(files)} WHERE {ROW_ID} IN ({wanted})")
-            names = _names(cursor)[1:]
-            found = {row[0]: row[1:] for row in cursor.fetchall()}
+        with self._cursor("") as cursor:
+            version = self._version(cursor, files)
+            chosen = list(columns) if columns else _shown(version, overlay)
+            read = [ROW_ID, *(name for name in chosen if name in version.types and name != ROW_ID)]
+            wanted = ", ".join(str(int(i)) for i in row_ids if i not in overlay.added) or "NULL"
+            cursor.execute(f"SELECT {_list(read)} FROM {source(files)} WHERE {ROW_ID} IN ({wanted})")
+            base = [row for row in cursor.fetchall() if row[0] not in overlay.deleted]
+        found = dict(zip((row[0] for row in base), patched(base, read, chosen, overlay), strict=True))
+        new = [i for i in row_ids if i in overlay.added]
+        found |= zip(new, added_rows(new, chosen, overlay), strict=True)
         rows = [found[i] for i in row_ids if i in found]
-        return Page(names, rows, 0, len(rows))
+        return Page(tuple(chosen), rows, 0, len(rows))
 
-    def _index(self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> _Index:
+    def ids(self, files: Sequence[Path], where: str, overlay: Overlay = EMPTY, limit: int = -1) -> list[int]:
+        """Ids of the rows that match, ascending; at most `limit` of them when that is not negative.
+
+        Raises:
+            UserError: The condition is no valid SQL.
+        """
+        with self._cursor(where) as cursor:
+            name, total = self._selection(cursor, files, where, "", overlay)
+            most = total if limit < 0 else limit
+            return [row[0] for row in cursor.execute(f"SELECT {ROW_ID} FROM {name} LIMIT {most}").fetchall()]
+
+    def types(self, files: Sequence[Path]) -> dict[str, Any]:
+        """Column → DuckDB type (`duckdb.sqltypes.DuckDBPyType`) of a version, in order."""
+        with self._cursor("") as cursor:
+            return dict(self._version(cursor, files).types)
+
+    def last_id(self, files: Sequence[Path]) -> int:
+        """The largest row id of a version; -1 when it has no rows."""
+        with self._cursor("") as cursor:
+            return self._version(cursor, files).index.last_id
+
+    def existing(self, files: Sequence[Path], row_ids: Sequence[int]) -> set[int]:
+        """Those of the ids that the version has."""
+        with self._cursor("") as cursor:
+            return set(self._positions(cursor, files, self._version(cursor, files), row_ids))
+
+    def cast(self, value: Any, kind: str) -> Any:
+        """Cast a value as DuckDB does.
+
+        Raises:
+            duckdb.Error: It cannot be cast.
+        """
+        with self._connection.cursor() as cursor:
+            row = cursor.execute(f"SELECT CAST(? AS {kind})", [value]).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def overlaid(self, files: Sequence[Path], overlay: Overlay) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """A cursor, and the name of a table in it: the whole rows that the overlay changes or adds."""
+        with self._cursor("") as cursor:
+            yield cursor, self._table(cursor, files, overlay)
+
+    @contextmanager
+    def seen(
+        self, files: Sequence[Path], overlay: Overlay = EMPTY
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, dict[str, Any], RowIndex]]:
+        """For questions over all rows: a cursor, the rows as SQL (in no order), their columns' types, where they are."""
+        with self._cursor("") as cursor:
+            version = self._version(cursor, files)
+            relation_sql = self._relation(cursor, files, overlay)
+            description = cursor.execute(f"SELECT * FROM {relation_sql} LIMIT 0").description or []
+            yield cursor, relation_sql, {item[0]: item[1] for item in description}, version.index
+
+    @contextmanager
+    def _cursor(self, condition: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._connection.cursor() as cursor:
+            try:
+                yield cursor
+            except duckdb.Error as error:
+                raise _sql_error(error, condition) from error
+            except OSError as error:
+                raise UserError(f"A file of this dataset cannot be read: {error}.") from error
+
+    def _version(self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> _Version:
         key = _key(files)
         with self._lock:
-            if key in self._indexes:
-                self._indexes.move_to_end(key)
-                return self._indexes[key]
-        index = _build_index(cursor, files)
+            if key in self._versions:
+                self._versions.move_to_end(key)
+                return self._versions[key]
+        description = cursor.execute(f"SELECT * FROM {source(files)} LIMIT 0").description or []
+        version = _Version(build_index(cursor, files), {item[0]: item[1] for item in description}, {}, OrderedDict())
         with self._lock:
-            self._indexes[key] = index
-            while len(self._indexes) > CHUNKS_KEPT:
-                self._indexes.popitem(last=False)
-        return index
+            self._versions[key] = version
+            while len(self._versions) > INDEXES_KEPT:
+                self._versions.popitem(last=False)
+        return version
+
+    def _positions(
+        self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], version: _Version, row_ids: Sequence[int]
+    ) -> dict[int, int]:
+        missing = [row_id for row_id in row_ids if row_id not in version.positions]
+        if missing:
+            version.positions.update(find_positions(cursor, version.index, files, missing))
+        return {row_id: version.positions[row_id] for row_id in row_ids if row_id in version.positions}
+
+    def _view(
+        self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], version: _Version, overlay: Overlay
+    ) -> View:
+        view = version.views.get(overlay.key)
+        if view is None:
+            found = self._positions(cursor, files, version, list(overlay.deleted))
+            view = View.of(version.index.total, sorted(found.values()))
+            with self._lock:
+                version.views[overlay.key] = view
+                while len(version.views) > TABLES_KEPT:
+                    version.views.popitem(last=False)
+        return view
+
+    def _relation(self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], overlay: Overlay) -> str:
+        return relation(self._table(cursor, files, overlay), files, overlay) if overlay else source(files)
+
+    def _table(self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], overlay: Overlay) -> str:
+        """Make (or find) the tables of an overlay's rows; give their name."""
+        name = table_name(_key(files), overlay)
+        with self._table_lock:
+            if name not in self._tables:
+                make_table(cursor, name, files, self._version(cursor, files).types, overlay)
+            self._tables[name] = None
+            self._tables.move_to_end(name)
+            while len(self._tables) > TABLES_KEPT:
+                old, _ = self._tables.popitem(last=False)
+                cursor.execute(f"DROP TABLE IF EXISTS {old}; DROP TABLE IF EXISTS {old}_hidden")
+        return name
 
     def _selection(
-        self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], where: str, order_by: str
+        self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], where: str, order_by: str, overlay: Overlay
     ) -> tuple[str, int]:
         """Make (or find) the table of row ids that match, in order; give its name and length."""
-        key = _key(files) + "\0" + where + "\0" + order_by
+        key = "\0".join((_key(files), overlay.key, where, order_by))
         with self._lock:
             if key in self._selections:
                 self._selections.move_to_end(key)
@@ -151,7 +273,7 @@ class RowReader:
         name = f"sel_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}_{threading.get_ident()}"
         condition = f"WHERE ({where}\n)" if where.strip() else ""
         order = f"ORDER BY {order_by}\n, {ROW_ID}" if order_by.strip() else f"ORDER BY {ROW_ID}"
-        sql = f"SELECT {ROW_ID} FROM {_source(files)} {condition} {order}"
+        sql = f"SELECT {ROW_ID} FROM {self._relation(cursor, files, overlay)} {condition} {order}"
         if len(duckdb.extract_statements(sql)) != 1:
             raise UserError("Only one condition is allowed here.", remedy="Leave out the semicolon.")
         cursor.execute(f"CREATE OR REPLACE TABLE {name} AS {sql}")
@@ -173,74 +295,32 @@ class RowReader:
         columns: Sequence[str] | None,
         offset: int,
         limit: int,
+        overlay: Overlay,
     ) -> Page:
-        name, total = self._selection(cursor, files, where, order_by)
+        name, total = self._selection(cursor, files, where, order_by, overlay)
         ids = [r[0] for r in cursor.execute(f"SELECT {ROW_ID} FROM {name} LIMIT {limit} OFFSET {offset}").fetchall()]
-        page = self.by_id(files, ids, columns)
+        page = self.by_id(files, ids or [-1], columns, overlay)
         return Page(page.columns, page.rows, offset, total)
 
 
-def _build_index(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> _Index:
-    starts: list[int] = []
-    names: list[str] = []
-    first: list[int] = []
-    last: list[int] = []
-    total = 0
-    for file in files:
-        rows = cursor.execute(
-            "SELECT row_group_num_rows, stats_min_value, stats_max_value FROM parquet_metadata(?) "
-            "WHERE path_in_schema = ? ORDER BY row_group_id",
-            [str(file), ROW_ID],
-        ).fetchall()
-        for count, low, high in rows:
-            starts.append(total)
-            names.append(str(file))
-            first.append(int(low))
-            last.append(int(high))
-            total += int(count)
-    return _Index(starts, names, first, last, total)
+def _shown(version: _Version, overlay: Overlay) -> list[str]:
+    return [*version.types, *(name for name in overlay.new_columns if name not in version.types)]
 
 
-def _indexed_page(
-    cursor: duckdb.DuckDBPyConnection, source: str, index: _Index, chosen: str, offset: int, limit: int
-) -> Page:
-    """Read only the row groups that hold the page: DuckDB skips the others by their row-id statistics."""
-    if not index.starts or offset >= index.total or limit <= 0:
-        names = _names(cursor.execute(f"SELECT {chosen} FROM {source} LIMIT 0"))
-        return Page(names, [], offset, index.total)
-    begin = bisect_right(index.starts, offset) - 1
-    end = bisect_right(index.starts, min(offset + limit, index.total) - 1) - 1
-    files = ", ".join(_quote(f) for f in dict.fromkeys(index.files[begin : end + 1]))
-    cursor.execute(
-        f"SELECT {chosen} FROM read_parquet([{files}], union_by_name=true) "
-        f"WHERE {ROW_ID} BETWEEN {index.first_ids[begin]} AND {index.last_ids[end]} "
-        f"ORDER BY {ROW_ID} LIMIT {limit} OFFSET {offset - index.starts[begin]}"
-    )
-    return Page(_names(cursor), cursor.fetchall(), offset, index.total)
-
-
-def _source(files: Sequence[Path]) -> str:
-    return f"read_parquet([{', '.join(_quote(str(f)) for f in files)}], union_by_name=true)"
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _list(columns: Sequence[str] | None) -> str:
-    return ", ".join('"' + c.replace('"', '""') + '"' for c in columns) if columns else "*"
-
-
-def _names(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
-    return tuple(item[0] for item in cursor.description or [])
+def _list(columns: Sequence[str]) -> str:
+    return ", ".join(name_sql(column) for column in columns)
 
 
 def _key(files: Sequence[Path]) -> str:
-    return "|".join(str(f) for f in files)
+    """Names files and their state: a version that was taken back may leave its place to another one."""
+    stats = ((file, file.stat()) for file in files)
+    return "|".join(f"{file}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}" for file, stat in stats)
 
 
 def _sql_error(error: duckdb.Error, condition: str) -> UserError:
     line = str(error).splitlines()[0]
+    if not condition.strip():
+        return UserError(f"The rows cannot be read: {line}", details=str(error))
     return UserError(
         f"This filter cannot be run: {line}",
         remedy="Write a SQL condition over the columns, e.g. length(text) > 100.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fmstudio.api.errors import UserError
 from fmstudio.jobs.spec import JobSpec, StepSpec
+from fmstudio.project.console import Console
 from fmstudio.project.datasets import Datasets
+from fmstudio.project.edits import Edits
+from fmstudio.project.exports import ExportInclude, Exports
+from fmstudio.project.folding import commit_spec, with_folding
+from fmstudio.project.import_specs import ImportRequest, each_spec, existing, one_spec, update_spec
 from fmstudio.project.models import ModelEntry, ModelLibrary
+from fmstudio.project.transforms import Transforms
 
 
 class TrainRun(BaseModel):
@@ -51,9 +56,21 @@ class TrainRun(BaseModel):
 class JobSpecs:
     """Makes the specifications of every kind of job."""
 
-    def __init__(self, datasets: Datasets, models: ModelLibrary) -> None:
+    def __init__(
+        self,
+        datasets: Datasets,
+        models: ModelLibrary,
+        exports: Exports,
+        edits: Edits,
+        transforms: Transforms,
+        console: Console,
+    ) -> None:
         self._datasets = datasets
+        self._edits = edits
         self._models = models
+        self._exports = exports
+        self._transforms = transforms
+        self._console = console
 
     def import_files(
         self,
@@ -63,35 +80,64 @@ class JobSpecs:
         importer: str = "",
         mapping: dict[str, Any] | None = None,
         importer_params: dict[str, Any] | None = None,
+        parts: Sequence[str] = (),
+        each_its_own: bool = False,
+        update_of: str = "",
+        update_key: str = "",
+        is_corrected: bool = False,
+        known_shapes: dict[str, Any] | None = None,
     ) -> JobSpec:
-        """Import files as one dataset.
+        """Import files, folders and archives as one dataset, as one each, or as the next version of a dataset.
+
+        Args:
+            parts: Tables of each file to read (sheets, tables of a database); none = the first.
+            each_its_own: Every file, and every part of it, becomes a dataset of its own, named after it.
+            update_of: Dataset whose next version this makes: rows that are in both keep their ids.
+            update_key: Column that names a row in an update; empty = rows are matched by their whole content.
+            is_corrected: Remember the mapping for files of this shape when the import has succeeded.
+            known_shapes: Remembered mappings to use where none is given (`Imports.mappings`).
 
         Raises:
-            UserError: A file is not there or is no file.
+            UserError: A file is not there, or an update cannot be made of this.
         """
-        paths = [Path(file).resolve() for file in files]
-        for path in paths:
-            if not path.is_file():
-                raise UserError(f"There is no file {path}.", remedy="Check the name.")
-        title = name or (paths[0].stem if len(paths) == 1 else f"{paths[0].stem} and {len(paths) - 1} more")
-        params = {
-            "files": [str(path) for path in paths],
-            "importer": importer or None,
-            "importer_params": importer_params or {},
-            "mapping": mapping,
-            "name": title,
-        }
-        meta = {"dataset_id": f"d-{secrets.token_hex(4)}", "name": title, "files": params["files"]}
-        return JobSpec.new(f"Import {title}", "import", [StepSpec("import", "import_dataset", params)], meta=meta)
+        request = ImportRequest(
+            files=existing(files), name=name, importer=importer, mapping=mapping, importer_params=importer_params or {},
+            parts=tuple(parts), is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {},
+        )  # fmt: skip
+        if update_of:
+            return update_spec(self._datasets, request, update_of, update_key)
+        return each_spec(request) if each_its_own and request.count > 1 else one_spec(request)
 
     def recipe(self, dataset: str, recipe: dict[str, Any], version: int | None = None) -> JobSpec:
-        """Run a recipe on a version of a dataset; makes its next version."""
+        """Run a recipe on a version of a dataset; makes its next version.
+
+        On the current version (the default) pending edits are folded in first.
+        """
         found = self._datasets.get(dataset)
-        number = found.version if version is None else version
-        files = [str(f) for f in self._datasets.files(found.id, number)]
-        meta = {"dataset_id": found.id, "version": number, "recipe": recipe}
-        step = StepSpec("recipe", "run_recipe", {"recipe": recipe, "files": files, "kind": found.kind})
-        return JobSpec.new(f"Run “{recipe['name']}” on {found.name}", "recipe", [step], meta=meta)
+        title, meta = f"Run “{recipe['name']}” on {found.name}", {"dataset_id": found.id, "recipe": recipe}
+        work = {"recipe": recipe, "files": "folded", "kind": found.kind}
+        if version is None or version == found.version:
+            spec = JobSpec.new(title, "recipe", [StepSpec("recipe", "run_recipe", work)], meta=meta)
+            return with_folding(self._datasets, self._edits, found.id, spec)
+        work["files"] = [str(f) for f in self._datasets.files(found.id, version)]
+        step = StepSpec("recipe", "run_recipe", work)
+        return JobSpec.new(title, "recipe", [step], meta={**meta, "version": version})
+
+    def commit(self, dataset: str) -> JobSpec:
+        """Make the pending edits of a dataset its next version.
+
+        Raises:
+            UserError: Nothing waits for a commit.
+        """
+        return commit_spec(self._datasets, self._edits, dataset)
+
+    def transform(self, dataset: str, transform: str, params: dict[str, Any]) -> JobSpec:
+        """Run a transform on the current version with its pending edits; see `Transforms.spec`."""
+        return self._transforms.spec(dataset, transform, params)
+
+    def sql_dataset(self, sql: str, name: str) -> JobSpec:
+        """Make a dataset of all the rows that a query gives; see `Console.save_spec`."""
+        return self._console.save_spec(sql, name)
 
     def embed(self, dataset: str, embedder: str, column: str = "", params: dict[str, Any] | None = None) -> JobSpec:
         """Embed the current version of a dataset into a side column."""
@@ -110,6 +156,30 @@ class JobSpecs:
             "column_name": f"embedding_{embedder}",
         }
         return JobSpec.new(f"Embed {found.name} ({embedder})", "embed", [StepSpec("embed", "embed", work)], meta=meta)
+
+    def export_dataset(
+        self,
+        dataset: str,
+        exporter: str,
+        target: Path,
+        *,
+        params: dict[str, Any] | None = None,
+        version: int | None = None,
+        include: ExportInclude | None = None,
+        license: str = "",
+        overwrite: bool = False,
+    ) -> JobSpec:
+        """Export a dataset's rows to a file or folder; see `Exports.spec`."""
+        return self._exports.spec(
+            dataset,
+            exporter,
+            target,
+            params=params,
+            version=version,
+            include=include,
+            license=license,
+            overwrite=overwrite,
+        )
 
     def train(self, run: TrainRun) -> JobSpec:
         """Train, export the adapter to GGUF and, where the base is a GGUF, compare engine and trainer.
@@ -164,6 +234,27 @@ class JobSpecs:
             "run": {**run.model_dump(), "version": version, "base_fingerprint": base.facts.get("fingerprint", "")},
         }
         return JobSpec.new(f"Train {run.name}", "train", steps, slot="gpu", meta=meta)
+
+    def convert(self, model: str, precision: str) -> JobSpec:
+        """Write a GGUF base model in another precision; the result is a base model of its own in the library.
+
+        Raises:
+            UserError: It is not there, or no GGUF.
+        """
+        base = self._base(model)
+        if base.format != "gguf":
+            raise UserError(f"{base.name} is no GGUF file.", remedy="Choose a GGUF base model.")
+        name = f"{base.name} {precision}"
+        work = {
+            "exporter": "gguf_quantize",
+            "source": str(base.path),
+            "base_model": str(base.path),
+            "params": {"precision": precision},
+        }
+        meta = {"name": name, "model_id": base.id, "precision": precision}
+        return JobSpec.new(
+            f"Convert {base.name} to {precision}", "convert", [StepSpec("convert", "export", work)], meta=meta
+        )
 
     def _base(self, name: str) -> ModelEntry:
         path = Path(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 MODEL_FILES = ("config.json", "adapter_config.json")
 HEAD_BYTES = 4_096
+MOST_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Home:
 
 
 def find_home(paths: list[str]) -> Home:
-    """Decide where dropped files go: a project, models, a recipe, else data to import."""
+    """Decide where dropped files and folders go: a project, models, a recipe, else data to import."""
     files = [Path(path) for path in paths]
     if len(files) == 1 and (files[0] / "project.toml").is_file():
         return Home("project", {"folder": files[0]})
@@ -29,11 +31,24 @@ def find_home(paths: list[str]) -> Home:
         return Home("models", {"paths": [str(path) for path in models]})
     if len(files) == 1 and is_recipe(files[0]):
         return Home("recipes", {"path": str(files[0])})
-    data = [path for path in files if path.is_file()]
+    data = [path for path in files if path.is_file() or _holds_files(path)]
     if data:
         return Home("data", {"files": [str(path) for path in data]})
     names = ", ".join(path.name for path in files)
-    return Home("", {}, f"“{names}” is a folder without a model or a project in it. Drop its files instead.")
+    if any(path.is_dir() for path in files):
+        return Home("", {}, f"“{names}” is an empty folder. Drop one with files in it.")
+    return Home("", {}, f"“{names}” is not there any more.")
+
+
+def _holds_files(path: Path) -> bool:
+    """Whether a folder has a file in it, in itself or one folder below; looks no further, so that it is quick."""
+    if not path.is_dir():
+        return False
+    try:
+        inside = list(islice(path.iterdir(), MOST_LOOKED_AT))
+        return any(item.is_file() or (item.is_dir() and any(islice(item.iterdir(), 1))) for item in inside)
+    except OSError:
+        return False
 
 
 def is_model(path: Path) -> bool:

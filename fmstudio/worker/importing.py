@@ -11,8 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 from fmstudio.api import ROW_ID, Importer, ImportReport, Params, Reject, TaskContext, UserError
 from fmstudio.core.canonical import apply
 from fmstudio.core.checking import make_params
-from fmstudio.core.schemas import Mapping, detect
+from fmstudio.core.detection import detect
+from fmstudio.core.schemas import Mapping
 from fmstudio.plugin_manager import Contribution, PluginManager
+from fmstudio.worker.choosing import file_candidates, folder_candidates
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,30 +27,8 @@ STORED_REJECTS = 10_000
 
 
 def candidates(path: Path, plugins: PluginManager) -> list[Contribution]:
-    """Importers that claim the file's name, the longest suffix first; all of them when none does."""
-    name = path.name.lower()
-
-    def claim(importer: Contribution) -> int:
-        suffixes = importer.facts.get("suffixes", [])
-        return max((len(s) for s in suffixes if name.endswith(s)), default=0)
-
-    everything = plugins.contributions("importer")
-    claiming = sorted((c for c in everything if claim(c)), key=claim, reverse=True)
-    return claiming or _by_content(path, everything)
-
-
-def _by_content(path: Path, importers: list[Contribution]) -> list[Contribution]:
-    """Order importers for a file without a known suffix by its first bytes."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    likely = "text"
-    if head.startswith(b"PAR1"):
-        likely = "parquet"
-    elif start.startswith((b"{", b"[")):
-        lines = [line for line in start.splitlines() if line.strip()]
-        likely = "jsonl" if len(lines) > 1 and lines[0].rstrip().endswith(b"}") else "json"
-    return sorted(importers, key=lambda importer: importer.id != likely)
+    """Importers that fit a file or folder, the likeliest first."""
+    return folder_candidates(path, plugins) if path.is_dir() else file_candidates(path, plugins)
 
 
 def open_importer(
@@ -59,10 +39,9 @@ def open_importer(
     Raises:
         UserError: The file is not there, no importer fits, or a parameter is wrong.
     """
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise UserError(f"{path} {what}.", remedy="Choose a file.")
-    if path.stat().st_size == 0:
+    if not path.exists():
+        raise UserError(f"{path} is not there.", remedy="Choose a file.")
+    if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path.name} is empty (0 bytes).", remedy="Choose a file with content.")
     there = [plugins.contribution("importer", importer_id)] if importer_id else candidates(path, plugins)
     if not there:
@@ -71,15 +50,21 @@ def open_importer(
     return there[0], kind(), make_params(kind, values or {}, there[0].title)
 
 
+STORED_FLAGS = 1_000
+"""Suspicious values that are listed; those beyond are counted."""
+
+
 @dataclass
 class Report(ImportReport):
-    """Notes and rejects of all files; rejects are written as JSON Lines where a file is given."""
+    """Notes, rejects and flags of all files; rejects are written as JSON Lines where a file is given."""
 
     sink: IO[str] | None = None
     file: str = ""
     rejected: int = 0
     first: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    flags: list[dict[str, Any]] = field(default_factory=list)
+    flagged: int = 0
 
     def reject(self, reject: Reject) -> None:
         """See `ImportReport.reject`."""
@@ -101,6 +86,12 @@ class Report(ImportReport):
         """See `ImportReport.note`; the same note is kept once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def flag(self, column: str, row: int, reason: str, value: str) -> None:
+        """See `ImportReport.flag`."""
+        self.flagged += 1
+        if len(self.flags) < STORED_FLAGS:
+            self.flags.append({"file": self.file, "column": column, "row": row, "reason": reason, "value": value[:200]})
 
 
 class Naming:
@@ -129,10 +120,10 @@ class Naming:
 
 
 def raw_batches(
-    importer: Importer, path: Path, params: Params, report: Report, ctx: TaskContext, naming: Naming
+    importer: Importer, path: Path, params: Params, report: Report, ctx: TaskContext, naming: Naming, name: str = ""
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a file's batches with safe column names."""
-    report.file = path.name
+    """Yield a file's batches with safe column names; `name` is what the user knows the file as."""
+    report.file = name or path.name
     for batch in importer.read(path, params, report, ctx):
         if batch.num_rows:
             yield naming(batch)

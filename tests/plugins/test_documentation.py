@@ -20,13 +20,14 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def documented_plugins(own_home: Path) -> PluginManager:
-    """Both plugins of the page, in the user's plugin folder."""
-    (operator_toml, importer_toml), (operator_code, importer_code, _) = blocks("toml"), blocks("python")
-    head = 'id = "lines"\nname = "Lines"\nversion = "1"\napi = 1\ndescription = "Lines"\n'
-    for name, manifest, code in (
-        ("shout", operator_toml, operator_code),
-        ("lines", head + importer_toml, importer_code),
-    ):
+    """The plugins of the page, in the user's plugin folder."""
+    operator_toml, *other_tomls = blocks("toml")
+    operator_code, *other_codes, _ = blocks("python")
+    written = [("shout", operator_toml, operator_code)]
+    for name, manifest, code in zip(("lines", "cards"), other_tomls, other_codes, strict=True):
+        head = f'id = "{name}"\nname = "{name}"\nversion = "1"\napi = 1\ndescription = "{name}"\n'
+        written.append((name, head + manifest, code))
+    for name, manifest, code in written:
         folder = own_home / "plugins" / name
         folder.mkdir(parents=True)
         (folder / "plugin.toml").write_text(manifest, "utf-8")
@@ -37,7 +38,7 @@ def documented_plugins(own_home: Path) -> PluginManager:
 def test_the_operator_of_the_page_keeps_its_promises(documented_plugins: PluginManager) -> None:
     cls = documented_plugins.contribution("operator", "no_shouting").load()
     names: dict[str, Any] = {"NoShouting": cls, "ShoutParams": cls.Params}
-    exec(blocks("python")[2], names)  # the page's own test
+    exec(blocks("python")[-1], names)  # the page's own test
     import pyarrow as pa
 
     batch = pa.RecordBatch.from_pydict({"row_id": [0, 1], "text": ["quiet", "LOUD"]})
@@ -57,6 +58,16 @@ def test_the_importer_of_the_page_reads_and_rejects(documented_plugins: PluginMa
     rows = [r["text"] for b in cls().read(path, cls.Params(), report, FakeContext()) for r in b.to_pylist()]
     assert rows == ["good", "also good"]
     assert [r.line for r in report.rejects] == [2]
+
+
+def test_the_exporter_of_the_page_writes_and_leaves_out(documented_plugins: PluginManager, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    from fmstudio.api.testing import check_dataset_exporter
+
+    cls = documented_plugins.contribution("dataset_exporter", "cards").load()
+    rows = pa.RecordBatch.from_pydict({"prompt": ["q", None], "completion": ["a", "b"]})
+    assert check_dataset_exporter(cls, cls.Params(), [rows], tmp_path).read_text("utf-8") == "q :: a\n"
 
 
 def test_every_link_between_help_pages_leads_somewhere() -> None:

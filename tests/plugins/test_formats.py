@@ -11,20 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fmstudio.api import UserError
-from fmstudio.api.testing import FakeContext, FakeReport, check_importer
+from fmstudio.api.testing import FakeReport, check_importer
 from fmstudio.plugin_manager import PluginManager
-
-
-def read(importer_id: str, path: Path, report: FakeReport | None = None, **params: Any) -> list[dict[str, Any]]:
-    kind = PluginManager().contribution("importer", importer_id).load()
-    batches = kind().read(path, kind.Params(**params), report or FakeReport(), FakeContext())
-    return [row for batch in batches for row in batch.to_pylist()]
-
-
-def file(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
+from tests.plugins.reading import file, read
 
 GOOD = {
     "jsonl": ("a.jsonl", '{"a": 1}\n{"a": 2, "b": "x"}\n'),
@@ -205,14 +194,14 @@ def test_json_broken_in_the_middle_names_line_and_byte(tmp_path: Path) -> None:
     head = "[" + rows + ",\n"
     report = FakeReport()
     read_rows = read("json", file(tmp_path / "x.json", head + '{"n": oops},\n' + rows + "]"), report)
-    assert len(read_rows) == 20_000
+    assert len(read_rows) == 40_000 and len(report.rejects) == 1
     assert (report.rejects[0].line, report.rejects[0].byte) == (20_001, len(head.encode()))
 
 
 def test_json_the_list_can_be_named(tmp_path: Path) -> None:
     path = file(tmp_path / "x.json", '{"a": [{"x": 1}], "b": [{"y": 2}, {"y": 3}]}')
     report = FakeReport()
-    assert read("json", path, report) == [{"x": 1}] and "not from b" in report.notes[0]
+    assert read("json", path, report) == [{"x": 1}] and "not from b" in report.notes[1]
     assert read("json", path, rows="b") == [{"y": 2}, {"y": 3}]
     with pytest.raises(UserError, match="no list “c”"):
         read("json", path, rows="c")
@@ -231,7 +220,7 @@ def test_csv_finds_the_delimiter(delimiter: str, title: str, tmp_path: Path) -> 
     text = "\n".join(delimiter.join(row) for row in (["name", "n"], ["a b", "1"], ["c", "2"])) + "\n"
     report = FakeReport()
     assert read("csv", file(tmp_path / "x.csv", text), report) == [{"name": "a b", "n": 1}, {"name": "c", "n": 2}]
-    assert report.notes == [f"Delimiter: {title}"]
+    assert report.notes == ["Encoding: UTF-8", f"Delimiter: {title}"]
 
 
 def test_csv_bad_rows_are_listed_with_their_line(tmp_path: Path) -> None:
@@ -261,16 +250,20 @@ def test_csv_numbers_only_where_nothing_is_lost(tmp_path: Path) -> None:
     assert read("csv", tmp_path / "x.csv", types="text")[0]["n"] == "1"
 
 
-def test_csv_a_quote_that_is_never_closed(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="quoted field"):
-        read("csv", file(tmp_path / "x.csv", 'a,b\n1,"x\n' + "2,y\n" * 3_000_000))
+def test_csv_a_quote_that_is_never_closed_costs_its_line(tmp_path: Path) -> None:
+    report = FakeReport()
+    rows = read("csv", file(tmp_path / "x.csv", 'a,b\n0,z\n1,"x\n' + "2,y\n" * 100_000), report)
+    assert rows == [{"a": 0, "b": "z"}, *[{"a": 2, "b": "y"}] * 100_000]
+    assert [(r.line, r.byte, r.raw) for r in report.rejects] == [(3, 8, '1,"x')]
+    assert "quoted field" in report.rejects[0].reason
 
 
 def test_csv_bytes_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:
     good = "".join(f"{i},ü\n" for i in range(200)).encode()
     report = FakeReport()
     rows = read("csv", file(tmp_path / "x.csv", b"a,b\n" + good + b"200,\xff\n" + good), report)
-    assert len(rows) == 400 and len(report.rejects) == 1 and "not UTF-8" in report.rejects[0].reason
+    assert len(rows) == 400 and len(report.rejects) == 1 and "Not UTF-8" in report.rejects[0].reason
+    assert report.rejects[0].line == 202
 
 
 def test_csv_without_header_and_with_doubled_names(tmp_path: Path) -> None:
@@ -326,7 +319,14 @@ def test_yaml_rows_keep_json_types_only(tmp_path: Path) -> None:
 
 def test_yaml_broken_names_line_and_column(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"line 4, column 4: .*began in line 3"):
-        read("yaml", file(tmp_path / "x.yml", "- a: 1\n- b: 2\n- c: [1, 2\n- d: 3\n"))
+        read("yaml", file(tmp_path / "x.yml", "rows:\n- b: 2\n- c: [1, 2\n- d: 3\n"))
+
+
+def test_yaml_a_broken_item_of_a_list_costs_itself(tmp_path: Path) -> None:
+    report = FakeReport()
+    content = "".join(f"- a: {i}\n" for i in range(3_000)) + "- c: [1, 2\n" + "- a: 1\n" * 10
+    assert len(read("yaml", file(tmp_path / "x.yml", content), report)) == 3_010
+    assert [(r.line, r.raw) for r in report.rejects] == [(3_001, "- c: [1, 2")]
 
 
 def test_yaml_runs_nothing(tmp_path: Path) -> None:

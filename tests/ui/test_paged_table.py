@@ -89,10 +89,14 @@ def test_numbers_stand_to_the_right_and_hidden_columns_are_hidden(qtbot: Any) ->
     assert (table.rows.record(3) or {})["row_id"] == 3
 
 
-def test_rows_can_be_copied_as_json_lines(qtbot: Any) -> None:
+def test_rows_are_copied_as_cells_and_as_json_lines(qtbot: Any) -> None:
     table = _table(qtbot, _Source(10))
     table.selectRow(2)
-    qtbot.keyClick(table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(table, Qt.Key.Key_C, control)
+    assert QApplication.clipboard().text() == "row 2\t1.0"
+    assert b'"row_id": 2' in QApplication.clipboard().mimeData().data("application/x-ndjson").data()
+    qtbot.keyClick(table, Qt.Key.Key_C, control | shift)
     assert QApplication.clipboard().text() == '{"row_id": 2, "text": "row 2", "score": 1.0}'
 
 
@@ -111,6 +115,10 @@ def test_cells_read_well() -> None:
     assert full_text(messages) == "User: Hi\nthere\nAssistant: Hello"
     assert cell_text(1234567) == "1,234,567"
     assert cell_text(None) == ""
-    assert cell_text(True) == "yes"
+    assert cell_text(True) == "true"
+    assert cell_text(float("nan")) == "NaN"
+    assert cell_text("a\nb\tc") == "a ⏎ b → c"
+    assert cell_text(["x", "y"]) == "x, y"
+    assert cell_text(b"123") == "3 bytes"
     assert cell_text([0.5] * 256) == "256 numbers"
     assert len(cell_text("x" * 10_000)) == 300

@@ -107,7 +107,7 @@ KILL_IN_COMMIT = """
 import os, signal, sys
 from pathlib import Path
 from fmstudio.cli.session import make_queue, run_job
-from fmstudio.project import Project, publish
+from fmstudio.project import Project, placing, publish
 
 point, folder, source = sys.argv[1:]
 project = Project.open(Path(folder))
@@ -116,9 +116,9 @@ def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if point == "before rename":
-    publish.write_json = die
+    placing.write_json = die
 elif point == "after rename":
-    publish.fsync_folder = die
+    placing.fsync_folder = die
 elif point == "in transaction":
     publish.log_operation = die
 run_job(project, project.specs.import_files([Path(source)]))

@@ -1,346 +1,353 @@
 """`PagedTable`: rows of any number in a table that only ever holds a few pages of them.
 
-The model asks a `fetch` function for pages; it knows nothing of projects. Cells are shown in one line, messages as
-``user: …  assistant: …``, numbers to the right.
+The model asks a `fetch` function for pages; it knows nothing of projects. Cells are drawn as what they are: messages as
+roles and texts, tags as chips, pictures small, numbers to the right, what is missing as *null*.
 """
 
 from __future__ import annotations
 
-import json
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtCore import (
+    QEvent,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPoint,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QTableView
 
-from fmstudio.ui.theme import ROW_HEIGHT
+from fmstudio.ui.widgets.table.cache import PAGES_KEPT
+from fmstudio.ui.widgets.table.copying import clipboard_data, selected_count, selected_rows
+from fmstudio.ui.widgets.table.editor import CellEditor
+from fmstudio.ui.widgets.table.frozen import FrozenColumns
+from fmstudio.ui.widgets.table.header import ColumnHead, ColumnHeader, style_header
+from fmstudio.ui.widgets.table.layout import TableLayout, arrange, shape_of
+from fmstudio.ui.widgets.table.model import PagedRows
+from fmstudio.ui.widgets.table.place import Place
+from fmstudio.ui.widgets.table.rows_painter import RowsPainter
+from fmstudio.ui.widgets.table.source import Fetch, FixedPage, RowsPage
+from fmstudio.ui.widgets.table.values import ROLE_WORDS, cell_text, full_text, is_messages
+from fmstudio.ui.widgets.table.widths import shared_widths, wanted_width
 
-PAGE_ROWS = 200
-PAGES_KEPT = 24
-CELL_CHARS = 300
-TIP_CHARS = 1_500
-MOST_ROWS = 2_000_000_000 // ROW_HEIGHT
-"""More rows than this do not fit into Qt's scroll range (31 bits of pixels)."""
-
-ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
-
-_Index = QModelIndex | QPersistentModelIndex
-
-
-class RowsPage(Protocol):
-    """What a fetch delivers: column names, rows as tuples, position of the first one, number of all that match."""
-
-    @property
-    def columns(self) -> tuple[str, ...]: ...
-    @property
-    def rows(self) -> list[tuple[Any, ...]]: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FixedPage:
-    """Rows that are all there already."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    offset: int
-    total: int
-
-
-Fetch = Callable[[int, int, Callable[[RowsPage], None]], None]
-"""``fetch(offset, limit, deliver)``: gets rows in the background and calls `deliver` on the main thread."""
-
-
-class PagedRows(QAbstractTableModel):
-    """Table model over pages; a page is fetched when one of its rows is first looked at.
-
-    Signals:
-        total_known: (rows) how many rows match, after each fetch.
-    """
-
-    total_known = Signal(int)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._fetch: Fetch | None = None
-        self._columns: tuple[str, ...] = ()
-        self._hidden: frozenset[str] = frozenset()
-        self._shown: list[int] = []
-        self._total = 0
-        self._pages: OrderedDict[int, list[tuple[Any, ...]]] = OrderedDict()
-        self._wanted: set[int] = set()
-        self._asked: set[int] = set()
-        self._generation = 0
-        self._numeric: set[int] = set()
-        self._soon = QTimer(self, singleShot=True, interval=0)
-        self._soon.timeout.connect(self._request)
-
-    def load(self, fetch: Fetch | None, hidden: frozenset[str] = frozenset()) -> None:
-        """Show other rows (None = nothing); what comes late for the old ones is dropped."""
-        self._fetch, self._hidden = fetch, hidden
-        self._generation += 1
-        self._pages.clear()
-        self._wanted.clear()
-        self._asked.clear()
-        if fetch is None:
-            self._reset((), 0, [])
-        else:
-            self._ask(0)
-
-    def load_records(self, records: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-        """Show rows that are all there already."""
-        names = tuple(columns)
-        rows = [tuple(record.get(name) for name in names) for record in records]
-
-        def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
-            deliver(FixedPage(names, rows[offset : offset + limit], offset, len(rows)))
-
-        self.load(fetch)
-
-    @property
-    def total(self) -> int:
-        """Number of rows that match."""
-        return self._total
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """All columns, hidden ones too."""
-        return self._columns
-
-    def shown_column(self, section: int) -> str:
-        """Name of the column shown at that place."""
-        return self._columns[self._shown[section]]
-
-    def record(self, row: int) -> dict[str, Any] | None:
-        """One row as a mapping; None while it is being fetched."""
-        cells = self._cells(row)
-        return None if cells is None else dict(zip(self._columns, cells, strict=True))
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        """Qt: number of rows."""
-        return 0 if parent.isValid() else min(self._total, MOST_ROWS)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        """Qt: number of shown columns."""
-        return 0 if parent.isValid() else len(self._shown)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Qt: column names, and row numbers from 1."""
-        if orientation == Qt.Orientation.Vertical:
-            return f"{section + 1:,}" if role == Qt.ItemDataRole.DisplayRole else None
-        if section >= len(self._shown):
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._columns[self._shown[section]]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return self._alignment(section)
-        return None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Qt: text, tooltip and alignment of a cell; "…" until its page is there."""
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return self._alignment(index.column())
-        if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return None
-        cells = self._cells(index.row())
-        if cells is None:
-            return "…" if role == Qt.ItemDataRole.DisplayRole else None
-        value = cells[self._shown[index.column()]]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return cell_text(value)
-        text = full_text(value)
-        return text[:TIP_CHARS] if len(text) > 24 else None
-
-    def _alignment(self, section: int) -> int:
-        side = Qt.AlignmentFlag.AlignRight if section in self._numeric else Qt.AlignmentFlag.AlignLeft
-        return int(side | Qt.AlignmentFlag.AlignVCenter)
-
-    def _cells(self, row: int) -> tuple[Any, ...] | None:
-        number, place = divmod(row, PAGE_ROWS)
-        page = self._pages.get(number)
-        if page is None:
-            self._wanted.add(number)
-            self._soon.start()
-            return None
-        self._pages.move_to_end(number)
-        return page[place] if place < len(page) else None
-
-    @Slot()
-    def _request(self) -> None:
-        wanted, self._wanted = sorted(self._wanted), set()
-        for number in wanted[-4:]:  # while someone drags the scroll bar only the last places matter
-            if number not in self._pages and number not in self._asked:
-                self._ask(number)
-
-    def _ask(self, number: int) -> None:
-        if self._fetch is None:
-            return
-        generation = self._generation
-        self._asked.add(number)
-
-        def deliver(page: RowsPage) -> None:
-            if generation == self._generation:
-                self._take(number, page)
-
-        self._fetch(number * PAGE_ROWS, PAGE_ROWS, deliver)
-
-    def _take(self, number: int, page: RowsPage) -> None:
-        self._asked.discard(number)
-        self._pages[number] = page.rows
-        while len(self._pages) > PAGES_KEPT:
-            self._pages.popitem(last=False)
-        if page.columns != self._columns or page.total != self._total:
-            self._reset(page.columns, page.total, page.rows)
-        elif page.rows:
-            first = number * PAGE_ROWS
-            self.dataChanged.emit(self.index(first, 0), self.index(first + len(page.rows) - 1, len(self._shown) - 1))
-        self.total_known.emit(page.total)
-
-    def _reset(self, columns: tuple[str, ...], total: int, sample: list[tuple[Any, ...]]) -> None:
-        self.beginResetModel()
-        self._columns, self._total = columns, total
-        self._shown = [i for i, name in enumerate(columns) if name not in self._hidden]
-        self._numeric = {place for place, i in enumerate(self._shown) if _is_numeric([row[i] for row in sample[:50]])}
-        self.endResetModel()
+__all__ = [
+    "PAGES_KEPT",
+    "ROLE_WORDS",
+    "Fetch",
+    "FixedPage",
+    "PagedRows",
+    "PagedTable",
+    "RowsPage",
+    "cell_text",
+    "full_text",
+    "is_messages",
+    "style_header",
+]
 
 
 class PagedTable(QTableView):
-    """A table over `PagedRows`: 28-pixel rows, column widths from the first page, Ctrl+C copies rows as JSON Lines.
+    """A table over `PagedRows`.
+
+    Ctrl+C copies the selected rows, to spreadsheets as cells and to all else as JSON; Ctrl+Shift+C copies JSON Lines.
 
     Signals:
         row_chosen: (row number) the current row changed; -1 = none.
+        editor_wanted: (row, column name) a value is to be edited that is too long for its cell.
+        layout_changed: The user moved, resized, hid or froze columns.
     """
 
     row_chosen = Signal(int)
+    editor_wanted = Signal(int, str)
+    layout_changed = Signal()
 
     def __init__(self, name: str = "Rows") -> None:
         super().__init__()
         self.rows = PagedRows(self)
+        self.header = ColumnHeader(self)
+        self.commands: dict[str, Callable[[], object]] = {}
+        """Keys of this table (as ``"Ctrl+D"``) and what they do."""
+        self._frozen_count = 0
         self._is_fitted, self._is_fitting = True, False
+        self._wanted_layout = TableLayout()
+        self._place = Place()
+        self.setHorizontalHeader(self.header)
         self.setModel(self.rows)
         self.setAccessibleName(name)
+        self._set_behaviour()
+        style_header(self)
+        self.painter = RowsPainter(self.rows, self)
+        self.frozen = FrozenColumns(self, self.painter)
+        self.cell_editor = CellEditor(self)
+        self.setItemDelegate(self.cell_editor)
+        self._connect()
+
+    def _set_behaviour(self) -> None:
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
         self.setCornerButtonEnabled(False)
-        style_header(self)
-        self.rows.modelReset.connect(self._set_widths)
-        self.horizontalHeader().sectionResized.connect(self._on_section_resized)
+        self.header.setSectionsMovable(True)
+        self.header.setSectionsClickable(True)
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.viewport().setMouseTracking(True)
+
+    def _connect(self) -> None:
+        self.rows.modelAboutToBeReset.connect(self._keep_place)
+        self.rows.modelReset.connect(self._on_reset)
+        self.rows.rowsInserted.connect(lambda *_: self._fit_row_numbers())
+        self.rows.rowsRemoved.connect(lambda *_: self._fit_row_numbers())
+        for header in (self.header, self.frozen.header):
+            header.fit_wanted.connect(self.fit_column)
+        self.header.sectionResized.connect(self._on_section_resized)
+        self.header.sectionMoved.connect(lambda *_: self._on_layout())
+        self.header.geometriesChanged.connect(self._place_frozen)
         self.selectionModel().currentRowChanged.connect(self._on_row)
+        self.selectionModel().currentChanged.connect(lambda *_: self.viewport().update())
+        self.verticalScrollBar().valueChanged.connect(lambda _: self._look())
+        self.painter.ready.connect(self._repaint)
+        self.activated.connect(self._on_activated)
+
+    # ---- columns ---------------------------------------------------------------------------------------------------
+
+    def show_heads(self, heads: Mapping[str, ColumnHead]) -> None:
+        """Say more of columns in the header than their names."""
+        had = bool(self.header.head(0).type_word) if self.rows.columnCount() else True
+        self.header.show_heads(heads)
+        self.frozen.header.show_heads(heads)
+        if heads and not had and self._is_fitted:
+            self._set_widths()
+        self.updateGeometries()
+        self._place_frozen()
+
+    def show_order(self, order: Sequence[tuple[str, bool]]) -> None:
+        """Mark what the rows are sorted by."""
+        self.header.show_order(order)
+        self.frozen.header.show_order(order)
+
+    def layout_now(self) -> TableLayout:
+        """Order, widths, hidden and frozen columns as they are."""
+        return shape_of(self, self._frozen_count, with_widths=not self._is_fitted)
+
+    def use_layout(self, layout: TableLayout) -> None:
+        """Bring the columns into that shape, now and whenever the columns change."""
+        self._wanted_layout = layout
+        self._is_fitted = not layout.widths
+        self._apply_layout()
+
+    def _apply_layout(self) -> None:
+        layout, names = self._wanted_layout, self.rows.shown
+        if not names:
+            return
+        self._is_fitting = True
+        arrange(self, layout)
+        self._set_widths()
+        self._is_fitting = True
+        for section, name in enumerate(names):
+            if name in layout.widths:
+                self.setColumnWidth(section, layout.widths[name])
+        self._frozen_count = layout.frozen
+        self._is_fitting = False
+        self._place_frozen()
+
+    def hide_column(self, name: str, is_hidden: bool) -> None:
+        """Hide or show a column; the last one stays."""
+        if name in self.rows.shown:
+            others = [n for i, n in enumerate(self.rows.shown) if n != name and not self.isColumnHidden(i)]
+            self.setColumnHidden(self.rows.shown.index(name), is_hidden and bool(others))
+            self._on_layout()
+
+    def freeze(self, count: int) -> None:
+        """Hold the first `count` columns in place; 0 = none."""
+        self._frozen_count = count
+        self._on_layout()
+
+    @property
+    def frozen_count(self) -> int:
+        """How many columns are held in place."""
+        return self._frozen_count
+
+    @Slot(int)
+    def fit_column(self, section: int) -> None:
+        """Make a column as wide as what is in sight needs."""
+        self.setColumnWidth(section, wanted_width(self, section, widest=900))
+
+    def _on_layout(self) -> None:
+        if not self._is_fitting:
+            self._place_frozen()
+            self.layout_changed.emit()
+            self._wanted_layout = self.layout_now()
 
     @Slot()
+    def _place_frozen(self) -> None:
+        self.frozen.follow(self._frozen_count if self.rows.columnCount() > 1 else 0)
+
     def _set_widths(self) -> None:
         """Give each column what its first rows need; the widest takes what is left, or gives what is missing."""
         self._is_fitting = True
-        wishes = [self._wish(section) for section in range(self.rows.columnCount())]
-        digits = self.fontMetrics().horizontalAdvance(f"{self.rows.total:,}")
-        self.verticalHeader().setFixedWidth(digits + 24)
-        if wishes:
-            widest = wishes.index(max(wishes))
-            frame = 2 * self.frameWidth() + self.verticalScrollBar().sizeHint().width() + 2
-            side = 0 if self.verticalHeader().isHidden() else digits + 24
-            wishes[widest] = max(min(240, wishes[widest]), wishes[widest] + self.width() - frame - side - sum(wishes))
-        for section, wish in enumerate(wishes):
+        side = self._fit_row_numbers()
+        room = self.width() - 2 * self.frameWidth() - self.verticalScrollBar().sizeHint().width() - 2 - side
+        for section, wish in shared_widths(self, room).items():
             self.setColumnWidth(section, wish)
         self._is_fitting = False
+        self._place_frozen()
 
-    def _wish(self, section: int) -> int:
-        name = self.rows.shown_column(section)
-        records = [self.rows.record(row) for row in range(min(30, self.rows.total))]
-        texts = [cell_text(record[name])[:120] for record in records if record]
-        metrics = self.fontMetrics()
-        return min(max([64, *(metrics.horizontalAdvance(text) + 26 for text in [*texts, f"{name} "])]), 480)
+    def _fit_row_numbers(self) -> int:
+        width = self.fontMetrics().horizontalAdvance(f"{self.rows.total:,}") + 24
+        self.verticalHeader().setFixedWidth(width)
+        return 0 if self.verticalHeader().isHidden() else width
 
     @Slot(int, int, int)
     def _on_section_resized(self, section: int, old: int, new: int) -> None:
-        if not self._is_fitting:
+        if not self._is_fitting and old != new and new:
             self._is_fitted = False  # from now on the user's widths hold
+            self._on_layout()
+
+    # ---- rows ------------------------------------------------------------------------------------------------------
+
+    def selected_rows(self) -> list[int]:
+        """Numbers of the selected rows in order, a hundred thousand at most."""
+        return selected_rows(self.selectionModel())
+
+    def selected_count(self) -> int:
+        """How many rows are selected, without listing them."""
+        return selected_count(self.selectionModel())
+
+    def selectAll(self) -> None:
+        """Qt: select all rows; Qt's own way asks each row and takes minutes at ten million."""
+        last = self.rows.index(self.rows.rowCount() - 1, self.rows.columnCount() - 1)
+        everything = QItemSelection(self.rows.index(0, 0), last)
+        self.selectionModel().select(everything, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    def go_to(self, row: int) -> None:
+        """Make a row the current one and bring it into sight."""
+        if 0 <= row < self.rows.rowCount():
+            column = max(0, self.currentIndex().column())
+            self.setCurrentIndex(self.rows.index(row, column))
+            self.scrollTo(self.rows.index(row, column))
+
+    @Slot()
+    def _keep_place(self) -> None:
+        self._place = Place.of(self)
+
+    @Slot()
+    def _on_reset(self) -> None:
+        self._apply_layout()
+        if self.rows.keeps_place:
+            self._place.restore(self)
+        self._look()
+
+    def _look(self) -> None:
+        if self.rows.rowCount():
+            first = max(0, self.rowAt(0))
+            self.rows.look_at(first, first + self.viewport().height() // max(1, self.rowHeight(first)) + 1)
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_row(self, current: QModelIndex, previous: QModelIndex) -> None:
+        self.row_chosen.emit(current.row() if current.isValid() else -1)
+
+    # ---- editing and copying ---------------------------------------------------------------------------------------
+
+    def edit_current(self) -> None:
+        """Edit the current value: in its cell when it is short, else where there is more room."""
+        index = self.currentIndex()
+        if not index.isValid() or not self.rows.can_edit(index.column()):
+            return
+        if self.rows.flags(index) & Qt.ItemFlag.ItemIsEditable:
+            self.scrollTo(index)
+            self.edit(index)
+        else:
+            self.editor_wanted.emit(index.row(), self.rows.shown_column(index.column()))
+
+    @Slot(QModelIndex)
+    def _on_activated(self, index: QModelIndex) -> None:
+        self.setCurrentIndex(index)
+        self.edit_current()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Qt: edit the value under the mouse."""
+        index = self.indexAt(event.position().toPoint())
+        if index.isValid() and event.button() == Qt.MouseButton.LeftButton:
+            self.setCurrentIndex(index)
+            self.edit_current()
+
+    def copy_rows(self, *, as_json: bool) -> None:
+        """Copy the selected rows: cells for spreadsheets (and JSON beside them), or JSON Lines alone."""
+        records = [record for row in self.selected_rows() if (record := self.rows.record(row)) is not None]
+        layout = self.layout_now()
+        names = [name for name in layout.order if name not in layout.hidden]
+        QGuiApplication.clipboard().setMimeData(clipboard_data(records, names, as_json=as_json))
+
+    # ---- Qt --------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: draw the rows in sight."""
+        self.painter.paint(self, event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Qt: keep the columns filling the width until the user has set one."""
         super().resizeEvent(event)
         if self._is_fitted and event.oldSize().width() != event.size().width():
             self._set_widths()
+        self._place_frozen()
+        self._look()
 
-    @Slot(QModelIndex, QModelIndex)
-    def _on_row(self, current: QModelIndex, previous: QModelIndex) -> None:
-        self.row_chosen.emit(current.row() if current.isValid() else -1)
+    def viewportEvent(self, event: QEvent) -> bool:
+        """Qt: remember the row under the mouse."""
+        if event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent):
+            self._hover(self.rowAt(event.position().toPoint().y()))
+        elif event.type() == QEvent.Type.Leave:
+            self._hover(-1)
+        return super().viewportEvent(event)
+
+    def _hover(self, row: int) -> None:
+        before, self.painter.hovered = self.painter.hovered, row
+        if before != row:
+            for one in (before, row):
+                if one >= 0:
+                    y, height = self.rowViewportPosition(one), self.rowHeight(one)
+                    self.viewport().update(0, y, self.viewport().width(), height)
+                    self.frozen.viewport().update(0, y, self.frozen.width(), height)
+
+    @Slot()
+    def _repaint(self) -> None:
+        self.viewport().update()
+        self.frozen.viewport().update()
+
+    def event(self, event: QEvent) -> bool:
+        """Qt: keys of this table go before those of the page around it."""
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._command(event):
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Qt: Ctrl+C copies the selected rows."""
-        if event.matches(QKeySequence.StandardKey.Copy):
-            records = [self.rows.record(i.row()) for i in self.selectionModel().selectedRows()]
-            lines = [json.dumps(r, ensure_ascii=False, default=str) for r in records if r is not None]
-            QGuiApplication.clipboard().setText("\n".join(lines))
-            return
-        super().keyPressEvent(event)
+        """Qt: run the command of a key; Ctrl+C copies, Ctrl+A selects all, the rest moves about."""
+        command = self._command(event)
+        if command is not None:
+            command()
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_rows(as_json=False)
+        else:
+            super().keyPressEvent(event)
 
+    def _command(self, event: QKeyEvent) -> Callable[[], object] | None:
+        if self.state() == QAbstractItemView.State.EditingState:
+            return None
+        keys = QKeySequence(event.keyCombination()).toString(QKeySequence.SequenceFormat.PortableText)
+        if keys == "Ctrl+Shift+C":
+            return lambda: self.copy_rows(as_json=True)
+        return self.commands.get(keys.replace("Num+", ""))
 
-def style_header(table: QTableView, *, numbered: bool = True) -> None:
-    """Give a table the common row height and header."""
-    vertical = table.verticalHeader()
-    vertical.setDefaultSectionSize(ROW_HEIGHT)
-    vertical.setMinimumSectionSize(ROW_HEIGHT)
-    vertical.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    vertical.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    vertical.setVisible(numbered)
-    horizontal = table.horizontalHeader()
-    horizontal.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    horizontal.setHighlightSections(False)
-    horizontal.setStretchLastSection(not numbered)
-
-
-def cell_text(value: Any) -> str:
-    """One line for a cell."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    if is_messages(value):
-        return "   ".join(f"{message['role']}: {message['content']}" for message in value)[:CELL_CHARS].replace(
-            "\n", " "
-        )
-    if isinstance(value, list | tuple) and value and all(isinstance(item, float) for item in value):
-        return f"{len(value):,} numbers"
-    return full_text(value)[:CELL_CHARS].replace("\n", " ⏎ ")
-
-
-def full_text(value: Any) -> str:
-    """The whole of a value, for tooltips and the inspector."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if is_messages(value):
-        return "\n".join(f"{ROLE_WORDS.get(m['role'], m['role'])}: {m['content']}" for m in value)
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False, default=str, indent=2)
-    return str(value)
-
-
-def is_messages(value: Any) -> bool:
-    """Whether a value is a list of role and content pairs."""
-    return (
-        isinstance(value, list | tuple)
-        and bool(value)
-        and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
-    )
-
-
-def _is_numeric(values: list[Any]) -> bool:
-    there = [value for value in values if value is not None]
-    return bool(there) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in there)
+    def cell_position(self, row: int, column: int) -> QPoint:
+        """Where a cell begins on the screen, to put something beside it."""
+        rect = self.visualRect(self.rows.index(row, column))
+        return self.viewport().mapToGlobal(rect.bottomLeft())

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from fmstudio.ui import icons
 from fmstudio.ui.theme import restyle
+from fmstudio.ui.widgets.param_controls import SPECIAL, special_control
 from fmstudio.ui.widgets.parts import label, spin_box
 
 INT_LIMIT = 2_147_483_647
@@ -58,6 +59,8 @@ class Field:
             ValueError: It is not of the parameter's type; the text says what is expected.
         """
         control = self.control
+        if isinstance(control, SPECIAL):
+            return control.value()
         if isinstance(control, QCheckBox):
             return control.isChecked()
         if isinstance(control, QComboBox):
@@ -70,7 +73,9 @@ class Field:
     def set(self, value: Any) -> None:
         """Put a value into the control."""
         control = self.control
-        if isinstance(control, QCheckBox):
+        if isinstance(control, SPECIAL):
+            control.set_value(value)
+        elif isinstance(control, QCheckBox):
             control.setChecked(bool(value))
         elif isinstance(control, QComboBox):
             control.setCurrentIndex(max(0, control.findData(value)))
@@ -91,6 +96,9 @@ class Field:
         return not self.error
 
     def _build(self, changed: Callable[[], None]) -> QWidget:
+        special = special_control(self._schema, changed)
+        if special is not None:
+            return special
         choices = _choices(self._schema)
         if choices:
             combo = QComboBox()
@@ -153,6 +161,7 @@ class ParamForm(QWidget):
         schema: What pydantic's ``model_json_schema()`` gives. Read: type, title, description, default, minimum,
             maximum, exclusive…, enum, const, anyOf, $ref, and ``advanced: true`` (`Field(json_schema_extra=…)`).
         values: What differs from the defaults.
+        is_stacked: Names above the controls instead of beside them, for narrow places.
 
     Signals:
         changed: The user changed something; see `values` and `is_valid`.
@@ -160,8 +169,11 @@ class ParamForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self, schema: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, schema: Mapping[str, Any], values: Mapping[str, Any] | None = None, *, is_stacked: bool = False
+    ) -> None:
         super().__init__()
+        add = _add_stacked if is_stacked else _add_line
         definitions = schema.get("$defs", {})
         self.fields: dict[str, Field] = {}
         self._advanced = QWidget()
@@ -170,12 +182,12 @@ class ParamForm(QWidget):
             grid.setContentsMargins(0, 0, 0, 0)
             grid.setHorizontalSpacing(16)
             grid.setVerticalSpacing(2)
-            grid.setColumnMinimumWidth(0, 120)
+            grid.setColumnMinimumWidth(0, 0 if is_stacked else 120)
             grid.setColumnStretch(1, 1)
         for name, raw in schema.get("properties", {}).items():
             field = Field(name, resolve(raw, definitions), self._on_change)
             self.fields[name] = field
-            _add_line(hidden if raw.get("advanced") else plain, field)
+            add(hidden if raw.get("advanced") else plain, field)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(plain)
@@ -246,6 +258,21 @@ def _add_line(grid: QGridLayout, field: Field) -> None:
     if field.description:
         grid.addWidget(label(field.description, "caption", wrap=True), line + 1, 1)
     grid.setRowMinimumHeight(line + 2, 8)
+
+
+def _add_stacked(grid: QGridLayout, field: Field) -> None:
+    line = grid.rowCount()
+    title = field.title[:1].upper() + field.title[1:]
+    if isinstance(field.control, QCheckBox):
+        field.control.setText(title)
+    else:
+        name = label(title)
+        name.setBuddy(field.control)
+        grid.addWidget(name, line, 0, 1, 2)
+    grid.addWidget(field.control, line + 1, 0, 1, 2)
+    if field.description:
+        grid.addWidget(label(field.description, "caption", wrap=True), line + 2, 0, 1, 2)
+    grid.setRowMinimumHeight(line + 3, 8)
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:

@@ -2,105 +2,129 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import TaskContext
-from fmstudio.core.schemas import Mapping
+from fmstudio.core.detection import detections
+from fmstudio.core.schemas import Mapping, used_options
 from fmstudio.core.unify import Unifier
 from fmstudio.plugin_manager import PluginManager
+from fmstudio.worker.gathering import EACH, choices, gather, is_from_heap
 from fmstudio.worker.importing import (
     SAMPLE_ROWS,
-    Naming,
     Report,
-    candidates,
     choose_mapping,
     first_batches,
     map_batch,
     open_importer,
-    raw_batches,
     sample_rows,
 )
+from fmstudio.worker.inspection import (
+    Seen,
+    agreement,
+    fields_of,
+    measure,
+    plain_rows,
+    shape_key,
+    speakers,
+    type_conflicts,
+)
+from fmstudio.worker.sources import read_sources
+from fmstudio.worker.unpacking import PREVIEW, Budget
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager, ctx: TaskContext) -> dict[str, Any]:
     """Preview an import.
 
     Args:
-        params: ``path``, and optionally ``importer``, ``importer_params``, ``mapping``, ``limit`` (rows, 50).
-        state: Not used.
+        params: ``path``, and optionally ``importer``, ``importer_params``, ``mapping``, ``limit`` (rows, 50), ``part``,
+            ``known_shapes`` (shape key → mapping the user corrected before), ``others`` (paths to be imported with it).
+        state: Keeps the language identifier.
         plugins: Where importers are found.
         ctx: For the importer.
 
     Returns:
-        ``importer``, ``importers`` (id and title of those that fit), ``kind``, ``mapping``, ``columns`` (name and type
-        after mapping), ``raw_columns``, ``rows`` (mapped), ``raw_rows``, ``rejects`` (the first 20), ``rejected``,
-        ``notes``, ``bytes``, ``estimated_rows``.
+        ``importer``, ``importers`` (id and title of those that fit), ``kind``, ``mapping``, ``detections`` (every reading
+        that fits: mapping, certainty, evidence), ``options`` (rules that matter), ``roles`` (names in the file and what
+        they are taken for), ``columns`` (name and type after mapping), ``raw_columns``, ``rows`` (mapped), ``raw_rows``,
+        ``rejects`` (the first 20), ``rejected``, ``flags``, ``flagged``, ``type_conflicts``, ``notes``, ``parts``,
+        ``part``, ``files`` (how many, in a folder or archive), ``encoding`` (chosen, empty = detect; None where the
+        format has none), ``detected_encoding``, ``others`` (path, agrees, reason), ``bytes``, ``estimated_rows``, ``shape_key``,
+        ``remembered`` (whether a mapping of before is used), ``update_keys`` (columns that could name a row), and what
+        `fmstudio.worker.inspection.measure` gives.
 
     Raises:
         UserError: Nothing can be read, or the mapping does not fit.
     """
     path, limit = Path(params["path"]), int(params.get("limit", 50))
-    chosen, importer, settings = open_importer(path, params.get("importer"), params.get("importer_params"), plugins)
-    report, seen = Report(), _Seen(ctx)
-    batches = raw_batches(importer, path, settings, report, seen, Naming(report))
-    sample = first_batches(batches, max(limit, SAMPLE_ROWS))
-    mapping = choose_mapping(params.get("mapping"), sample) if sample else Mapping("table")
+    report, seen, wanted = Report(), Seen(ctx), str(params.get("part") or "")
+    with TemporaryDirectory(prefix="preview-", dir=ctx.workdir) as unpacked:
+        sources = gather(
+            [path], params.get("importer"), plugins, report, ctx,
+            workdir=Path(unpacked), budget=Budget(*PREVIEW, is_preview=True), parts=[wanted] if wanted else (),
+        )  # fmt: skip
+        first = sources[0]
+        _, importer, settings = open_importer(first.path, first.importer, {}, plugins)
+        parts = importer.parts(first.path, ctx)
+        read = read_sources(sources, params.get("importer_params"), plugins, report, seen)
+        sample = first_batches(chain.from_iterable(batches for _, batches in read), max(limit, SAMPLE_ROWS))
+        size = sum(source.size for source in sources)
+    key = shape_key(first.importer, sample)
+    remembered = (params.get("known_shapes") or {}).get(key) if not params.get("mapping") else None
+    mapping = choose_mapping(params.get("mapping") or remembered, sample) if sample else Mapping("table")
     unifier, mapped, before = Unifier(), [], 0
     for batch in sample:
         mapped.append(unifier.conform(map_batch(batch, mapping, report, before)))
         before += batch.num_rows
-    size = path.stat().st_size
+    mapped = [unifier.bring(batch) for batch in mapped]
+    raw, values = sample_rows(sample, SAMPLE_ROWS), params.get("importer_params") or {}
+    names = list(dict.fromkeys(name for batch in sample for name in batch.schema.names))
     return {
-        "importer": chosen.id,
-        "importers": [{"id": c.id, "title": c.title} for c in candidates(path, plugins)],
+        "importer": EACH if is_from_heap(first, path) else first.importer,
+        "importers": choices(first, path, plugins),
         "kind": mapping.kind,
         "mapping": mapping.to_dict(),
+        "detections": [found.to_dict() for found in detections(names, raw)],
+        "options": used_options(mapping.kind, mapping.columns),
+        "roles": speakers(sample, mapping),
         "columns": [{"name": f.name, "type": str(f.type)} for f in unifier.schema()],
-        "raw_columns": list(dict.fromkeys(name for batch in sample for name in batch.schema.names)),
-        "rows": _plain(sample_rows(mapped, limit)),
-        "raw_rows": _plain(sample_rows(sample, limit)),
+        "raw_columns": names,
+        "rows": plain_rows(sample_rows(mapped, limit)),
+        "raw_rows": plain_rows(raw[:limit]),
         "rejects": report.first,
         "rejected": report.rejected,
+        "flags": report.flags,
+        "flagged": report.flagged,
+        "type_conflicts": type_conflicts(raw),
         "notes": [*report.notes, *mapping.notes, *unifier.notes],
+        "parts": [{"id": p.id, "title": p.title, "rows": p.rows, "detail": p.detail} for p in parts],
+        "part": wanted or (parts[0].id if parts else ""),
+        "files": len(sources),
+        "encoding": None if "encoding" not in fields_of(type(settings)) else values.get("encoding", ""),
+        "detected_encoding": next((n.split(": ", 1)[1] for n in report.notes if n.startswith("Encoding: ")), ""),
+        "others": agreement([Path(other) for other in params.get("others") or ()], mapping, names, plugins, ctx),
         "bytes": size,
         "estimated_rows": round(before * size / min(size, seen.done)) if seen.done else before,
+        "shape_key": key,
+        "remembered": bool(remembered),
+        "update_keys": _keys(mapped),
+        **measure(mapped, plugins, state),
     }
 
 
-class _Seen(TaskContext):
-    """Remembers how much of the file was read, for the estimate of its rows."""
+def _keys(mapped: list[pa.RecordBatch]) -> list[str]:
+    """Columns whose values are there and differ in all rows read: they may name a row from one file to the next."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    def __init__(self, ctx: TaskContext) -> None:
-        self.workdir, self._ctx, self.done = ctx.workdir, ctx, 0.0
-
-    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
-        """Remember."""
-        self.done = done
-
-    def log(self, text: str, level: Any = "info") -> None:
-        """Pass on."""
-        self._ctx.log(text, level)
-
-    def metric(self, name: str, value: float, step: int | None = None) -> None:
-        """A preview measures nothing."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Pass on."""
-        return self._ctx.cancelled
-
-
-def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make rows that JSON can carry: dates and bytes as text, no infinite numbers."""
-    return [{name: _plain_value(value) for name, value in row.items()} for row in rows]
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain_value(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain_value(v) for v in value]
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    if not mapped:
+        return []
+    table = pa.Table.from_batches(mapped)
+    simple = [f.name for f in table.schema if not pa.types.is_nested(f.type) and not pa.types.is_floating(f.type)]
+    return [n for n in simple if table[n].null_count == 0 and pc.count_distinct(table[n]).as_py() == table.num_rows]

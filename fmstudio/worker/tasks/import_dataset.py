@@ -1,32 +1,36 @@
 """Task ``import_dataset``: files → importer → mapping → numbered rows in Parquet, and a list of rejects.
 
-Writes ``rows-*.parquet`` and, when anything was rejected, ``rejects.jsonl`` to the step's output folder.
+Writes ``rows-*.parquet`` and, when anything was rejected, ``rejects.jsonl`` to the step's output folder. An update of a
+dataset writes its next version: rows keep their ids, and those that are gone lie in ``dropped/``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.api import ROW_ID, LogLevel, TaskContext, UserError
+from fmstudio.api import ROW_ID, TaskContext, UserError
+from fmstudio.core.addresses import is_remote
 from fmstudio.core.parquet import RowsWriter, Written
 from fmstudio.core.schemas import Mapping
 from fmstudio.plugin_manager import PluginManager
+from fmstudio.worker.gathering import gather
 from fmstudio.worker.importing import (
     SAMPLE_ROWS,
-    Naming,
     Report,
     choose_mapping,
     first_batches,
     map_batch,
-    open_importer,
-    raw_batches,
 )
+from fmstudio.worker.inspection import shape_key
+from fmstudio.worker.sources import Source, is_left_to_report, read_sources, size_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,109 +42,193 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
     """Import files as one dataset.
 
     Args:
-        params: ``files`` (paths), and optionally ``importer`` (id; None = by name and content), ``importer_params``,
-            ``mapping`` (`Mapping.to_dict`; None = detected).
+        params: ``files`` (paths and addresses), and optionally ``importer`` (id; None = by name and content), ``importer_params``,
+            ``mapping`` (`Mapping.to_dict`; None = detected), ``known_shapes`` (shape key → mapping to use where none is
+            given), ``parts`` (ids; each part of each file is read, in order), ``update`` (``files`` of the version to
+            update, ``taken``: files with all row ids ever used, ``key``: column that names a row).
         ctx: The step.
         plugins: Where importers are found.
 
     Returns:
         ``rows``, ``rejected``, ``kind``, ``mapping``, ``columns`` (name and type), ``bytes``, ``sources`` (path, name,
-        sha256, bytes), ``notes``, ``files`` (names of the Parquet files).
+        sha256, bytes), ``notes``, ``files`` (names of the Parquet files), ``importer`` (id of the first file's),
+        ``shape_key``, ``flags``, ``flagged``; of an update also ``update`` (counts) and ``dropped``.
 
     Raises:
         UserError: Nothing could be read; the message carries the first reason.
     """
-    files = [Path(file) for file in params["files"]]
-    if not files:
+    if not params["files"]:
         raise UserError("No file was given.", remedy="Name at least one file.")
     _clear(ctx.out_dir)
     rejects = ctx.out_dir / "rejects.jsonl"
     with ThreadPoolExecutor(1) as pool, rejects.open("w", encoding="utf-8") as sink:
-        hashes = [pool.submit(_sha256, path) for path in files]
+        hashes: list[Future[str]] = []
+        report, heap = Report(sink), ctx.workdir / "unpacked"
+        shutil.rmtree(heap, ignore_errors=True)
         try:
-            written, mapping, report = _import(files, params, ctx, plugins, Report(sink))
+            named = _on_this_machine(params["files"], ctx.workdir / "fetched", report, ctx)
+            files = [path for _, path in named]
+            sources = gather(
+                files, params.get("importer"), plugins, report, ctx, workdir=heap, parts=params.get("parts") or ()
+            )
+            hashes += [pool.submit(_sha256, path) for path in files]  # now it is known that these are ordinary files
+            done = _import(sources, params, _fresh_dir(params, ctx), ctx, plugins, report)
         finally:
+            shutil.rmtree(heap, ignore_errors=True)
             for hashed in hashes:
                 hashed.cancel()
-    if not report.rejected:
+    if not done.report.rejected:
         rejects.unlink()
-    return _result(written, mapping, report, files, hashes)
+    counts = _update(params["update"], done, ctx) if params.get("update") else {}
+    return {**_result(done, named, hashes), **counts}
+
+
+@dataclass
+class _Done:
+    """What reading the files gave."""
+
+    written: Written
+    mapping: Mapping
+    report: Report
+    importer: str
+    shape_key: str
+
+
+def read_rows(params: dict[str, Any], folder: Path, ctx: TaskContext, plugins: PluginManager) -> tuple[list[Path], int]:
+    """Read all rows as an import would, into Parquet files in a folder; for a look at what an update would change.
+
+    Returns:
+        The files, and how many pieces could not be read.
+
+    Raises:
+        UserError: Nothing could be read.
+    """
+    report = Report()
+    files, parts = [Path(file) for file in params["files"]], params.get("parts") or ()
+    sources = gather(files, params.get("importer"), plugins, report, ctx, workdir=folder / "unpacked", parts=parts)
+    done = _import(sources, params, folder / "rows", ctx, plugins, report)
+    return done.written.files, report.rejected
 
 
 def _import(
-    files: list[Path], params: dict[str, Any], ctx: StepContext, plugins: PluginManager, report: Report
-) -> tuple[Written, Mapping, Report]:
-    mapping: Mapping | None = Mapping.of(params["mapping"]) if params.get("mapping") else None
-    rows = 0
-    with RowsWriter(ctx.out_dir) as writer:
-        for file, batches in _files(files, params, ctx, plugins, report):
-            read = 0
-            sample = first_batches(batches, SAMPLE_ROWS)
-            if sample:
-                mapping = choose_mapping(mapping, sample)
-            for batch in chain(sample, batches):
-                assert mapping is not None
-                mapped = map_batch(batch, mapping, report, read)
-                read += batch.num_rows
-                if mapped.num_rows:
-                    writer.write(_numbered(mapped, rows))
-                    rows += mapped.num_rows
-            ctx.log(f"{file.name}: {read} rows read")
-        if not rows:
-            raise _nothing(files, report)
-        assert mapping is not None
-        return writer.close(), mapping, report
+    sources: list[Source],
+    params: dict[str, Any],
+    target: Path,
+    ctx: TaskContext,
+    plugins: PluginManager,
+    report: Report,
+) -> _Done:
+    with RowsWriter(target) as writer:
+        reading = _Reading(params, report, writer)
+        for source, batches in read_sources(sources, params.get("importer_params"), plugins, report, ctx):
+            read = reading.take(source, batches, is_one_of_many=len(sources) > 1)
+            ctx.log(f"{source.name}: {read} rows read")
+        if not reading.rows or reading.mapping is None:
+            raise _nothing([source.name for source in sources], report)
+        return _Done(writer.close(), reading.mapping, report, reading.importer, reading.shape)
 
 
-def _files(
-    files: list[Path], params: dict[str, Any], ctx: StepContext, plugins: PluginManager, report: Report
-) -> Iterator[tuple[Path, Iterator[pa.RecordBatch]]]:
-    total = sum(file.stat().st_size for file in files if file.exists())
-    before = 0
-    naming = Naming(report)
-    for file in files:
-        _, importer, settings = open_importer(file, params.get("importer"), params.get("importer_params"), plugins)
-        part = _Part(ctx, before, file.stat().st_size, total)
-        yield file, raw_batches(importer, file, settings, report, part, naming)
-        before += file.stat().st_size
+class _Reading:
+    """Sources on their way to one dataset, all read with the mapping of the first."""
+
+    def __init__(self, params: dict[str, Any], report: Report, writer: RowsWriter) -> None:
+        self.mapping = Mapping.of(params["mapping"]) if params.get("mapping") else None
+        self.importer = self.shape = ""
+        self.rows = 0
+        self._known_shapes: dict[str, Any] = params.get("known_shapes") or {}
+        self._report, self._writer = report, writer
+
+    def take(self, source: Source, batches: Iterator[pa.RecordBatch], *, is_one_of_many: bool) -> int:
+        """Read a source; give the number of its rows."""
+        read = 0
+        sample = first_batches(batches, SAMPLE_ROWS)
+        try:
+            mapping = self._choose(source, sample) if sample else None
+        except UserError as error:
+            if not is_left_to_report(source, error, self._report, is_one_of_many=is_one_of_many):
+                raise
+            return 0
+        for batch in chain(sample, batches):
+            assert mapping is not None
+            mapped = map_batch(batch, mapping, self._report, read)
+            read += batch.num_rows
+            if mapped.num_rows:
+                self._writer.write(_numbered(mapped, self.rows))
+                self.rows += mapped.num_rows
+        return read
+
+    def _choose(self, source: Source, sample: list[pa.RecordBatch]) -> Mapping:
+        key = shape_key(source.importer, sample)
+        mapping = choose_mapping(self.mapping or self._known_shapes.get(key), sample)
+        if not self.shape:
+            self.shape, self.importer = key, source.importer
+        self.mapping = mapping
+        return mapping
 
 
-class _Part(TaskContext):
-    """The share of one file in the progress of all."""
+def _on_this_machine(names: list[str], folder: Path, report: Report, ctx: TaskContext) -> list[tuple[str, Path]]:
+    """Fetch what is an address; give for each file where it came from (absolute path or address) and where it lies.
 
-    def __init__(self, ctx: TaskContext, before: int, size: int, total: int) -> None:
-        self.workdir, self._ctx = ctx.workdir, ctx
-        self._before, self._size, self._total = before, size, total
+    Raises:
+        UserError: See `fetching.fetch`.
+    """
+    found: list[tuple[str, Path]] = []
+    for name in names:
+        if is_remote(name):
+            from fmstudio.core.settings import Settings
+            from fmstudio.worker.fetching import MOST_BYTES, Network, fetch
 
-    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
-        """Bytes of all files, whatever unit the importer counts this one in."""
-        share = min(done / total, 1.0) if total else 0.0
-        self._ctx.progress(self._before + round(share * self._size), self._total, "bytes read")
+            network = Network(Settings.load().allow_network, MOST_BYTES)
+            found += [(name, path) for path in fetch(name, folder, network, report, ctx)]
+        else:
+            found.append((str(Path(name).absolute()), Path(name)))
+    return found
 
-    def log(self, text: str, level: LogLevel = "info") -> None:
-        """Pass on."""
-        self._ctx.log(text, level)
 
-    def metric(self, name: str, value: float, step: int | None = None) -> None:
-        """Pass on."""
-        self._ctx.metric(name, value, step)
+def _fresh_dir(params: dict[str, Any], ctx: StepContext) -> Path:
+    """Where the file's rows go: to the output, or beside it when they are matched with a dataset's first."""
+    if not params.get("update"):
+        return ctx.out_dir
+    fresh = ctx.workdir / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    return fresh
 
-    @property
-    def cancelled(self) -> bool:
-        """Pass on."""
-        return self._ctx.cancelled
+
+def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, Any]:
+    """Match the rows that were read with the dataset's and write its next version."""
+    from fmstudio.recipes.file_update import FileUpdate, largest_id
+
+    old = [Path(file) for file in update["files"]]
+    ctx.log("Comparing with the dataset")
+    with FileUpdate(done.written.files, old, str(update.get("key") or ""), ctx.workdir / "tmp") as found:
+        counts = found.counts()
+        with RowsWriter(ctx.out_dir) as kept, RowsWriter(ctx.out_dir / "dropped") as dropped:
+            for batch in found.rows(1 + largest_id([Path(file) for file in update["taken"]])):
+                ctx.check_cancelled()
+                kept.write(batch)
+            for batch in found.gone():
+                dropped.write(batch)
+            done.written, gone = kept.close(), dropped.close()
+    if not gone.rows:
+        shutil.rmtree(ctx.out_dir / "dropped")
+    if counts.repeated_keys:
+        done.report.note(f"{counts.repeated_keys:,} rows repeat a key; the first is matched with the first, and so on.")
+    shutil.rmtree(ctx.workdir / "fresh", ignore_errors=True)
+    return {"update": counts.to_dict(), "dropped": gone.rows}
 
 
 def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     import numpy as np
     import pyarrow as pa
 
-    ids = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
+    # Not `pa.array`: it imports pandas wherever that is installed, a quarter of a second.
+    numbers = np.arange(first, first + batch.num_rows, dtype=np.int64)
+    ids = pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
     return pa.RecordBatch.from_arrays([ids, *batch.columns], names=[ROW_ID, *batch.schema.names])
 
 
-def _nothing(files: list[Path], report: Report) -> UserError:
-    names = ", ".join(file.name for file in files)
+def _nothing(sources: list[str], report: Report) -> UserError:
+    names = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
     if not report.first:
         return UserError(f"{names} holds no rows.", remedy="Choose a file with content.")
     first = report.first[0]
@@ -153,6 +241,11 @@ def _nothing(files: list[Path], report: Report) -> UserError:
 
 
 def _sha256(path: Path) -> str:
+    """Hash of a file's content; of a folder, that of the names and hashes of all its files."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listing = "\n".join(f"{file.relative_to(path).as_posix()}\t{_sha256(file)}" for file in files)
+        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -165,12 +258,11 @@ def _clear(out_dir: Path) -> None:
             old.unlink()
 
 
-def _result(
-    written: Written, mapping: Mapping, report: Report, files: list[Path], hashes: list[Future[str]]
-) -> dict[str, Any]:
+def _result(done: _Done, named: list[tuple[str, Path]], hashes: list[Future[str]]) -> dict[str, Any]:
+    written, mapping, report = done.written, done.mapping, done.report
     sources = [
-        {"path": str(file.resolve()), "name": file.name, "sha256": hashed.result(), "bytes": file.stat().st_size}
-        for file, hashed in zip(files, hashes, strict=True)
+        {"path": origin, "name": file.name, "sha256": hashed.result(), "bytes": size_of(file)}
+        for (origin, file), hashed in zip(named, hashes, strict=True)
     ]
     return {
         "rows": written.rows,
@@ -182,4 +274,8 @@ def _result(
         "sources": sources,
         "notes": [*report.notes, *mapping.notes, *written.notes],
         "files": [path.name for path in written.files],
+        "importer": done.importer,
+        "shape_key": done.shape_key,
+        "flags": report.flags,
+        "flagged": report.flagged,
     }

@@ -1,19 +1,19 @@
-"""Which encoding a text file is in, and its content as UTF-8 whatever it is.
+"""Which encoding a text file is in, and its content as UTF-8 whatever it is; compressed files are unpacked on the way.
 
 Detection looks at the byte order mark, then at a sample; a file in UTF-8 with a few broken bytes stays UTF-8, so that
-only the broken lines are lost.
+only the broken lines are lost. What was found is always stated.
 """
 
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from pydantic import Field
 
-from fmstudio.api import ImportReport, Params, UserError
+from fmstudio.api import ImportReport, Params, Reject, UserError
+from fmstudio_formats.compression import Packed, Plain, open_bytes
 
 _SAMPLE = 256 << 10
 _MARKS = (
@@ -23,6 +23,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
 )
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1b\0"))
 
 
 class EncodingParams(Params):
@@ -33,39 +34,55 @@ class EncodingParams(Params):
     )
 
 
-class Utf8Stream(Protocol):
-    """Bytes in UTF-8, read from start to end."""
+class _Bytes(Protocol):
+    damage: str
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Source:
+    """An open text file as UTF-8 bytes without byte order mark, read from start to end.
+
+    Attributes:
+        start: Offset of the first byte in the file, or None when the file is compressed or in another encoding, so
+            that offsets in what is read are none in the file.
+        size: Size of the file in bytes.
+        packing: Name of the compression; empty for none.
+    """
+
+    def __init__(self, raw: Plain | Packed, codec: str, name: str, mark: int, size: int) -> None:
+        self._raw, self.size, self.packing = raw, size, raw.packing
+        self.start = None if codec or raw.packing else mark
+        self._stream: _Bytes = _Transcoder(raw, codec, name, mark) if codec else raw
+        self._given = 0
+
+    def read(self, size: int) -> bytes:
         """Give about `size` bytes; empty at the end."""
-        ...
+        data = self._stream.read(size)
+        self._given += len(data)
+        return data
+
+    def consumed(self, done: int) -> float:
+        """Bytes of the file that `done` bytes of what was read stand for."""
+        return min(self.size, self._raw.tell() * done / max(1, self._given))
 
     def close(self) -> None:
         """Close the file."""
-        ...
+        self._raw.close()
 
-
-@dataclass(slots=True)
-class Source:
-    """An open file as UTF-8.
-
-    Attributes:
-        stream: The content without byte order mark.
-        start: Offset of the first byte of `stream` in the file, or None when the file is in another encoding, so
-            that offsets in `stream` are none in the file.
-        size: Size of the file in bytes.
-    """
-
-    stream: Utf8Stream
-    start: int | None
-    size: int
+    def tell_damage(self, path: Path, report: ImportReport, line: int | None) -> None:
+        """At the end of reading: reject what could not be unpacked or decoded, with its place."""
+        for damage in dict.fromkeys((self._raw.damage, self._stream.damage)):
+            if damage:
+                place = f" Rows were read up to line {line}." if line else ""
+                report.reject(Reject(f"The rest of {path.name} is not read: {damage}.{place}", line, self._raw.tell()))
 
 
 def open_utf8(path: Path, encoding: str, report: ImportReport) -> Source:
     """Open a text file as UTF-8.
 
     Args:
-        path: The file.
+        path: The file; gzip, Zstandard, bzip2 and xz are unpacked.
         encoding: Its encoding; empty = detect and say what was found.
         report: Takes the note.
 
@@ -75,18 +92,16 @@ def open_utf8(path: Path, encoding: str, report: ImportReport) -> Source:
     size = path.stat().st_size
     if not size:
         raise UserError(f"{path.name} is empty (0 bytes).", remedy="Choose a file with content.")
-    with path.open("rb") as file:
-        sample = file.read(_SAMPLE)
-    mark, name = _detect(path, sample, size <= _SAMPLE, report) if not encoding else (_mark(sample, encoding), encoding)
+    sample, is_whole = _sample(path)
+    mark, name = _detect(path, sample, is_whole, report) if not encoding else (_mark(sample, encoding), encoding)
     try:
         codec = codecs.lookup(name).name
+        b"".decode(codec)
     except LookupError as error:
         raise UserError(f"There is no encoding “{encoding}”.", remedy="Use a name such as utf-8 or cp1252.") from error
-    binary = path.open("rb")
-    binary.seek(mark)
-    if codec in ("utf-8", "ascii"):
-        return Source(binary, mark, size)
-    return Source(_Transcoder(binary, codec, path.name, mark), None, size)
+    raw = open_bytes(path)
+    raw.read(mark)
+    return Source(raw, "" if codec in ("utf-8", "ascii") else codec, path.name, mark, size)
 
 
 def is_utf8(data: bytes) -> bool:
@@ -98,6 +113,18 @@ def is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _sample(path: Path) -> tuple[bytes, bool]:
+    raw = open_bytes(path)
+    try:
+        sample = raw.read(_SAMPLE)
+        if not sample:
+            why = raw.damage or "it holds nothing"
+            raise UserError(f"{path.name} cannot be read: {why}.", remedy="Copy or download it again.")
+        return sample, len(sample) < _SAMPLE
+    finally:
+        raw.close()
 
 
 def _mark(sample: bytes, encoding: str) -> int:
@@ -115,15 +142,24 @@ def _detect(path: Path, sample: bytes, is_whole: bool, report: ImportReport) -> 
         report.note(f"Encoding: {wide.upper()} (detected)")
         return 0, wide
     if b"\0" in sample:
-        raise UserError(
-            f"{path.name} is no text file: it has a zero byte at offset {sample.index(0)}.",
-            remedy="Choose the importer that fits the file, or name its encoding.",
-        )
+        _check_zeros(path, sample, report)
     if _looks_like_utf8(sample, is_whole):
+        report.note("Encoding: UTF-8")
         return 0, "utf-8"
     name = _guess(sample)
     report.note(f"Encoding: {name} (detected; it is not UTF-8). Choose another when characters look wrong.")
     return 0, name
+
+
+def _check_zeros(path: Path, sample: bytes, report: ImportReport) -> None:
+    """A disk error leaves runs of zero bytes in a text; a file of another kind has all the control characters."""
+    at, rest = sample.index(0), sample.replace(b"\0", b"")
+    if len(rest) < 16 or len(rest) - len(rest.translate(None, _CONTROLS)) > len(rest) // 500:
+        raise UserError(
+            f"{path.name} is no text file: it has a zero byte at offset {at}.",
+            remedy="Choose the importer that fits the file, or name its encoding.",
+        )
+    report.note(f"The file is damaged: it holds zero bytes, the first at offset {at}. Rows with them are rejected.")
 
 
 def _wide(sample: bytes) -> str:
@@ -162,26 +198,41 @@ def _guess(sample: bytes) -> str:
 
 
 class _Transcoder:
-    """Another encoding, read as UTF-8."""
+    """Another encoding, read as UTF-8.
 
-    def __init__(self, binary: BinaryIO, codec: str, name: str, at: int) -> None:
-        self._binary, self._codec, self._name, self._at = binary, codec, name, at
+    A byte that does not fit at the start means that the encoding is wrong; further on it means that the file is
+    damaged, and becomes �.
+    """
+
+    def __init__(self, raw: Plain | Packed, codec: str, name: str, at: int) -> None:
+        self._raw, self._codec, self._name, self._at = raw, codec, name, at
         self._decoder = codecs.getincrementaldecoder(codec)()
+        self._has_given, self.damage = False, ""
 
     def read(self, size: int, /) -> bytes:
-        data = self._binary.read(size)
+        while True:
+            data = self._raw.read(size)
+            text = self._decoded(data)
+            self._at += len(data)
+            if text or not data:
+                self._has_given = self._has_given or bool(text)
+                return text.encode("utf-8", "replace")
+
+    def _decoded(self, data: bytes) -> str:
+        state = self._decoder.getstate()
         try:
-            text = self._decoder.decode(data, not data)
+            return self._decoder.decode(data, not data)
         except UnicodeError as error:
             place = self._at + getattr(error, "start", 0)
-            raise UserError(
-                f"{self._name} is not valid {self._codec}: byte {place} does not fit.",
-                remedy="Choose another encoding.",
-            ) from error
-        self._at += len(data)
-        if data and not text:
-            return self.read(size)
-        return text.encode("utf-8", "replace")
-
-    def close(self) -> None:
-        self._binary.close()
+            if not data:
+                self.damage = f"it is cut within a character of {self._codec}"
+                return ""
+            if not self._has_given:
+                raise UserError(
+                    f"{self._name} is not valid {self._codec}: byte {place} does not fit.",
+                    remedy="Choose another encoding.",
+                ) from error
+            self.damage = self.damage or f"bytes near {place} are not valid {self._codec} and were read as �"
+            self._decoder = codecs.getincrementaldecoder(self._codec)("replace")
+            self._decoder.setstate(state)
+            return self._decoder.decode(data, False)

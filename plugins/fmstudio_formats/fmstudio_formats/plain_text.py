@@ -1,4 +1,4 @@
-"""Plain text and Markdown: a row for each paragraph, each line, or the whole file."""
+"""Plain text and Markdown: a row for each paragraph, each line, each section, or the whole file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydantic import Field
 
 from fmstudio.api import Importer, ImportReport, Reject, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
-from fmstudio_formats.batches import batched
+from fmstudio_formats.batches import Batcher
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
+from fmstudio_formats.markdown import sections
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,8 +24,10 @@ _LONGEST = 64 << 20
 class TextParams(EncodingParams):
     """Settings of the text importer."""
 
-    rows: Literal["paragraph", "line", "file"] = Field(
-        default="paragraph", title="One row is", description="A paragraph ends at an empty line."
+    rows: Literal["paragraph", "line", "section", "file"] = Field(
+        default="paragraph",
+        title="One row is",
+        description="A paragraph ends at an empty line; a section of Markdown runs from one heading (#) to the next.",
     )
 
 
@@ -38,15 +41,19 @@ class TextImporter(Importer):
         assert isinstance(params, TextParams)
         source = open_utf8(path, params.encoding, report)
         try:
-            yield from batched(_pieces(source, path, params.rows, report, ctx))
+            yield from Batcher(report).batched(_pieces(source, path, params.rows, report, ctx))
+            source.tell_damage(path, report, None)
         finally:
-            source.stream.close()
+            source.close()
 
 
 def _pieces(source: Source, path: Path, unit: str, report: ImportReport, ctx: TaskContext) -> Iterator[dict[str, Any]]:
+    if unit == "section":
+        yield from sections(_lines(source, path, report, ctx))
+        return
     gathered: list[str] = []
     start, size = 1, 0
-    for number, line in _lines(source, report, ctx):
+    for number, line in _lines(source, path, report, ctx):
         is_break = unit == "line" or (unit == "paragraph" and not line.strip())
         if unit == "line":
             gathered = [line]
@@ -66,14 +73,25 @@ def _pieces(source: Source, path: Path, unit: str, report: ImportReport, ctx: Ta
         yield {"text": text, "line": start}
 
 
-def _lines(source: Source, report: ImportReport, ctx: TaskContext) -> Iterator[tuple[int, str]]:
-    tail, number, done = b"", 0, 0
+def _lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[tuple[int, str]]:
+    number, done = 0, 0
+    pending: list[bytes] = []  # a long line in pieces, joined once
+    held = 0
     while True:
-        data = source.stream.read(_READ)
+        data = source.read(_READ)
         done += len(data)
         ctx.check_cancelled()
-        ctx.progress(min(done, source.size), source.size, "bytes read")
-        *whole, tail = (tail + data).split(b"\n") if data else (tail, b"")
+        ctx.progress(source.consumed(done), source.size, "bytes read")
+        pending.append(data)
+        held += len(data)
+        if held > 2 * _LONGEST:
+            raise UserError(f"Line {number + 1} of {path.name} is longer than 64 MiB.", remedy="Break it into lines.")
+        if data and b"\n" not in data:
+            continue
+        *whole, tail = b"".join(pending).split(b"\n")
+        if not data:
+            whole, tail = [*whole, tail], b""
+        pending, held = [tail], len(tail)
         for raw in whole:
             number += 1
             try:

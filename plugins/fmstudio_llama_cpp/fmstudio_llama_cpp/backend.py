@@ -22,7 +22,7 @@ from fmstudio.api import (
 from fmstudio.api import Params as AnyParams
 from fmstudio_llama_cpp.adapters import AdapterShelf
 from fmstudio_llama_cpp.context import ContextFullError, EvaluationCancelled, TokenContext, is_slow_token
-from fmstudio_llama_cpp.native import NativeModel, open_model
+from fmstudio_llama_cpp.native import NativeModel, open_model, open_vocabulary
 from fmstudio_llama_cpp.params import LlamaCppParams
 from fmstudio_llama_cpp.sampling import Sampler, token_logprob
 from fmstudio_llama_cpp.template import ChatTemplate
@@ -52,6 +52,12 @@ class LlamaCppBackend(ChatBackend):
         without_repack: dict[str, Any] = {"use_extra_bufts": False}
         cpu_only = {**without_repack, "n_gpu_layers": 0}
         return [{}, without_repack, cpu_only, {**cpu_only, "flash_attention": "off", "use_mmap": False}]
+
+    @classmethod
+    def count_texts(cls, model: Path, texts: Sequence[str]) -> list[int]:
+        """See `ChatBackend.count_texts`."""
+        with open_vocabulary(model) as vocabulary:
+            return [len(vocabulary.tokenize(text, add_special=False, parse_special=False)) for text in texts]
 
     def load(self, model: Path, params: AnyParams, settings: dict[str, Any]) -> ModelInfo:
         """See `ChatBackend.load`."""

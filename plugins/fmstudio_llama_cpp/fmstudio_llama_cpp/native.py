@@ -7,6 +7,8 @@ in native code would end the process.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from fmstudio.api.gguf_header import GgufHeader, read_gguf_header, require_chat_
 from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.cores import physical_cores
 from fmstudio_llama_cpp.params import LlamaCppParams
+from fmstudio_llama_cpp.vocabulary import Vocabulary
 
 DEFAULT_CTX = 4096
 MAX_CTX = 1 << 22
@@ -80,6 +83,27 @@ def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> 
     except BaseException:
         lib.llama_model_free(model)
         raise
+
+
+@contextmanager
+def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
+    """Open a GGUF file for its vocabulary alone; no weights are read.
+
+    Raises:
+        UserError: The file is unusable, or the library refuses it; the native log is in the details.
+    """
+    read_gguf_header(path)
+    lib = _library()
+    native_log.clear()
+    settings = lib.llama_model_default_params()
+    settings.vocab_only = True
+    model = lib.llama_model_load_from_file(str(path).encode(), settings)
+    if not model:
+        raise _load_failed(path)
+    try:
+        yield Vocabulary(lib, model)
+    finally:
+        lib.llama_model_free(model)
 
 
 def _library() -> Any:

@@ -39,6 +39,9 @@ TABS = (
 KIND_WORDS = {
     "conversation": "conversations",
     "prompt_completion": "prompts and completions",
+    "preference": "preference pairs",
+    "unpaired_preference": "answers with a verdict",
+    "image_caption": "pictures with captions",
     "text": "texts",
     "table": "table",
 }
@@ -82,7 +85,7 @@ class DatasetView(QWidget):
         self.more.setPopupMode(self.more.ToolButtonPopupMode.InstantPopup)
         self.rows, self.search, self.versions = RowsView(context), SearchView(context), VersionsView(context)
         self.dropped, self.rejects = PagedTable(self.tr("Dropped rows")), PagedTable(self.tr("Rejected pieces"))
-        self.inspector = RowInspector()
+        self.inspector = RowInspector(context)
         self._tabs: dict[str, QPushButton] = {}
         self._build()
         self._connect()
@@ -137,7 +140,14 @@ class DatasetView(QWidget):
         self.show_tab("rows")
 
     def _connect(self) -> None:
-        self.rows.record_chosen.connect(self.inspector.show_record)
+        self.rows.record_chosen.connect(
+            lambda record, title: self.inspector.show_record(record, title, can_edit=self.rows.can_edit)
+        )
+        self.rows.terms_changed.connect(self.inspector.show_terms)
+        self.rows.edit_wanted.connect(self._edit_row)
+        self.inspector.step_wanted.connect(self.rows.step)
+        self.inspector.row_wanted.connect(self.rows.show_row)
+        self.inspector.saved.connect(self.rows.commands.set_values)
         self.search.record_chosen.connect(self.inspector.show_record)
         self.search.embed_wanted.connect(lambda: self.embed_with(self._embedders()[0][0]))
         self.versions.version_wanted.connect(self._look_at)
@@ -158,6 +168,7 @@ class DatasetView(QWidget):
         facts = [words.plural(dataset.rows, "row"), KIND_WORDS.get(dataset.kind, dataset.kind)]
         facts += [f"version {dataset.version} of {dataset.versions}", words.size(dataset.bytes)]
         self.facts.setText("  ·  ".join(facts))
+        self.inspector.show_dataset(dataset)
         self.rows.show_dataset(dataset)
         self.search.show_dataset(dataset)
         self.versions.show_dataset(dataset)
@@ -178,6 +189,11 @@ class DatasetView(QWidget):
         self.stack.setContentsMargins(0, 0, 24 if tab == "versions" else 4, 12)
         if tab == "search":
             self.search.field.setFocus()
+
+    def _edit_row(self, row_id: int, name: str) -> None:
+        """Edit a value where there is room for it."""
+        if (self.inspector.record or {}).get("row_id") == row_id:
+            self.inspector.edit(name)
 
     def _load_dropped(self, dataset: Dataset) -> None:
         project = self.ctx.project

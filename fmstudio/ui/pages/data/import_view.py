@@ -6,30 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QSplitter, QWidget
+from PySide6.QtWidgets import QScrollArea, QSplitter, QWidget
 
 from fmstudio.jobs.outcome import Problem
+from fmstudio.ui.pages.data.import_detection import DetectionCard
+from fmstudio.ui.pages.data.import_figures import ImportFigures
+from fmstudio.ui.pages.data.import_known import KnownFile
+from fmstudio.ui.pages.data.import_mapping import KINDS, MappingForm
+from fmstudio.ui.pages.data.import_problems import ImportProblems
+from fmstudio.ui.pages.data.import_rows import FirstRows
+from fmstudio.ui.pages.data.import_source import ImportSource
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.message_bar import ProblemCard
-from fmstudio.ui.widgets.paged_table import PagedTable
 from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, holder, label, row
 
 if TYPE_CHECKING:
+    from fmstudio.project.importing import KnownSource
     from fmstudio.ui.context import AppContext
 
-KINDS = {
-    "conversation": "Conversation",
-    "prompt_completion": "Prompt and completion",
-    "text": "Text",
-    "table": "Table (columns as they are)",
-}
-TARGETS = {
-    "conversation": (("messages", True), ("system", False)),
-    "prompt_completion": (("prompt", True), ("input", False), ("completion", True)),
-    "text": (("text", True),),
-    "table": (),
-}
-"""Kind → targets of the mapping, and whether each is needed."""
+COMPARED_AT_ONCE = 50_000_000
+"""Bytes up to which a file is compared with the dataset it may update without being asked to."""
 
 
 class ImportView(QWidget):
@@ -38,10 +34,12 @@ class ImportView(QWidget):
     Signals:
         submitted: (Job) the import was started.
         closed: The user gave the import up.
+        dataset_wanted: (dataset id) the user looks at a dataset instead.
     """
 
     submitted = Signal(object)
     closed = Signal()
+    dataset_wanted = Signal(str)
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -49,122 +47,189 @@ class ImportView(QWidget):
         self._files: list[str] = []
         self._mapping: dict[str, Any] | None = None
         self._found: dict[str, Any] = {}
-        self._is_filling = False
+        self._sources: list[KnownSource] = []
+        self._shapes: dict[str, Any] = {}
         self.title = ElidedLabel("", "title")
         self.facts = label("", "muted", wrap=True)
-        self.name = QLineEdit()
-        self.name.setAccessibleName(self.tr("Name of the dataset"))
-        self.importer, self.kind = QComboBox(), QComboBox()
-        self.importer.setAccessibleName(self.tr("File format"))
-        self.kind.setAccessibleName(self.tr("Kind of data"))
-        for kind, title in KINDS.items():
-            self.kind.addItem(title, kind)
-        self.importer.currentIndexChanged.connect(self._on_importer)
-        self.kind.currentIndexChanged.connect(self._on_kind)
-        self.targets: dict[str, QComboBox] = {}
-        self._form = QFormLayout()
-        self._form.setHorizontalSpacing(16)
-        self._form.setVerticalSpacing(6)
-        self._targets_at = 3
-        for title, control in (("Name", self.name), ("Format", self.importer), ("Kind", self.kind)):
-            self._form.addRow(title, control)
+        self.source, self.form, self.detection = ImportSource(), MappingForm(), DetectionCard()
+        self.first, self.figures, self.problems = FirstRows(), ImportFigures(), ImportProblems()
+        self.known = KnownFile()
         self.notes = column(gap=4)
         self._problem = column(gap=0)
-        self.table = PagedTable(self.tr("First rows as they will be imported"))
-        self.rejects = PagedTable(self.tr("Pieces that do not fit"))
-        self.reject_title = label("", "strong")
         self.import_button = button(
             self.tr("Import"), self.submit, kind="primary", icon="import", tip=self.tr("Start the import (Ctrl+Enter)")
         )
         self.cancel_button = button(self.tr("Cancel"), self.closed.emit, tip=self.tr("Give this import up (Esc)"))
         self._build()
+        self._connect()
 
     def _build(self) -> None:
         head = row(column(self.title, self.facts, gap=2), self.cancel_button, self.import_button)
         head.setStretch(0, 1)
-        side = holder(column(self._form, 8, self.notes, None, gap=8, margins=(0, 0, 16, 0)))
-        side.setMinimumWidth(260)
-        self._reject_box = holder(column(self.reject_title, self.rejects, gap=6))
-        self._reject_box.setMaximumHeight(210)
-        right = column(
-            label(self.tr("First rows, as they will be imported"), "strong"), self.table, self._reject_box, gap=6
+        self._side = holder(
+            column(self.source, self.detection, self.form, self.notes, None, gap=14, margins=(0, 0, 14, 0))
         )
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._side)
+        scroll.setMinimumWidth(352)
+        self._first_title = label(self.tr("First rows, as they will be imported"), "strong")
+        right = column(
+            self._first_title,
+            self.first,
+            self.figures,
+            self.problems,
+            gap=10,
+            margins=(8, 0, 0, 0),
+        )
+        right.addStretch(0)
+        right.setStretch(1, 1)
         split = QSplitter(Qt.Orientation.Horizontal)
-        split.addWidget(side)
+        split.addWidget(scroll)
         split.addWidget(holder(right))
         split.setStretchFactor(1, 1)
-        split.setSizes([300, 700])
-        layout = column(head, self._problem, split, gap=14, margins=(24, 20, 24, 20))
-        layout.setStretch(2, 1)
+        split.setSizes([352, 800])
+        layout = column(head, self.known, self._problem, split, gap=12, margins=(24, 20, 24, 20))
+        layout.setStretch(3, 1)
         self.setLayout(layout)
 
+    def _connect(self) -> None:
+        self.source.changed.connect(self._on_source)
+        self.form.changed.connect(self._on_mapping)
+        self.form.incomplete.connect(self._on_incomplete)
+        self.detection.chosen.connect(self._on_mapping)
+        self.detection.forgotten.connect(self._on_forgotten)
+        self.problems.row_wanted.connect(lambda number: self.first.choose(number - 1))
+        self.figures.count_wanted.connect(self._count_tokens)
+        self.known.target_changed.connect(self._on_target)
+        self.known.compare_wanted.connect(self._compare)
+        self.known.open_wanted.connect(self.dataset_wanted.emit)
+
+    # ---- what tests and the page look at ---------------------------------------------------------------------------
+
+    @property
+    def table(self) -> Any:
+        """The table of first rows."""
+        return self.first.table
+
+    @property
+    def rejects(self) -> Any:
+        """The table of pieces that cannot be imported."""
+        return self.problems.rejects
+
+    @property
+    def kind(self) -> Any:
+        """The chooser of the kind of data."""
+        return self.form.kind
+
+    @property
+    def targets(self) -> Any:
+        """Target → chooser of its column."""
+        return self.form.targets
+
+    @property
+    def name(self) -> Any:
+        """The field for the dataset's name."""
+        return self.source.name
+
+    @property
+    def importer(self) -> Any:
+        """The chooser of the format."""
+        return self.source.importer
+
+    # ---- looking at a file -----------------------------------------------------------------------------------------
+
     def open_files(self, files: list[str]) -> None:
-        """Preview these files; several become one dataset, read as the first one is."""
-        self._files = files
-        self._mapping = None
+        """Preview these files, read as the first one is."""
+        self._files, self._mapping, self._found = files, None, {}
         first = Path(files[0])
         more = f" and {words.plural(len(files) - 1, 'more file')}" if len(files) > 1 else ""
         self.title.setText(f"Import {first.name}{more}")
         self.facts.setText(self.tr("Reading the first rows…"))
-        self.name.setText(first.stem)
-        self.importer.clear()
-        self._ask("")
-
-    def _ask(self, importer: str) -> None:
+        self.source.start(files)
+        clear(self.notes)
+        self.known.forget()
+        self.first.clear_rows()
+        self._show_parts_of_page(False)
+        self.import_button.setText(self.tr("Import"))
         self.import_button.setEnabled(False)
-        params: dict[str, Any] = {"path": self._files[0], "mapping": self._mapping}
-        if importer:
-            params["importer"] = importer
+        clear(self._problem)
+        project = self.ctx.project
+        if project is None:
+            self._ask()
+            return
+        self.ctx.run_query(
+            lambda: (project.imports.sources(), project.imports.mappings(), project.models.all()),
+            self._take_known,
+            key="import known",
+            owner=self,
+        )
+
+    def _take_known(self, known: tuple[list[KnownSource], dict[str, Any], list[Any]]) -> None:
+        self._sources, self._shapes, models = known
+        self.figures.show_models(models)
+        self._ask()
+
+    def _ask(self) -> None:
+        self.import_button.setEnabled(False)
+        params = {**self._request(), "others": self._files[1:], "known_shapes": self._shapes}
         self.ctx.request("inspect_file", params, self._show, self._fail, key="inspect", owner=self)
+
+    def _request(self) -> dict[str, Any]:
+        """What the session requests need to read the file as it is shown."""
+        params: dict[str, Any] = {
+            "path": self._files[0],
+            "mapping": self._mapping,
+            "importer_params": self.source.params,
+            "part": self.source.shown_part,
+        }
+        if importer := self.source.importer.currentData():
+            params["importer"] = importer
+        return params
 
     def _fail(self, problem: Problem) -> None:
         clear(self._problem)
         self._problem.addWidget(ProblemCard(problem))
         if not self._found:
             self.facts.setText("")
-            self.table.rows.load(None)
-        self._reject_box.setVisible(False)
+            self.first.clear_rows()
+            self._show_parts_of_page(False)
+            if self.source.importer.count() == 0:
+                self.source.offer_formats([(c.id, c.title) for c in self.ctx.plugins.contributions("importer")])
+
+    def _show_parts_of_page(self, is_visible: bool) -> None:
+        for widget in (self.detection, self.form, self._first_title, self.first, self.figures, self.problems):
+            widget.setVisible(is_visible)
 
     def _show(self, found: dict[str, Any]) -> None:
         clear(self._problem)
+        is_first_look = not self._found
         self._found = found
-        self._is_filling = True
-        self._fill_combos(found)
-        self._is_filling = False
-        guess = "" if found["estimated_rows"] <= len(found["rows"]) else "about "
-        rows = words.plural(found["estimated_rows"], "row")
-        self.facts.setText(f"{guess}{rows}, {words.size(found['bytes'])}, read as {KINDS[found['kind']].lower()}")
-        self.table.rows.load_records(found["rows"], [column["name"] for column in found["columns"]])
-        self._show_notes(found["notes"])
-        rejects = found["rejects"]
-        self._reject_box.setVisible(bool(rejects))
-        self.reject_title.setText(f"{words.plural(found['rejected'], 'piece')} among these rows cannot be imported")
-        self.rejects.rows.load_records(rejects, ["line", "row", "reason", "raw"])
+        self._show_parts_of_page(True)
+        self.source.show_found(found)
+        self.form.show_mapping(found)
+        self.detection.show_found(found, self._mapping is not None)
+        self.first.show_rows(found["rows"], [column["name"] for column in found["columns"]])
+        self.figures.show_found(found)
+        self.problems.show_found(found)
+        shown_above = f"Encoding: {found['detected_encoding']}"
+        self._show_notes([note for note in found["notes"] if note != shown_above])
+        self._show_facts(found)
+        self.known.show_keys(found["update_keys"])
         self.import_button.setEnabled(True)
+        if is_first_look:
+            self._look_known()
+        elif self.known.update_of:
+            self._on_target()
 
-    def _fill_combos(self, found: dict[str, Any]) -> None:
-        self.importer.clear()
-        for importer in found["importers"]:
-            self.importer.addItem(importer["title"], importer["id"])
-        self.importer.setCurrentIndex(max(0, self.importer.findData(found["importer"])))
-        self.kind.setCurrentIndex(self.kind.findData(found["kind"]))
-        self._show_targets(found["kind"], found["mapping"]["columns"])
-
-    def _show_targets(self, kind: str, columns: dict[str, str]) -> None:
-        while self._form.rowCount() > self._targets_at:
-            self._form.removeRow(self._targets_at)
-        self.targets = {}
-        for target, is_needed in TARGETS[kind]:
-            combo = QComboBox()
-            combo.setAccessibleName(f"Column for {target}")
-            if not is_needed or target not in columns:
-                combo.addItem("–", "")
-            for name in self._found.get("raw_columns", []):
-                combo.addItem(name, name)
-            combo.setCurrentIndex(max(0, combo.findData(columns.get(target, ""))))
-            combo.currentIndexChanged.connect(self._on_target)
-            self.targets[target] = combo
-            self._form.addRow(target, combo)
+    def _show_facts(self, found: dict[str, Any]) -> None:
+        guess = "" if found["estimated_rows"] <= len(found["rows"]) else "about "
+        parts = [f"{guess}{words.plural(found['estimated_rows'], 'row')}", words.size(found["bytes"])]
+        if found["files"] > 1:
+            parts.append(words.plural(found["files"], "file"))
+        parts.append(f"read as {KINDS[found['kind']].lower()}")
+        self.facts.setText(", ".join(parts))
 
     def _show_notes(self, notes: list[str]) -> None:
         clear(self.notes)
@@ -173,36 +238,114 @@ class ImportView(QWidget):
         for note in notes:
             self.notes.addWidget(label(note, "muted", wrap=True))
 
-    @Slot()
-    def _on_importer(self) -> None:
-        if not self._is_filling and self.importer.currentData():
-            self._mapping = None
-            self._ask(self.importer.currentData())
+    # ---- correcting ------------------------------------------------------------------------------------------------
 
     @Slot()
-    def _on_kind(self) -> None:
-        if self._is_filling or not self._found:
+    def _on_source(self) -> None:
+        self._mapping = None
+        self._ask()
+
+    @Slot(dict)
+    def _on_mapping(self, mapping: dict[str, Any]) -> None:
+        self._mapping = mapping
+        self._ask()
+
+    @Slot(str)
+    def _on_incomplete(self, text: str) -> None:
+        self.import_button.setEnabled(False)
+        self.facts.setText(text)
+
+    @Slot()
+    def _on_forgotten(self) -> None:
+        project, key = self.ctx.project, self._found.get("shape_key", "")
+        self._shapes.pop(key, None)
+        self._mapping = None
+        if project is not None:
+            self.ctx.run_op(self, lambda: project.imports.forget(key), lambda _: self._ask())
+
+    @Slot(str)
+    def _count_tokens(self, model: str) -> None:
+        params = {**self._request(), "model": model, "mapping": self._found["mapping"]}
+        name = self.figures.model.currentText()
+
+        def fail(problem: Problem) -> None:
+            self.figures.count.setEnabled(True)
+            self.ctx.show_problem(problem)
+
+        self.ctx.request(
+            "count_tokens",
+            params,
+            lambda stats: self.figures.show_tokens(stats, f"counted with {name}, without its chat template"),
+            fail,
+            key="count tokens",
+            owner=self,
+        )
+
+    # ---- files that are known --------------------------------------------------------------------------------------
+
+    def _look_known(self) -> None:
+        path = Path(self._files[0])
+        if len(self._files) > 1 or not self._sources or not path.is_file():
             return
-        kind = str(self.kind.currentData())
-        detected = self._found["mapping"]["columns"]
-        self._is_filling = True
-        self._show_targets(kind, {t: c for t, c in detected.items() if t in dict(TARGETS[kind])})
-        self._is_filling = False
-        self._on_target()
+        if any(source.bytes == self._found["bytes"] for source in self._sources):
+            self.ctx.request(
+                "identify_file", {"path": str(path)}, self._take_identity, lambda _: None, key="identify", owner=self
+            )
+        else:
+            self._offer_update()
+
+    def _take_identity(self, identity: dict[str, Any]) -> None:
+        same = [source for source in self._sources if source.sha256 == identity["sha256"]]
+        if same:
+            self.known.show_same_content(same)
+        else:
+            self._offer_update()
+
+    def _offer_update(self) -> None:
+        name = Path(self._files[0]).name
+        known = [source for source in self._sources if source.name == name]
+        if known:
+            self.known.show_same_name(known)
 
     @Slot()
     def _on_target(self) -> None:
-        if self._is_filling:
+        is_update = bool(self.known.update_of)
+        self.import_button.setText(self.tr("Update") if is_update else self.tr("Import"))
+        self.source.name.setEnabled(not is_update)
+        if is_update and self._found and self._found["bytes"] <= COMPARED_AT_ONCE:
+            self._compare()
+
+    @Slot()
+    def _compare(self) -> None:
+        project = self.ctx.project
+        if project is None or not self.known.update_of:
             return
-        kind = str(self.kind.currentData())
-        columns = {target: combo.currentData() for target, combo in self.targets.items() if combo.currentData()}
-        missing = [target for target, is_needed in TARGETS[kind] if is_needed and target not in columns]
-        if missing:
-            self.import_button.setEnabled(False)
-            self.facts.setText(f"Choose a column for {' and '.join(missing)}.")
-            return
-        self._mapping = {"kind": kind, "columns": columns, "roles": self._found["mapping"].get("roles", {})}
-        self._ask(str(self.importer.currentData() or ""))
+        self.known.show_busy()
+        arguments = self._arguments()
+
+        def ask(spec: Any) -> None:
+            params = spec.steps[0].params
+            fail = lambda problem: self.known.show_failure(str(problem))  # noqa: E731
+            self.ctx.request("preview_update", params, self.known.show_counts, fail, key="compare", owner=self)
+
+        self.ctx.run_query(lambda: project.specs.import_files(**arguments), ask, key="compare", owner=self)
+
+    def _arguments(self) -> dict[str, Any]:
+        """Arguments for `JobSpecs.import_files`."""
+        found = self._found
+        is_kept = self._mapping is not None or found["remembered"] or bool(self.known.update_of)
+        return {
+            "files": [Path(file) for file in self._files],
+            "name": self.source.name.text().strip(),
+            "importer": str(self.source.importer.currentData() or ""),
+            "mapping": found["mapping"] if is_kept and not self.source.is_each else self._mapping,
+            "importer_params": self.source.params,
+            "parts": self.source.chosen_parts,
+            "each_its_own": self.source.is_each,
+            "update_of": self.known.update_of,
+            "update_key": self.known.key if self.known.update_of else "",
+            "is_corrected": self._mapping is not None,
+        }
 
     def submit(self) -> None:
         """Start the import as previewed."""
@@ -210,9 +353,5 @@ class ImportView(QWidget):
         if project is None or not self.import_button.isEnabled():
             return
         self.import_button.setEnabled(False)
-        files = [Path(file) for file in self._files]
-        name, importer, mapping = self.name.text().strip(), str(self.importer.currentData() or ""), self._mapping
-        self.ctx.build_and_submit(
-            lambda: project.specs.import_files(files, name=name, importer=importer, mapping=mapping),
-            self.submitted.emit,
-        )
+        arguments = self._arguments()
+        self.ctx.build_and_submit(lambda: project.specs.import_files(**arguments), self.submitted.emit)

@@ -1,64 +1,266 @@
-"""The inspector: one row in full, conversations as bubbles."""
+"""The inspector: one row whole, as what it is; where it came from, what happened to it, what lies near it; and edited."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QFrame, QScrollArea
 
-from fmstudio.ui.widgets.paged_table import ROLE_WORDS, full_text, is_messages
-from fmstudio.ui.widgets.parts import clear, column, holder, label
+from fmstudio.ui.pages.data.cell_editor import RowForm
+from fmstudio.ui.pages.data.cell_views import value_view
+from fmstudio.ui.pages.data.inspector_find import FindBar, mark_all
+from fmstudio.ui.pages.data.row_story_view import RowStory
+from fmstudio.ui.widgets.parts import ElidedLabel, clear, column, divider, holder, label, row, tool_button
 
-MOST_CHARS = 20_000
+if TYPE_CHECKING:
+    from fmstudio.project.datasets import Dataset
+    from fmstudio.project.filters import Term
+    from fmstudio.ui.context import AppContext
+
 HIDDEN = ("row_id",)
+WIDTH = 220
 
 
 class RowInspector(QFrame):
-    """Every column of the chosen row, whole, to read and to copy from."""
+    """Every column of the chosen row, to read, to search, to copy from and to edit.
 
-    def __init__(self) -> None:
+    Signals:
+        step_wanted: (+1 or -1) the next or the previous row.
+        saved: (row id, mapping column → value) the user changed values.
+        row_wanted: (row id) another row is to be shown.
+    """
+
+    step_wanted = Signal(int)
+    saved = Signal(int, object)
+    row_wanted = Signal(int)
+
+    def __init__(self, context: AppContext) -> None:
         super().__init__()
+        self.ctx = context
+        self.dataset: Dataset | None = None
+        self.record: dict[str, Any] | None = None
+        self.form: RowForm | None = None
+        self.can_edit = False
+        self._title = ""
+        self._is_raw = False
+        self._terms: list[Term] = []
         self.setProperty("panel", "right")
         self.setAccessibleName(self.tr("Chosen row"))
-        self._content = column(gap=6, margins=(16, 14, 16, 16))
-        outer = column(gap=0)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(holder(self._content))
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        outer.addWidget(scroll)
+        self.title = ElidedLabel("", "heading")
+        self.previous = tool_button(
+            "chevron-up", self.tr("Previous row"), lambda: self.step_wanted.emit(-1), shortcut="Alt+Up"
+        )
+        self.next = tool_button(
+            "chevron-down", self.tr("Next row"), lambda: self.step_wanted.emit(1), shortcut="Alt+Down"
+        )
+        self.raw = tool_button("file", self.tr("Show texts exactly as they are, not as Markdown"), self._on_raw)
+        self.raw.setCheckable(True)
+        self.find_button = tool_button("search", self.tr("Find in this row"), self.open_find, shortcut="Ctrl+F")
+        self.edit_button = tool_button("edit", self.tr("Edit this row"), self.edit, shortcut="F2")
+        self.head = holder(
+            row(
+                self.title,
+                self.previous,
+                self.next,
+                self.raw,
+                self.find_button,
+                self.edit_button,
+                gap=2,
+                margins=(16, 10, 8, 4),
+            )
+        )
+        self._content = column(gap=6, margins=(16, 4, 16, 16))
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._body = holder(self._content)
+        self.area.setWidget(self._body)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.find_bar = FindBar(self.area, self._body)
+        self.find_bar.closed.connect(self._mark)
+        self._foot = column(gap=0)
+        outer = column(self.head, self.find_bar, self.area, self._foot, gap=0)
+        outer.setStretch(2, 1)
         self.setLayout(outer)
-        self.setMinimumWidth(220)
+        self.setMinimumWidth(WIDTH)
+        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self._mark)
         self.show_record(None)
 
-    def show_record(self, record: dict[str, Any] | None, title: str = "") -> None:
-        """Show a row; None = say that none is chosen."""
-        clear(self._content)
+    # ---- reading ---------------------------------------------------------------------------------------------------
+
+    def show_dataset(self, dataset: Dataset) -> None:
+        """Rows shown from now on are of this dataset."""
+        if self.dataset is None or self.dataset.id != dataset.id:
+            self.form = None
+            self.dataset = dataset
+            self.show_record(None)
+        self.dataset = dataset
+
+    def show_record(self, record: dict[str, Any] | None, title: str = "", *, can_edit: bool = False) -> None:
+        """Show a row; None = say that none is chosen. What is being edited stays until it is saved or left."""
+        same = record is not None and self.record is not None and record.get("row_id") == self.record.get("row_id")
+        if self.form is not None and same:
+            return
+        if self.form is not None:
+            self._save_or_leave()
+        if same and record == self.record and title == self._title and can_edit == self.can_edit:
+            return
+        place = self.area.verticalScrollBar().value() if same else 0
+        self.record, self._title, self.can_edit = record, title, can_edit
+        self._show()
+        self.area.verticalScrollBar().setValue(place)
+
+    def show_terms(self, terms: Sequence[Term]) -> None:
+        """Mark what is looked for."""
+        self._terms = list(terms)
+        self._later.start()
+
+    def _show(self) -> None:
+        self._empty()
+        record = self.record
+        self.title.setText(self._title)
+        self.head.setVisible(record is not None)
         if record is None:
+            self.find_bar.hide()
+            self._content.addSpacing(10)
             self._content.addWidget(label(self.tr("Choose a row to see all of it."), "muted", wrap=True))
             self._content.addStretch(1)
             return
-        if title:
-            self._content.addWidget(label(title, "heading"))
+        self.edit_button.setVisible(self.can_edit)
+        types = self._types()
         for name, value in record.items():
-            if name in HIDDEN or value is None:
-                continue
-            self._content.addWidget(label(name, "caption"))
-            if is_messages(value):
-                for message in value:
-                    self._content.addWidget(_bubble(str(message["role"]), str(message["content"])))
-            else:
-                self._content.addWidget(label(full_text(value)[:MOST_CHARS], wrap=True, selectable=True))
-            self._content.addSpacing(4)
+            if name not in HIDDEN:
+                self._content.addWidget(label(name, "caption"))
+                self._content.addWidget(value_view(name, value, types.get(name, ""), is_raw=self._is_raw))
+                self._content.addSpacing(4)
+        row_id = record.get("row_id")
+        if self.dataset is not None and isinstance(row_id, int):
+            self._content.addWidget(divider())
+            story = RowStory(self.ctx, self.dataset, record)
+            story.row_wanted.connect(self.row_wanted)
+            self._content.addWidget(story)
         self._content.addStretch(1)
+        self._later.start()
 
+    def _types(self) -> dict[str, str]:
+        return {c.name: c.type for c in self.dataset.columns} if self.dataset is not None else {}
 
-def _bubble(role: str, content: str) -> QWidget:
-    frame = QFrame()
-    frame.setProperty("bubble", role if role in ("user", "assistant") else "system")
-    text = label(content[:MOST_CHARS] or "(empty)", wrap=True, selectable=True)
-    frame.setLayout(column(label(ROLE_WORDS.get(role, role), "caption"), text, gap=2, margins=(12, 8, 12, 10)))
-    left, right = (28, 0) if role == "user" else (0, 28)
-    return holder(column(frame, margins=(left, 0, right, 0)))
+    def _empty(self) -> None:
+        clear(self._content)
+        clear(self._foot)
+
+    def _on_raw(self) -> None:
+        self._is_raw = self.raw.isChecked()
+        if self.form is None:
+            self._show()
+
+    @Slot()
+    def _mark(self) -> None:
+        if self.form is not None:
+            return
+        if self.find_bar.isVisible():
+            self.find_bar.search()
+        else:
+            mark_all(self._body, list(dict.fromkeys(term.text for term in self._terms)))
+
+    @Slot()
+    def open_find(self) -> None:
+        """Find a text in this row."""
+        if self.record is not None:
+            self.find_bar.open_bar()
+
+    # ---- editing ---------------------------------------------------------------------------------------------------
+
+    def edit(self, name: str = "") -> None:
+        """Edit the row, beginning with one column."""
+        if self.record is None or not self.can_edit or self.form is not None:
+            return
+        locked = frozenset(HIDDEN) | frozenset(
+            c.name for c in (self.dataset.columns if self.dataset else ()) if c.is_side
+        )
+        self._empty()
+        self.find_bar.hide()
+        self.form = RowForm(self.record, self._types(), locked)
+        self.form.done.connect(self.save)
+        self.form.cancelled.connect(self.leave)
+        self._content.addWidget(self.form)
+        self._content.addStretch(1)
+        self._foot.addWidget(divider())
+        self._foot.addWidget(holder(row(self.form.buttons, margins=(16, 8, 16, 10))))
+        self.title.setText(f"{self._title}: {self.tr('editing')}")
+        self.edit_button.setVisible(False)
+        field = self.form.focus(name)
+        if field is not None:
+            QTimer.singleShot(0, field, lambda: self._bring_into_sight(field.mapTo(self._body, QPoint(0, 0)).y()))
+
+    def _bring_into_sight(self, y: int) -> None:
+        self.area.verticalScrollBar().setValue(max(0, y - 30))
+
+    @Slot()
+    def save(self) -> None:
+        """Hand over what was changed, and show the row again."""
+        if self.form is None or self.record is None:
+            return
+        try:
+            changes = self.form.changes()
+        except ValueError as error:
+            self.form.show_error(str(error))
+            self.area.ensureWidgetVisible(self.form.error)
+            return
+        self.form = None
+        self.record = {**self.record, **changes}
+        self._show()
+        if changes:
+            self.saved.emit(int(self.record["row_id"]), changes)
+
+    @Slot()
+    def leave(self) -> None:
+        """Show the row again as it was."""
+        self.form = None
+        self._show()
+
+    def _save_or_leave(self) -> None:
+        """Another row is chosen: keep what was typed when it can be read, else say that it was not."""
+        try:
+            self.save()
+        finally:
+            if self.form is not None:
+                self.ctx.notify("warning", f"{self.form.error.text()} {self.tr('The change was not saved.')}")
+                self.form = None
+
+    # ---- keyboard --------------------------------------------------------------------------------------------------
+
+    def event(self, event: QEvent) -> bool:
+        """Qt: Ctrl+F, F2 and Esc mean this panel while the keyboard is in it."""
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._meant(event):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def _meant(self, event: QKeyEvent) -> bool:
+        is_find = event.matches(QKeySequence.StandardKey.Find)
+        is_escape = event.key() == Qt.Key.Key_Escape and (self.form is not None or self.find_bar.isVisible())
+        is_control = event.modifiers() == Qt.KeyboardModifier.ControlModifier
+        is_save = self.form is not None and is_control and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        return self.record is not None and (is_find or event.key() == Qt.Key.Key_F2 or is_escape or is_save)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt: find, edit, leave; Alt with an arrow goes to the neighbour."""
+        if event.matches(QKeySequence.StandardKey.Find):
+            self.open_find()
+        elif event.key() == Qt.Key.Key_F2:
+            self.edit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._meant(event):
+            self.save()
+        elif event.key() == Qt.Key.Key_Escape and self.form is not None:
+            self.leave()
+        elif event.key() == Qt.Key.Key_Escape and self.find_bar.isVisible():
+            self.find_bar.close_bar()
+        elif event.modifiers() & Qt.KeyboardModifier.AltModifier and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self.step_wanted.emit(-1 if event.key() == Qt.Key.Key_Up else 1)
+        else:
+            super().keyPressEvent(event)

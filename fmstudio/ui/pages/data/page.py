@@ -12,6 +12,7 @@ from fmstudio.api.page import Page
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.dataset_list import DatasetList
 from fmstudio.ui.pages.data.dataset_view import DatasetView
+from fmstudio.ui.pages.data.import_paste import pasted_files
 from fmstudio.ui.pages.data.import_view import ImportView
 from fmstudio.ui.palette import Command
 from fmstudio.ui.widgets.empty_state import EmptyState
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
 
-FILES = "Data (*.jsonl *.ndjson *.json *.csv *.tsv *.parquet *.yml *.yaml *.txt *.md);;All files (*)"
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 
 class DataPage(Page):
@@ -59,6 +60,7 @@ class DataPage(Page):
         self.list.import_wanted.connect(self.choose_files)
         self.importing.submitted.connect(self._on_submitted)
         self.importing.closed.connect(self._show_front)
+        self.importing.dataset_wanted.connect(self.choose)
         self.view.undo_wanted.connect(lambda: self._step("undo"))
         self.view.redo_wanted.connect(lambda: self._step("redo"))
         self.ctx.data_changed.connect(self._on_changes)
@@ -68,6 +70,7 @@ class DataPage(Page):
             ("F2", self.view.rename),
             ("Ctrl+Return", self.importing.submit),
             ("Esc", self._on_escape),
+            ("Ctrl+V", self.paste),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -94,7 +97,11 @@ class DataPage(Page):
 
     def commands(self) -> list[Command]:
         """What the palette offers here."""
-        found = [Command(self.tr("Import a file…"), self.choose_files, "Ctrl+I", "import")]
+        found = [
+            Command(self.tr("Import a file…"), self.choose_files, "Ctrl+I", "import"),
+            Command(self.tr("Import a folder…"), self.choose_folder, "", "folder"),
+            Command(self.tr("Import from the clipboard"), self.paste, "Ctrl+V", "import"),
+        ]
         if self.view.dataset is not None:
             name = self.view.dataset.name
             found += [
@@ -158,9 +165,32 @@ class DataPage(Page):
     @Slot()
     def choose_files(self) -> None:
         """Ask for files and preview them."""
-        files, _ = QFileDialog.getOpenFileNames(self, self.tr("Import"), "", FILES)
+        files, _ = QFileDialog.getOpenFileNames(self, self.tr("Import"), "", self._file_filter())
         if files:
             self.preview(files)
+
+    def _file_filter(self) -> str:
+        """What the file dialog shows: the suffixes of all importers, and archives."""
+        importers = self.ctx.plugins.contributions("importer")
+        suffixes = {str(suffix) for importer in importers for suffix in importer.facts.get("suffixes", [])}
+        names = " ".join(f"*{suffix}" for suffix in sorted(suffixes | set(ARCHIVES)))
+        return f"{self.tr('Data')} ({names});;{self.tr('All files')} (*)"
+
+    @Slot()
+    def choose_folder(self) -> None:
+        """Ask for a folder and preview what is in it."""
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Import a folder"))
+        if folder:
+            self.preview([folder])
+
+    @Slot()
+    def paste(self) -> None:
+        """Preview what the clipboard holds: copied files, or text that becomes one."""
+        files = pasted_files()
+        if files:
+            self.preview(files)
+        else:
+            self.ctx.notify("info", self.tr("The clipboard holds no text and no files."))
 
     def preview(self, files: list[str]) -> None:
         """Show how these files would be imported."""

@@ -1,25 +1,32 @@
-"""The rows of one dataset: a filter, the table, sorting by a click on a column."""
+"""The rows of one dataset: a filter bar and the table, sorted, filtered and edited where they stand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtCore import QPoint, QTimer, Signal, Slot
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from fmstudio.jobs.outcome import Problem
-from fmstudio.ui.theme import restyle
+from fmstudio.project.filters import FilterColumn, Sort, order_by
+from fmstudio.ui.pages.data.column_menu import ColumnMenu
+from fmstudio.ui.pages.data.column_panel import ColumnPanel
+from fmstudio.ui.pages.data.filter_bar import LIVE_ROWS, FilterBar, problem_words
+from fmstudio.ui.pages.data.row_commands import RowCommands
+from fmstudio.ui.pages.data.table_columns import TableColumns
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.paged_table import PagedTable, RowsPage
-from fmstudio.ui.widgets.parts import button, column, icon_label, label, row
+from fmstudio.ui.widgets.parts import button, column, label, row, tool_button
 
 if TYPE_CHECKING:
+    from fmstudio.project import Changes
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
 
 HIDDEN = frozenset({"row_id"})
-HINT = "Filter by a SQL condition, e.g.  length(text) > 100   (Ctrl+F)"
+BUSY_MS = 250
 
 
 class RowsView(QWidget):
@@ -27,78 +34,159 @@ class RowsView(QWidget):
 
     Signals:
         record_chosen: (mapping or None, title) the chosen row.
+        edit_wanted: (row id, column) a value is to be edited in the inspector.
+        terms_changed: (list of `Term`) what is looked for.
     """
 
     record_chosen = Signal(object, str)
+    edit_wanted = Signal(int, str)
+    terms_changed = Signal(object)
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
         self.ctx = context
-        self._dataset: Dataset | None = None
-        self._version: int | None = None
-        self._order = ""
+        self.dataset: Dataset | None = None
+        self.sorts: list[Sort] = []
+        self.version: int | None = None
         self._question = 0
-        self.filter = QLineEdit()
-        self.filter.setProperty("role", "mono")
-        self.filter.setPlaceholderText(HINT)
-        self.filter.setAccessibleName(self.tr("Filter"))
-        self.filter.setClearButtonEnabled(True)
-        self.filter.returnPressed.connect(self.apply_filter)
-        self.filter.textChanged.connect(self._on_text)
-        self.count = label("", "muted")
-        self.error = label("", "danger", wrap=True, selectable=True)
+        self._all_rows: int | None = None
+        self._new_id: int | None = None
+        self._end_wanted = False
+        self.bar = FilterBar()
+        self.filter, self.count, self.error = self.bar.field, self.bar.count, self.bar.error
+        self.columns_button = tool_button("inspector", self.tr("Columns"), self.open_columns)
+        self.bar.line.addWidget(self.columns_button)
         self.version_note = label("", "pill", level="warning")
         self.back = button(self.tr("Back to the current version"), lambda: self.show_version(None), kind="quiet")
         self.table = PagedTable(self.tr("Rows of the dataset"))
-        self.table.horizontalHeader().setSectionsClickable(True)
-        self.table.horizontalHeader().sectionClicked.connect(self._on_header)
-        self.table.row_chosen.connect(self._on_row)
-        self.table.rows.total_known.connect(self._on_total)
-        bar = row(icon_label("filter", "muted", 16), self.filter, self.count, gap=8)
-        bar.setStretch(1, 1)
-        note = row(self.version_note, self.back, None, gap=8)
-        layout = column(bar, self.error, note, self.table, gap=6)
-        layout.setStretch(3, 1)
-        self.setLayout(layout)
+        self.table.header.can_sort = self.table.frozen.header.can_sort = True
+        self.columns = ColumnPanel(self.table, self)
+        self.column_menu, self.commands, self.heads = ColumnMenu(self), RowCommands(self), TableColumns(self)
+        self.statistics = self.heads.statistics
+        self._build()
+        self._connect()
         self._show_note()
-        self.error.hide()
+
+    def _build(self) -> None:
+        self._none_match = EmptyState(
+            "filter", self.tr("No row matches"), self.tr("Try fewer or other words, or another condition."),
+            (self.tr("Clear the filter"), self.bar.clear_all),
+        )  # fmt: skip
+        self._none_there = EmptyState(
+            "data", self.tr("No rows"), self.tr("This version of the dataset holds no rows."),
+            (self.tr("Add a row"), self.commands.insert),
+        )  # fmt: skip
+        self._failed = EmptyState(
+            "warning", self.tr("This filter cannot be run"), self.tr("What is wrong stands below the field."),
+            (self.tr("Clear the filter"), self.bar.clear_all), (self.tr("Read it as words"), self.bar.switch_mode),
+        )  # fmt: skip
+        self._stack = QStackedWidget()
+        for widget in (self.table, self._none_match, self._none_there, self._failed):
+            self._stack.addWidget(widget)
+        note = row(self.version_note, self.back, None, gap=8)
+        layout = column(self.bar, note, self._stack, gap=6)
+        layout.setStretch(2, 1)
+        self.setLayout(layout)
+        self._busy = QTimer(self, singleShot=True, interval=BUSY_MS)
+        self._busy.timeout.connect(lambda: self.count.setText(self.tr("Looking…")))
+        self._again = QTimer(self, singleShot=True, interval=0)
+        self._again.timeout.connect(self._refresh)
+
+    def _connect(self) -> None:
+        table = self.table
+        self.bar.changed.connect(self.reload)
+        for header in (table.header, table.frozen.header):
+            header.sort_wanted.connect(self._on_sort)
+            header.menu_wanted.connect(self.column_menu.open)
+            header.chart_clicked.connect(self.heads.open_statistics)
+        table.row_chosen.connect(self._on_row)
+        table.editor_wanted.connect(self._on_editor)
+        table.customContextMenuRequested.connect(self._on_menu)
+        table.setContextMenuPolicy(table.contextMenuPolicy().CustomContextMenu)
+        table.cell_editor.said.connect(lambda reason: self.ctx.notify("warning", reason))
+        table.rows.total_known.connect(self._on_total)
+        table.rows.dataChanged.connect(self._on_data)
+        self.ctx.data_changed.connect(self._on_changes)
+
+    # ---- what is shown ---------------------------------------------------------------------------------------------
 
     def show_dataset(self, dataset: Dataset) -> None:
-        """Show the rows of a dataset; filter and order stay when it is the same one."""
-        if self._dataset is None or self._dataset.id != dataset.id:
-            self.filter.clear()
-            self._order, self._version = "", None
-        self._dataset = dataset
+        """Show the rows of a dataset; filter, order and place stay when it is the same one."""
+        before, self.dataset = self.dataset, dataset
+        self._tell_columns(dataset)
+        if before is not None and before.id == dataset.id:
+            if before.version != dataset.version:
+                self.table.rows.marked.clear()
+            self._again.start()
+            return
+        self.bar.clear()
+        self.sorts, self.version, self._all_rows = [], None, None
+        self.table.rows.marked.clear()
+        self.table.rows.load(None)
+        self.bar.is_live = dataset.rows <= LIVE_ROWS
+        self.heads.read_memory()
         self.reload()
 
     def show_version(self, number: int | None) -> None:
         """Look at an earlier version; None = the current one."""
-        self._version = number
+        self.version = number
+        self._all_rows = None
+        self.table.rows.marked.clear()
         self.reload()
+
+    def _tell_columns(self, dataset: Dataset) -> None:
+        found = [FilterColumn(c.name, c.type) for c in dataset.columns if not c.is_side]
+        self.bar.set_columns(found)
+        self.table.rows.types = {c.name: c.type for c in found}
 
     @property
-    def hint_columns(self) -> tuple[str, ...]:
-        """Columns one can filter by."""
-        return self.table.rows.columns
+    def can_edit(self) -> bool:
+        """Whether the rows shown can be changed: those of the current version."""
+        return self.dataset is not None and self.version is None
 
-    @Slot()
+    @property
+    def is_plain(self) -> bool:
+        """Whether all rows are shown in their own order."""
+        return not self.bar.where() and not self.sorts
+
+    def known_values(self, name: str) -> list[str]:
+        """Values of a column to choose from, most frequent first, as far as they are known."""
+        return list(self.bar.values.get(name, ()))
+
     def apply_filter(self) -> None:
-        """Run the condition now in the field."""
-        self.reload()
+        """Run the filter now in the field."""
+        self.bar.apply()
 
     @Slot()
     def reload(self) -> None:
-        """Fetch again from the top."""
+        """Ask the question anew and show its rows from the top."""
         self._question += 1
         self._show_note()
-        self.error.hide()
-        restyle(self.filter, state="")
-        self.record_chosen.emit(None, "")
-        if self._dataset is not None:
-            self.table.rows.load(self._fetcher(self._dataset.id), HIDDEN)
+        self.bar.show_error("")
+        rows = self.table.rows
+        rows.locked = HIDDEN | self._side_columns() if self.can_edit else None
+        terms = self.bar.terms()
+        by_column: dict[str, list[str]] = {}
+        for term in terms:
+            if term.column:
+                by_column.setdefault(term.column, []).append(term.text)
+        self.table.painter.mark([t.text for t in terms if not t.column], by_column)
+        filtered = frozenset(c.column for c in self.bar.conditions)
+        for header in (self.table.header, self.table.frozen.header):
+            header.show_filtered(filtered)
+        self.table.show_order([(s.column, s.is_descending) for s in self.sorts])
+        self.terms_changed.emit(terms)
+        if self.dataset is not None:
+            self._busy.start()
+            self._count_all()
+            rows.load(self._fetcher(self.dataset.id), HIDDEN)
+            self.heads.load()
+
+    def _side_columns(self) -> frozenset[str]:
+        return frozenset(c.name for c in self.dataset.columns if c.is_side) if self.dataset else frozenset()
 
     def _fetcher(self, dataset_id: str) -> Callable[[int, int, Callable[[RowsPage], None]], None]:
-        project, where, order, version = self.ctx.project, self.filter.text().strip(), self._order, self._version
+        project, where, order, version = self.ctx.project, self.bar.where(), order_by(self.sorts), self.version
         question = self._question
 
         def fail(problem: Problem) -> None:
@@ -118,45 +206,149 @@ class RowsView(QWidget):
         return fetch
 
     def _fail(self, problem: Problem) -> None:
-        self.error.setText(f"{problem.message} {problem.remedy}" if problem.is_user_error else problem.message)
-        self.error.show()
+        self._busy.stop()
+        self.bar.show_error(problem_words(problem))
         self.count.setText("")
         self.table.rows.load(None)
-        restyle(self.filter, state="danger")
+        self._stack.setCurrentWidget(self._failed if self.bar.where() else self.table)
 
-    @Slot(str)
-    def _on_text(self, text: str) -> None:
-        if not text:
-            self.reload()
+    # ---- counts and columns ----------------------------------------------------------------------------------------
+
+    def _count_all(self) -> None:
+        project, dataset, version = self.ctx.project, self.dataset, self.version
+        if project is not None and dataset is not None and self.bar.where():
+            self.ctx.run_query(
+                lambda: project.count(dataset.id, version=version), self._on_all, key="count", owner=self
+            )
+
+    def _on_all(self, total: int) -> None:
+        self._all_rows = total
+        if not self._busy.isActive():
+            self._on_total(self.table.rows.total)
 
     @Slot(int)
     def _on_total(self, total: int) -> None:
-        of = f" of {words.number(self._dataset.rows)}" if self._dataset and self.filter.text().strip() else ""
-        self.count.setText(f"{words.number(total)}{of} {'row' if total == 1 and not of else 'rows'}")
-
-    @Slot(int)
-    def _on_header(self, section: int) -> None:
-        name = str(self.table.rows.headerData(section, Qt.Orientation.Horizontal))
-        quoted = '"' + name.replace('"', '""') + '"'
-        header = self.table.horizontalHeader()
-        if self._order == quoted:
-            self._order = f"{quoted} DESC"
-        elif self._order == f"{quoted} DESC":
-            self._order = ""
+        self._busy.stop()
+        if not self.bar.where():
+            self._all_rows = total
+            self.count.setText(words.plural(total, "row"))
         else:
-            self._order = quoted
-        is_up = not self._order.endswith("DESC")
-        header.setSortIndicatorShown(bool(self._order))
-        header.setSortIndicator(section, Qt.SortOrder.AscendingOrder if is_up else Qt.SortOrder.DescendingOrder)
+            every = self._all_rows if self._all_rows is not None else self.dataset.rows if self.dataset else total
+            self.count.setText(f"{words.number(total)} of {words.number(max(every, total))} rows")
+        empty = self._none_match if self.bar.where() else self._none_there
+        self._stack.setCurrentWidget(self.table if total else empty)
+        if not total:
+            self.record_chosen.emit(None, "")
+        if self._end_wanted and total:
+            self._end_wanted = False
+            self.table.go_to(total - 1)
+        self._open_new_now()
+
+    @Slot()
+    def open_columns(self) -> None:
+        """Show the list of columns."""
+        self.columns.open_below(self.columns_button)
+
+    # ---- order -----------------------------------------------------------------------------------------------------
+
+    @Slot(int, bool)
+    def _on_sort(self, section: int, add: bool) -> None:
+        name = self.table.rows.shown_column(section)
+        before = next((s for s in self.sorts if s.column == name), None)
+        rest = [s for s in self.sorts if s.column != name] if add else []
+        if before is None:
+            self.sort_by([*rest, Sort(name)])
+        elif not before.is_descending:
+            place = self.sorts.index(before) if add else 0
+            self.sort_by([*rest[:place], Sort(name, is_descending=True), *rest[place:]])
+        else:
+            self.sort_by(rest)
+
+    def sort_by(self, sorts: list[Sort]) -> None:
+        """Show the rows in this order; none = their own."""
+        self.sorts = sorts
         self.reload()
+
+    # ---- rows ------------------------------------------------------------------------------------------------------
 
     @Slot(int)
     def _on_row(self, number: int) -> None:
         record: dict[str, Any] | None = self.table.rows.record(number) if number >= 0 else None
-        self.record_chosen.emit(record, f"Row {number + 1:,}" if record else "")
+        if record is not None:
+            self.record_chosen.emit(record, f"Row {number + 1:,}")
+
+    @Slot()
+    def _on_data(self) -> None:
+        self._on_row(self.table.currentIndex().row())
+
+    def step(self, by: int) -> None:
+        """Go to the next or the previous row."""
+        self.table.go_to(max(0, self.table.currentIndex().row() + by))
+
+    def show_row(self, row_id: int) -> None:
+        """Show a row by its id: in the table where it is held, in the inspector in any case."""
+        place = self.table.rows.row_of(row_id)
+        if place is not None:
+            self.table.go_to(place)
+            return
+        project, dataset = self.ctx.project, self.dataset
+        if project is not None and dataset is not None:
+
+            def show(page: Any) -> None:
+                for record in page.records():
+                    self.record_chosen.emit({"row_id": row_id, **record}, f"Row with id {row_id:,}")
+
+            self.ctx.run_query(lambda: project.rows_by_id(dataset.id, [row_id]), show, key="row", owner=self)
+
+    @Slot(int, str)
+    def _on_editor(self, number: int, name: str) -> None:
+        row_id = self.table.rows.row_id(number)
+        if row_id is not None:
+            self.edit_wanted.emit(row_id, name)
+
+    def open_new(self, row_id: int) -> None:
+        """Edit a row that was just added, as soon as it is there."""
+        self._new_id = row_id
+        self._open_new_now()
+
+    def go_to_end_when_there(self, count: int) -> None:
+        """Bring rows that were added at the end into sight when they arrive."""
+        self._end_wanted = self.is_plain
+
+    def _open_new_now(self) -> None:
+        if self._new_id is None:
+            return
+        place = self.table.rows.row_of(self._new_id)
+        if place is not None:
+            row_id, self._new_id = self._new_id, None
+            self.table.go_to(place)
+            self.edit_wanted.emit(row_id, "")
+
+    @Slot(QPoint)
+    def _on_menu(self, place: QPoint) -> None:
+        self.commands.open_menu(self.table.viewport().mapToGlobal(place))
+
+    # ---- changes from elsewhere ------------------------------------------------------------------------------------
+
+    @Slot(object, object)
+    def _on_changes(self, changes: Changes, origin: object) -> None:
+        if self.dataset is not None and self.dataset.id in changes.datasets:
+            if origin is not self:  # an undo may have taken back what is marked
+                self.table.rows.marked.clear()
+            self._again.start()
+
+    @Slot()
+    def _refresh(self) -> None:
+        self._all_rows = None
+        self._count_all()
+        if self.table.rows.total:
+            self.table.rows.refresh()
+        else:
+            self.reload()
+        self.heads.load()
 
     def _show_note(self) -> None:
-        is_old = self._version is not None
+        is_old = self.version is not None
         self.version_note.setVisible(is_old)
         self.back.setVisible(is_old)
-        self.version_note.setText(f"Looking at version {self._version}")
+        self.version_note.setText(f"Looking at version {self.version}: to read only")

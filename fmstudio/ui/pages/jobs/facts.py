@@ -42,6 +42,7 @@ STEP_WORDS = {
     "embed": "Embedding the rows",
     "train": "Training",
     "export": "Writing the adapter for the engine",
+    "dataset_export": "Writing the dataset",
     "evaluate": "Comparing the engine with the trainer",
 }
 METRICS = {

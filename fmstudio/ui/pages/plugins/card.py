@@ -25,6 +25,7 @@ KIND_WORDS = {
     "trainer": ("Trainer", "Trainers"),
     "evaluator": ("Evaluator", "Evaluators"),
     "exporter": ("Exporter", "Exporters"),
+    "dataset_exporter": ("Export format", "Export formats"),
     "page": ("Page", "Pages"),
 }
 HEALTH_WORDS: dict[Health, tuple[str, str]] = {

@@ -25,6 +25,9 @@ BASIC = ("r", "lora_alpha", "learning_rate", "epochs", "batch_size", "max_length
 KINDS = {
     "conversation": "conversations",
     "prompt_completion": "prompts with answers",
+    "preference": "preference pairs",
+    "unpaired_preference": "answers with a verdict",
+    "image_caption": "pictures with captions",
     "text": "texts",
     "table": "a table",
 }

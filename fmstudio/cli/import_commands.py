@@ -1,0 +1,171 @@
+"""Commands that bring data in: inspect, import."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from fmstudio.api.errors import UserError
+from fmstudio.cli.output import print_json, print_table, say
+from fmstudio.cli.session import open_project, run_job, session_worker
+
+RULES = "e.g. prompt=question completion=answer, role.bot=assistant, rule.pairs=all"
+
+
+def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add this module's commands."""
+    reading = argparse.ArgumentParser(add_help=False, parents=[shared])
+    reading.add_argument("files", nargs="+", metavar="FILE", help="files, folders or archives")
+    reading.add_argument(
+        "--importer", default="", metavar="ID", help="importer to use (default: by content and suffix)"
+    )
+    reading.add_argument("--map", nargs="+", default=[], metavar="TARGET=COLUMN", help=RULES)
+    reading.add_argument("--encoding", default="", metavar="E", help="encoding of the text (default: detected)")
+    reading.add_argument("--part", nargs="+", default=[], metavar="ID", help="tables of the file, e.g. sheets")
+
+    look = commands.add_parser("inspect", parents=[reading], help="what files hold and how they would be imported")
+    look.add_argument("--project", metavar="DIR", default="", help="also say what this project knows of them")
+    look.set_defaults(handler=inspect_files)
+
+    add = commands.add_parser("import", parents=[reading], help="import files as a dataset")
+    add.add_argument("--project", metavar="DIR", default="", help="the project folder")
+    add.add_argument("--name", default="", help="name of the dataset (default: the file's)")
+    add.add_argument("--each", action="store_true", help="make a dataset of every file and part")
+    add.add_argument("--update", default="", metavar="DATASET", help="make the next version of a dataset instead")
+    add.add_argument("--key", default="", metavar="COLUMN", help="column that names a row in an update")
+    add.set_defaults(handler=import_files)
+
+
+def inspect_files(args: argparse.Namespace) -> None:
+    """``fmstudio inspect FILE…``."""
+    shapes: dict[str, Any] = {}
+    known: dict[str, list[str]] = {}
+    if args.project:
+        with open_project(args.project) as project:
+            shapes = project.imports.mappings()
+            known = {file: [d.name for d in project.known_file(Path(file))] for file in args.files}
+    with session_worker() as session:
+        found = [
+            {"file": file, **session.call_blocking("inspect_file", _request(file, args, shapes))} for file in args.files
+        ]
+    for one in found:
+        one["imported_as"] = known.get(one["file"], [])
+    if args.json:
+        print_json({"files": found})
+        return
+    for one in found:
+        _tell(one)
+
+
+def _request(file: str, args: argparse.Namespace, shapes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "path": str(Path(file).resolve()),
+        "importer": args.importer or None,
+        "importer_params": _params(args),
+        "mapping": _parse_mapping(args.map),
+        "part": args.part[0] if args.part else "",
+        "known_shapes": shapes,
+    }
+
+
+def _tell(found: dict[str, Any]) -> None:
+    about = "" if found["estimated_rows"] <= len(found["rows"]) else "about "
+    print(f"{found['file']}: {about}{found['estimated_rows']:,} rows, {found['bytes']:,} bytes, {found['importer']}")
+    if found["imported_as"]:
+        print(f"  imported before, byte for byte the same, as {', '.join(found['imported_as'])}")
+    best = next((d for d in found["detections"] if d["mapping"]["columns"] == found["mapping"]["columns"]), None)
+    how = "as last time" if found["remembered"] else best["certainty"] if best else "as you said"
+    columns = ", ".join(f"{target}={source}" for target, source in found["mapping"]["columns"].items())
+    print(f"  read as {found['kind']} ({how}){': ' + columns if columns else ''}")
+    for line in best["evidence"] if best else ():
+        print(f"    {line}")
+    for other in found["detections"]:
+        if other is not best:
+            columns = " ".join(f"{target}={source}" for target, source in other["mapping"]["columns"].items())
+            print(f"  could also be {other['mapping']['kind']} ({other['certainty']}) {columns}".rstrip())
+    for part in found["parts"]:
+        rows = f", {part['rows']:,} rows" if part["rows"] is not None else ""
+        print(f"  part {part['id']}: {part['title']}{rows}{', ' + part['detail'] if part['detail'] else ''}")
+    tokens = found["token_stats"]
+    if found["measured_rows"]:
+        print(f"  about {tokens['median']:,} tokens a row (median), {tokens['max']:,} most (estimated)")
+    if found["languages"]:
+        print("  languages: " + ", ".join(f"{one['code']} {one['share']:.0%}" for one in found["languages"][:5]))
+    for conflict in found["type_conflicts"]:
+        print(f"  {conflict['message']}")
+    for note in found["notes"]:
+        print(f"  {note}")
+    if found["rejected"]:
+        print(f"  {found['rejected']:,} pieces among these rows cannot be read; the first:")
+        print(f"    line {found['rejects'][0].get('line')}: {found['rejects'][0]['reason']}")
+    if found["flagged"]:
+        print(f"  {found['flagged']:,} values look wrong; the first: {found['flags'][0]['reason']}")
+
+
+def import_files(args: argparse.Namespace) -> None:
+    """``fmstudio import FILE…``."""
+    mapping = _parse_mapping(args.map)
+    if args.update and args.each:
+        raise UserError("--update and --each do not go together.", remedy="Update one dataset at a time.")
+    with open_project(args.project) as project:
+        for file in args.files:
+            for dataset in project.known_file(Path(file)):
+                say(f"{file} was imported before, byte for byte the same, as “{dataset.name}”.")
+        spec = project.specs.import_files(
+            [Path(f) for f in args.files],
+            name=args.name,
+            importer=args.importer,
+            mapping=mapping,
+            importer_params=_params(args),
+            parts=args.part,
+            each_its_own=args.each,
+            update_of=args.update,
+            update_key=args.key,
+            is_corrected=bool(mapping),
+            known_shapes=project.imports.mappings(),
+        )
+        job = run_job(project, spec)
+        made = spec.meta.get("datasets") or [{**spec.meta, "step": "import"}]
+        datasets = [project.datasets.get(one["dataset_id"]) for one in made]
+        rejects = project.rejects(datasets[0].id, 5)
+    results = [job.results[one["step"]] for one in made]
+    if args.json:
+        every = [{"dataset": d, **r} for d, r in zip(datasets, results, strict=True)]
+        print_json({"job": job.id, **every[0], **({"datasets": every} if len(every) > 1 else {})})
+        return
+    for dataset, result in zip(datasets, results, strict=True):
+        _say_imported(dataset, result)
+    for reject in rejects:
+        print(f"    line {reject.get('line')}: {reject['reason']}")
+
+
+def _say_imported(dataset: Any, result: dict[str, Any]) -> None:
+    if "update" in result:
+        counts = result["update"]
+        print(
+            f"Version {dataset.version} of “{dataset.name}”: {dataset.rows:,} rows; {counts['added']:,} added,"
+            f" {counts['removed']:,} gone, {counts['changed']:,} changed, {counts['unchanged']:,} as they were."
+        )
+    else:
+        print(f"Imported {dataset.rows:,} rows as “{dataset.name}” ({dataset.kind}).")
+    for note in result["notes"]:
+        print(f"  {note}")
+    if result["flags"]:
+        print(f"  {result['flagged']:,} values look wrong:")
+        rows = [(f["column"], f["row"], f["value"], f["reason"]) for f in result["flags"][:5]]
+        print_table(("column", "row", "value", "reason"), rows)
+    if result["rejected"]:
+        print(f"  {result['rejected']:,} pieces could not be read; see: fmstudio rows {dataset.name} --rejects")
+
+
+def _params(args: argparse.Namespace) -> dict[str, Any]:
+    return {"encoding": args.encoding} if args.encoding else {}
+
+
+def _parse_mapping(items: list[str]) -> dict[str, Any] | None:
+    if not items:
+        return None
+    from fmstudio.core.schemas import Mapping
+
+    return Mapping.parse(items).to_dict()

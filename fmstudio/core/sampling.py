@@ -1,0 +1,75 @@
+"""`Sample`: questions that detection asks of column names and a few rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dict
+from typing import Any
+
+from fmstudio.core.schemas import message_keys
+
+
+class Sample:
+    """The first rows of a file as plain Python values.
+
+    Attributes:
+        columns: Names as the file has them.
+        rows: The rows.
+    """
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Dict[str, Any]]) -> None:
+        self.columns = list(columns)
+        self.rows = list(rows)
+        self._by_name = {name.lower().strip(): name for name in columns}
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def named(self, *names: str) -> str:
+        """The first column of one of these names, whatever its case; empty when there is none."""
+        return next((self._by_name[name] for name in names if name in self._by_name), "")
+
+    def values(self, name: str) -> list[Any]:
+        """The values of a column that are not null."""
+        return [row[name] for row in self.rows if row.get(name) is not None]
+
+    def share(self, name: str, test: Callable[[Any], bool]) -> float:
+        """How many of a column's values pass, 0 to 1; 0 when it has none."""
+        values = self.values(name)
+        return sum(map(test, values)) / len(values) if values else 0.0
+
+    def count(self, *names: str) -> int:
+        """How many rows have all these columns."""
+        return sum(all(row.get(name) is not None for name in names) for row in self.rows)
+
+    def is_text(self, name: str) -> bool:
+        """Whether a column holds text or nothing in every row."""
+        return all(isinstance(value, str) for value in self.values(name))
+
+    def mean_length(self, name: str) -> float:
+        """Mean length of a column's texts in characters."""
+        lengths = [len(value) for value in self.values(name) if isinstance(value, str)]
+        return sum(lengths) / max(1, len(lengths))
+
+
+def shape_of(value: Any) -> str:
+    """Say what a cell looks like: ``"messages"`` (role and content each), ``"turns"`` (strings) or ``""``."""
+    value = opened(value)
+    if not isinstance(value, (list, tuple)) or not value:
+        return ""
+    if all(isinstance(turn, str) for turn in value):
+        return "turns"
+    return "messages" if all(isinstance(turn, dict) and all(message_keys(turn)) for turn in value) else ""
+
+
+def opened(value: Any) -> Any:
+    """Parse a list that is written as JSON text; anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value

@@ -1,0 +1,218 @@
+"""The operation log: what was done to datasets, in order, and undo and redo over it.
+
+The state of a dataset is a fold over its operations that stand: undoing the newest one gives the state before it. Order
+is that of the ids, never of the clock. What each kind of operation changes besides the version pointer (a name) is put
+back from its parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from fmstudio.api.errors import UserError
+from fmstudio.project.catalog import Catalog, insert
+from fmstudio.project.changes import Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An entry of the operation log. `state`: done, undone, or superseded (undone and then overtaken)."""
+
+    id: int
+    kind: str
+    dataset_id: str
+    version_before: int | None
+    version_after: int | None
+    title: str
+    params: dict[str, Any]
+    job_id: str
+    state: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A line of a dataset's history.
+
+    Attributes:
+        text: What was done, in words, with the version it made.
+        is_current: Whether this is the newest operation that stands.
+        can_go: Whether `go_to` can make it the newest that stands.
+    """
+
+    operation: Operation
+    text: str
+    is_current: bool
+    can_go: bool
+
+
+FIELDS = "id, kind, dataset_id, version_before, version_after, title, params, job_id, state, created"
+
+
+class History:
+    """Reads the log and moves along it. Every move is one transaction."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def operations(self, dataset_id: str | None = None) -> list[Operation]:
+        """The operation log, oldest first."""
+        condition, parameters = ("WHERE dataset_id = ?", [dataset_id]) if dataset_id else ("", [])
+        return self._read(f"{condition} ORDER BY id", parameters)
+
+    def undo(self, dataset_id: str | None = None) -> Operation | None:
+        """Take back the newest operation that stands (of one dataset, or of all); None when there is nothing."""
+        return self._move_one("done", "id DESC", dataset_id)
+
+    def redo(self, dataset_id: str | None = None) -> Operation | None:
+        """Do again what was undone last; None when there is nothing."""
+        return self._move_one("undone", "undone DESC NULLS LAST, id", dataset_id)
+
+    def entries(self, dataset_id: str) -> list[HistoryEntry]:
+        """Everything that ever happened to a dataset, oldest first."""
+        operations = self.operations(dataset_id)
+        newest = max((op.id for op in operations if op.state == "done"), default=0)
+        return [
+            HistoryEntry(op, _text(op), op.id == newest, op.state != "superseded" and op.kind != "delete")
+            for op in operations
+        ]
+
+    def go_to(self, dataset_id: str, operation_id: int) -> Changes:
+        """Undo and redo so that this operation is the newest that stands (0: the one that made the dataset).
+
+        Raises:
+            UserError: There is no such operation, or new work has overtaken it.
+        """
+        with self._catalog.transaction() as connection:
+            operations = [op for op in self.operations(dataset_id) if op.state != "superseded"]
+            wanted = operation_id or next((op.id for op in operations), 0)
+            target = next((op for op in operations if op.id == wanted), None)
+            if target is None or target.kind == "delete":
+                raise UserError(
+                    f"The history of this dataset has no point {operation_id} that can be gone to.",
+                    remedy="What was undone and then overtaken by new work cannot be brought back.",
+                )
+            back = [op for op in reversed(operations) if op.id > wanted and op.state == "done"]
+            forth = [op for op in operations if op.id <= wanted and op.state == "undone"]
+            for operation in (*back, *forth):
+                self._move(connection, operation)
+        return Changes(datasets=frozenset({dataset_id} if back or forth else ()))
+
+    def free_name(self, wanted: str, apart_from: str = "") -> str:
+        """The name, with a number behind it when another dataset has it."""
+        rows = self._catalog.query("SELECT name FROM datasets WHERE NOT is_deleted AND id <> ?", [apart_from])
+        taken = {row[0] for row in rows}
+        names = (wanted, *(f"{wanted} {n}" for n in range(2, len(taken) + 3)))
+        return next(name for name in names if name not in taken)
+
+    def _read(self, rest: str, parameters: Iterable[Any]) -> list[Operation]:
+        rows = self._catalog.records(f"SELECT {FIELDS} FROM operations {rest}", list(parameters))
+        return [Operation(**{**row, "params": row["params"] or {}}) for row in rows]
+
+    def _move_one(self, state: str, order: str, dataset_id: str | None) -> Operation | None:
+        with self._catalog.transaction() as connection:
+            condition, parameters = ("AND dataset_id = ?", [dataset_id]) if dataset_id else ("", [])
+            found = self._read(f"WHERE state = '{state}' {condition} ORDER BY {order} LIMIT 1", parameters)
+            if found:
+                self._move(connection, found[0])
+        return found[0] if found else None
+
+    def _move(self, connection: duckdb.DuckDBPyConnection, operation: Operation) -> None:
+        """Undo an operation that is done; redo one that is undone."""
+        is_redo = operation.state == "undone"
+        version = operation.version_after if is_redo else operation.version_before
+        connection.execute(
+            "UPDATE operations SET state = ?, undone = CASE WHEN ? THEN NULL ELSE nextval('undo_order') END"
+            " WHERE id = ?",
+            ["done" if is_redo else "undone", is_redo, operation.id],
+        )
+        row = connection.execute(
+            "SELECT d.name, (SELECT count(*) FROM operations o WHERE o.dataset_id = d.id AND o.kind = 'delete'"
+            " AND o.state = 'done') FROM datasets d WHERE d.id = ?",
+            [operation.dataset_id],
+        ).fetchone()
+        name, deletes = row or ("", 0)
+        side = "after" if is_redo else "before"
+        if operation.kind == "rename":
+            name = operation.params[side]
+        connection.execute(
+            "UPDATE datasets SET is_deleted = ?, current_version = coalesce(?, current_version), name = ? WHERE id = ?",
+            [version is None or deletes > 0, version, self.free_name(name, operation.dataset_id), operation.dataset_id],
+        )
+        if operation.kind == "name_version":
+            name_version(connection, operation.dataset_id, operation.params, side)
+        if "facts_before" in operation.params:
+            _write_facts(connection, operation.dataset_id, operation.params[f"facts_{side}"])
+
+
+def change_facts(
+    connection: duckdb.DuckDBPyConnection,
+    operation: int,
+    dataset_id: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    """Change ``kind`` and ``source`` of a dataset as part of an operation; undoing it puts them back."""
+    row = connection.execute("SELECT params FROM operations WHERE id = ?", [operation]).fetchone()
+    params = {**json.loads(row[0] if row else "{}"), "facts_before": before, "facts_after": after}
+    text = json.dumps(params, ensure_ascii=False, default=str)
+    connection.execute("UPDATE operations SET params = ? WHERE id = ?", [text, operation])
+    _write_facts(connection, dataset_id, after)
+
+
+def _write_facts(connection: duckdb.DuckDBPyConnection, dataset_id: str, facts: dict[str, Any]) -> None:
+    source = json.dumps(facts["source"], ensure_ascii=False, default=str)
+    connection.execute("UPDATE datasets SET kind = ?, source = ? WHERE id = ?", [facts["kind"], source, dataset_id])
+
+
+def name_version(
+    connection: duckdb.DuckDBPyConnection, dataset_id: str, params: dict[str, Any], side: str = "after"
+) -> None:
+    """Write the ``before`` or ``after`` name of a version (``number``)."""
+    connection.execute(
+        "UPDATE versions SET name = ? WHERE dataset_id = ? AND number = ?", [params[side], dataset_id, params["number"]]
+    )
+
+
+def log_operation(
+    connection: duckdb.DuckDBPyConnection,
+    kind: str,
+    dataset_id: str,
+    before: int | None,
+    after: int | None,
+    title: str,
+    params: dict[str, Any] | None = None,
+    job_id: str = "",
+) -> int:
+    """Append to the operation log and give the entry's id; what was undone on this dataset can no longer be redone."""
+    connection.execute(
+        "UPDATE operations SET state = 'superseded', undone = NULL WHERE dataset_id = ? AND state = 'undone'",
+        [dataset_id],
+    )
+    row = connection.execute("SELECT nextval('operation_ids')").fetchone()
+    number = int(row[0]) if row else 0
+    values = {
+        "id": number,
+        "kind": kind,
+        "dataset_id": dataset_id,
+        "version_before": before,
+        "version_after": after,
+        "title": title,
+        "params": params or {},
+        "job_id": job_id,
+        "state": "done",
+        "created": time.time(),
+    }
+    insert(connection, "operations", values)
+    return number
+
+
+def _text(operation: Operation) -> str:
+    after = operation.version_after
+    return operation.title if after in (None, operation.version_before) else f"{operation.title} → version {after}"

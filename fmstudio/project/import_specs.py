@@ -1,0 +1,125 @@
+"""Specifications of import jobs: one dataset, one for each file or part, or a dataset's next version."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fmstudio.api.errors import UserError
+from fmstudio.jobs.spec import JobSpec, StepSpec
+from fmstudio.project.datasets import Datasets
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What is to be imported and how; see `JobSpecs.import_files`."""
+
+    files: tuple[Path, ...]
+    name: str = ""
+    importer: str = ""
+    mapping: dict[str, Any] | None = None
+    importer_params: dict[str, Any] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    is_corrected: bool = False
+    known_shapes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of files and parts."""
+        return len(self.files) * max(1, len(self.parts))
+
+    @property
+    def title(self) -> str:
+        """Name of the dataset."""
+        stem = self.files[0].stem if self.files[0].is_file() else self.files[0].name
+        return self.name or (stem if len(self.files) == 1 else f"{stem} and {len(self.files) - 1} more")
+
+    def params(self) -> dict[str, Any]:
+        """What the task is given."""
+        return {
+            "files": [str(path) for path in self.files],
+            "importer": self.importer or None,
+            "importer_params": self.importer_params,
+            "mapping": self.mapping,
+            "name": self.title,
+            "parts": list(self.parts),
+            "known_shapes": {} if self.mapping else self.known_shapes,
+        }
+
+    def meta(self) -> dict[str, Any]:
+        """What publishing needs."""
+        return {
+            "dataset_id": f"d-{secrets.token_hex(4)}",
+            "name": self.title,
+            "files": [str(path) for path in self.files],
+            "remember": {"importer_params": self.importer_params} if self.is_corrected else {},
+        }
+
+
+def existing(files: Sequence[Path]) -> tuple[Path, ...]:
+    """Give absolute paths.
+
+    Raises:
+        UserError: One is not there, or none was named.
+    """
+    paths = tuple(Path(file).resolve() for file in files)
+    if not paths:
+        raise UserError("No file was given.", remedy="Name at least one file.")
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"There is no file {path}.", remedy="Check the name.")
+    return paths
+
+
+def one_spec(request: ImportRequest) -> JobSpec:
+    """All files and parts as one dataset."""
+    step = StepSpec("import", "import_dataset", request.params())
+    return JobSpec.new(f"Import {request.title}", "import", [step], meta=request.meta())
+
+
+def each_spec(request: ImportRequest) -> JobSpec:
+    """A dataset for each file and part: one job, a step each, published together."""
+    steps: list[StepSpec] = []
+    made: list[dict[str, Any]] = []
+    for path in request.files:
+        for part in request.parts or ("",):
+            stem = path.stem if path.is_file() else path.name
+            title = " ".join(word for word in (request.name or stem, part) if word) if part else stem
+            one = replace(request, files=(path,), parts=(part,) if part else (), name=title)
+            step = "import" if not steps else f"import-{len(steps) + 1}"
+            steps.append(StepSpec(step, "import_dataset", one.params()))
+            made.append({**one.meta(), "step": step})
+    meta = {**made[0], "files": [str(path) for path in request.files], "datasets": made}
+    return JobSpec.new(f"Import {len(made)} datasets", "import", steps, meta=meta)
+
+
+def update_spec(datasets: Datasets, request: ImportRequest, update_of: str, key: str) -> JobSpec:
+    """The files as the next version of a dataset.
+
+    Raises:
+        UserError: There is no such dataset.
+    """
+    dataset = datasets.get(update_of)
+    if request.mapping is None and (stored := (dataset.source or {}).get("mapping")):
+        request = replace(request, mapping=stored)  # read as the dataset's own files were
+    folder = datasets.version_folder(dataset.id, 1).parent
+    taken = sorted([*folder.glob("v*/rows-*.parquet"), *folder.glob("v*/dropped/rows-*.parquet")])
+    update = {
+        "files": [str(file) for file in datasets.files(dataset.id)],
+        "taken": [str(file) for file in taken],
+        "key": key,
+    }
+    params = {**request.params(), "update": update}
+    meta = {
+        **request.meta(),
+        "dataset_id": dataset.id,
+        "name": dataset.name,
+        "update_of": dataset.id,
+        "version": dataset.version,
+        "key": key,
+    }
+    step = StepSpec("import", "import_dataset", params)
+    return JobSpec.new(f"Update {dataset.name} from {request.files[0].name}", "import", [step], meta=meta)

@@ -1,0 +1,46 @@
+"""Writes an edit overlay as Parquet files, so that a worker can fold it in without the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fmstudio.api.rows import ROW_ID
+from fmstudio.core.parquet import ROW_GROUP, open_writer
+from fmstudio.project.overlay import Overlay
+from fmstudio.project.rows import RowReader
+
+
+def export_overlay(rows: RowReader, files: Sequence[Path], overlay: Overlay, target: Path) -> dict[str, Any]:
+    """Write ``rows.parquet`` and ``deleted.parquet`` to a folder, which is made.
+
+    What the user sees is then: the rows of `files` whose ``row_id`` is in neither file, and the rows of
+    ``rows.parquet`` (columns that `files` lack come from there).
+
+    Returns:
+        ``rows``: path of the whole rows that were edited or added, ascending. ``deleted``: path of the ids of deleted
+        rows. ``new_columns``: name → DuckDB type. ``cells``, ``added``, ``deleted_rows``: counts.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target.mkdir(parents=True, exist_ok=True)
+    whole, deleted = target / "rows.parquet", target / "deleted.parquet"
+    with rows.overlaid(files, overlay) as (cursor, table):
+        reader = cursor.sql(f"SELECT * FROM {table} ORDER BY {ROW_ID}").to_arrow_reader(ROW_GROUP)
+        writer = None
+        for batch in reader:
+            some = pa.Table.from_batches([batch])
+            writer = writer or open_writer(whole, some.schema, sample=some)
+            writer.write_table(some, row_group_size=ROW_GROUP)
+        (writer or open_writer(whole, reader.schema, sample=reader.schema.empty_table())).close()
+    pq.write_table(pa.table({ROW_ID: pa.array(sorted(overlay.deleted), pa.int64())}), deleted)
+    return {
+        "rows": str(whole),
+        "deleted": str(deleted),
+        "new_columns": dict(overlay.new_columns),
+        "cells": sum(len(row) for row in overlay.cells.values()),
+        "added": len(overlay.added),
+        "deleted_rows": len(overlay.deleted),
+    }

@@ -1,0 +1,165 @@
+"""Reading rows through an edit overlay: by position as a patched slice, and as a SQL relation for any other order."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from fmstudio.api.rows import ROW_ID
+from fmstudio.core.parquet import ROW_GROUP
+from fmstudio.project.cell_values import parse_type
+from fmstudio.project.overlay import Overlay
+from fmstudio.project.row_index import name_sql, source
+
+Types = Mapping[str, Any]
+"""Column → DuckDB type (its `str` is the SQL name), in order."""
+
+_PLAIN = {
+    *("boolean", "tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"),
+    *("float", "double", "varchar", "blob", "date", "timestamp", "timestamp with time zone"),
+    *("list", "array", "struct", "map"),
+}
+"""Types whose values go to DuckDB through Arrow as they are; others go as text and are cast."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which of the version's rows are left, by position.
+
+    Attributes:
+        shifted: For each deleted row, ascending: its position less the deleted rows before it.
+        kept: Number of the version's rows that are left.
+    """
+
+    shifted: list[int]
+    kept: int
+
+    @classmethod
+    def of(cls, total: int, deleted: Sequence[int]) -> View:
+        """Make it from the ascending positions of deleted rows."""
+        return cls([position - before for before, position in enumerate(deleted)], total - len(deleted))
+
+    def runs(self, offset: int, limit: int) -> list[tuple[int, int]]:
+        """Stretches (first position, length) of the version that hold the rows `offset` … `offset + limit`.
+
+        Deleted rows inside a stretch are to be left out; a gap wider than a row group begins a new stretch.
+        """
+        positions = [
+            place + bisect_right(self.shifted, place) for place in range(offset, min(offset + limit, self.kept))
+        ]
+        found: list[tuple[int, int]] = []
+        for position in positions:
+            if found and position - sum(found[-1]) < ROW_GROUP:
+                found[-1] = (found[-1][0], position - found[-1][0] + 1)
+            else:
+                found.append((position, 1))
+        return found
+
+
+def patched(
+    rows: Sequence[tuple[Any, ...]], names: Sequence[str], chosen: Sequence[str], overlay: Overlay
+) -> list[tuple[Any, ...]]:
+    """Rows as the user sees them: without deleted ones, with edited cells, only the chosen columns.
+
+    Args:
+        rows: Rows of the version with the columns `names`, the first of which is ``row_id``.
+        chosen: Columns wanted, in order; new columns may be among them.
+    """
+    place = {name: index for index, name in enumerate(names)}
+    order = [place.get(name, -1) for name in chosen]
+    made = []
+    for row in rows:
+        if row[0] in overlay.deleted:
+            continue
+        cells = overlay.cells.get(row[0])
+        if cells:
+            values = zip(chosen, order, strict=True)
+            made.append(tuple(cells[n] if n in cells else row[i] if i >= 0 else None for n, i in values))
+        else:
+            made.append(tuple(row[i] if i >= 0 else None for i in order))
+    return made
+
+
+def added_rows(row_ids: Sequence[int], chosen: Sequence[str], overlay: Overlay) -> list[tuple[Any, ...]]:
+    """Rows that the overlay adds."""
+    return [tuple({ROW_ID: i, **overlay.added[i]}.get(name) for name in chosen) for i in row_ids]
+
+
+def table_name(files_key: str, overlay: Overlay) -> str:
+    """Name of the table that `make_table` makes for an overlay on these files."""
+    return f"edits_{hashlib.blake2b(f'{files_key}|{overlay.key}'.encode(), digest_size=8).hexdigest()}"
+
+
+def relation(table: str, files: Sequence[Path], overlay: Overlay) -> str:
+    """The rows as the user sees them, as SQL, in no order."""
+    gone = f"{ROW_ID} NOT IN (SELECT {ROW_ID} FROM {table}_hidden)" if overlay.cells or overlay.deleted else "true"
+    return f"(SELECT * FROM {source(files)} WHERE {gone} UNION ALL BY NAME SELECT * FROM {table})"
+
+
+def make_table(
+    cursor: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], types: Types, overlay: Overlay
+) -> None:
+    """Make two tables: `table` with the whole rows the overlay changes or adds, ``…_hidden`` with base rows it hides."""
+    import pyarrow as pa
+
+    every = {**types, **{n: parse_type(kind) for n, kind in overlay.new_columns.items() if n not in types}}
+    hidden = pa.table({ROW_ID: pa.array([*overlay.cells, *overlay.deleted], pa.int64())})
+    _create(cursor, f"{table}_hidden", hidden, f"SELECT {ROW_ID} FROM given")
+    columns = sorted({name for cells in overlay.cells.values() for name in cells})
+    patch = _patch(cursor, overlay, columns, every)
+    _create(cursor, table, patch, _patched_sql(files, columns, types, every, overlay))
+    if overlay.added:
+        given = {name: [cells.get(name) for cells in overlay.added.values()] for name in every if name != ROW_ID}
+        arrays = {name: _array(cursor, values, every[name]) for name, values in given.items()}
+        fresh = pa.table({ROW_ID: pa.array(list(overlay.added), pa.int64()), **arrays})
+        casts = ", ".join(f"CAST({name_sql(n)} AS {kind}) AS {name_sql(n)}" for n, kind in every.items())
+        cursor.register("given", fresh)
+        cursor.execute(f"INSERT INTO {table} BY NAME SELECT {casts} FROM given")
+        cursor.unregister("given")
+
+
+def _create(cursor: duckdb.DuckDBPyConnection, table: str, given: Any, sql: str) -> None:
+    cursor.register("given", given)
+    cursor.execute(f"CREATE OR REPLACE TABLE {table} AS {sql}")
+    cursor.unregister("given")
+
+
+def _patch(cursor: duckdb.DuckDBPyConnection, overlay: Overlay, columns: Sequence[str], types: Types) -> Any:
+    """One row per edited row: its id, and for each edited column ``vN`` (value) and ``sN`` (is it set)."""
+    import pyarrow as pa
+
+    arrays: dict[str, Any] = {"id": pa.array(list(overlay.cells), pa.int64())}
+    for number, name in enumerate(columns):
+        cells = overlay.cells.values()
+        arrays[f"v{number}"] = _array(cursor, [row.get(name) for row in cells], types[name])
+        arrays[f"s{number}"] = pa.array([name in row for row in cells], pa.bool_())
+    return pa.table(arrays)
+
+
+def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, every: Types, overlay: Overlay) -> str:
+    number = {name: index for index, name in enumerate(columns)}
+    chosen = []
+    for name, kind in every.items():
+        base = f"base.{name_sql(name)}" if name in types else "NULL"
+        if name in number:
+            base = f"CASE WHEN s{number[name]} THEN CAST(v{number[name]} AS {kind}) ELSE {base} END"
+        chosen.append(f"CAST({base} AS {kind}) AS {name_sql(name)}")
+    wanted = ", ".join(str(row_id) for row_id in overlay.cells) or "NULL"
+    rows = f"SELECT * FROM {source(files)} WHERE {ROW_ID} IN ({wanted})"
+    return f"SELECT {', '.join(chosen)} FROM ({rows}) base JOIN given ON base.{ROW_ID} = given.id"
+
+
+def _array(cursor: duckdb.DuckDBPyConnection, values: list[Any], kind: Any) -> Any:
+    import pyarrow as pa
+
+    if kind.id not in _PLAIN:
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if kind.id == "map":  # which Arrow takes as pairs
+        values = [None if value is None else list(value.items()) for value in values]
+    return pa.array(values, cursor.sql(f"SELECT CAST(NULL AS {kind}) AS value").to_arrow_table().schema.field(0).type)

@@ -1,0 +1,54 @@
+"""`Past`: a dataset as it was right after any point of its history, to look at; nothing is moved."""
+
+from __future__ import annotations
+
+from fmstudio.api.errors import UserError
+from fmstudio.project.datasets import Datasets
+from fmstudio.project.overlay import RESETTING, State
+from fmstudio.project.rows import Page, RowReader
+
+
+class Past:
+    """Reads earlier states. Every method blocks; thread-safe."""
+
+    def __init__(self, datasets: Datasets, rows: RowReader) -> None:
+        self._datasets, self._rows = datasets, rows
+
+    def state(self, dataset_id: str, operation_id: int) -> State:
+        """The version and the edits on it that `Datasets.go_to` with this operation would lead to.
+
+        Raises:
+            UserError: There is no such operation, or new work has overtaken it.
+        """
+        operations = [op for op in self._datasets.operations(dataset_id) if op.state != "superseded"]
+        if operation_id not in [op.id for op in operations]:
+            raise UserError(
+                f"The history of this dataset has no point {operation_id} that can be looked at.",
+                remedy="What was undone and then overtaken by new work cannot be brought back.",
+            )
+        version, edits = 0, []
+        for operation in operations:
+            if operation.id > operation_id or operation.version_after is None:
+                continue
+            is_made = operation.version_before != operation.version_after
+            if is_made or operation.kind in RESETTING:
+                version, edits = operation.version_after, []
+            elif operation.kind == "edit":
+                edits.append(operation.id)
+        return State(version, tuple(edits))
+
+    def page(self, dataset_id: str, operation_id: int, *, offset: int = 0, limit: int = 200) -> Page:
+        """Rows by ``row_id`` as they were right after an operation.
+
+        Raises:
+            UserError: As `state`; or the files of that version were collected as garbage.
+        """
+        state = self.state(dataset_id, operation_id)
+        files = self._datasets.files(dataset_id, state.version)
+        if not files:
+            raise UserError(
+                f"The files of version {state.version} are gone: they were collected to free disk space.",
+                remedy="What happened is still told here; the rows of that time are not kept.",
+            )
+        overlay = self._datasets.overlays.of(dataset_id, state.operations)
+        return self._rows.page(files, offset=offset, limit=limit, overlay=overlay)

@@ -1,0 +1,160 @@
+"""Train, validation and test: which row goes where, by chance, by strata, by groups or by time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fmstudio.api import ROW_ID, UserError
+from fmstudio.recipes.sandbox import literal, name_sql
+from fmstudio.recipes.transforms.chance import key_sql, unit_sql
+from fmstudio.recipes.transforms.kind import CHANGED, TARGET, Plan
+from fmstudio.recipes.transforms.near_duplicates import PREVIEW_ROWS, find_clusters
+from fmstudio.recipes.transforms.params import SplitParams
+from fmstudio.recipes.transforms.scope import SOURCE, Scope
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SPLIT = "split"
+_TABLE = "splits"
+
+
+def plan_split(scope: Scope, params: SplitParams) -> Plan:
+    """Give each row its split: as a column, or as the dataset it goes to."""
+    shares = params.shares
+    notes = []
+    if abs(params.train + params.validation + params.test - 1) > 1e-9:
+        said = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        notes.append(f"The shares do not sum to 1, so they are taken in proportion: {said}.")
+    value = _value(scope, params, shares, notes)
+    if params.output == "datasets":
+        return Plan(f"SELECT *, {value} AS {TARGET} FROM {SOURCE}", (), notes, is_aligned=False)
+    old = next((name for name in scope.names if name.casefold() == SPLIT), None)
+    if old is None:
+        return Plan(f"SELECT *, {value} AS {SPLIT}, 1 AS {CHANGED} FROM {SOURCE}", (), notes, "cells")
+    notes.append(f"The column “{old}” is there already and is replaced.")
+    differs = f"(CAST({name_sql(old)} AS VARCHAR) IS DISTINCT FROM __split)::INTEGER AS {CHANGED}"
+    rows = f"SELECT *, {value} AS __split FROM {SOURCE}"
+    sql = f"SELECT * EXCLUDE (__split) REPLACE (__split AS {name_sql(old)}), {differs} FROM ({rows})"
+    return Plan(sql, (), notes, "cells")
+
+
+def _value(scope: Scope, params: SplitParams, shares: Mapping[str, float], notes: list[str]) -> str:
+    """The row's split as SQL."""
+    if params.method == "random":
+        return _by_position(unit_sql(ROW_ID, params.seed), shares)
+    if params.method == "near duplicates":
+        _group_near_duplicates(scope, params, notes)
+        _assign_groups(scope, params, shares, "SELECT row_id, cluster AS grp FROM clusters", notes)
+    else:
+        column = name_sql(scope.column(params.column, may_be_id=True))
+        if params.method == "grouped":
+            # A row without a group is a group of its own.
+            alone = f"coalesce('v' || CAST({column} AS VARCHAR), 'r' || {ROW_ID})"
+            _assign_groups(scope, params, shares, f"SELECT {ROW_ID}, {alone} AS grp FROM {SOURCE}", notes)
+        elif params.method == "stratified":
+            _assign_strata(scope, params, shares, column, notes)
+        else:
+            _assign_times(scope, params, shares, column, notes)
+    # Not a join, so that each row is there once whatever happens.
+    return f"(SELECT any_value(s.split) FROM {_TABLE} s WHERE s.{ROW_ID} = {SOURCE}.{ROW_ID})"
+
+
+def _by_position(position: str, shares: Mapping[str, float]) -> str:
+    """The split at a position in [0, 1), as SQL."""
+    cases, reached = "", 0.0
+    names = list(shares)
+    for name in names[:-1]:
+        reached += shares[name]
+        cases += f" WHEN {position} < {reached!r} THEN {literal(name)}"
+    return f"CASE{cases} ELSE {literal(names[-1])} END"
+
+
+def _assign_strata(
+    scope: Scope, params: SplitParams, shares: Mapping[str, float], column: str, notes: list[str]
+) -> None:
+    """Each value by itself, by rank, so that its shares are as exact as its number of rows allows."""
+    key = key_sql(ROW_ID, params.seed)
+    position = f"(row_number() OVER (PARTITION BY {column} ORDER BY {key}, {ROW_ID}) - 0.5) / count(*) OVER (PARTITION BY {column})"
+    rows = f"SELECT {ROW_ID}, {position} AS position FROM {SOURCE}"
+    _make(scope, f"SELECT {ROW_ID}, {_by_position('position', shares)} AS split FROM ({rows})")
+    fewest = round(1 / min(shares.values()) / 2 + 0.5)
+    small = scope.count(
+        f"SELECT count(*) FROM (SELECT count(*) AS n FROM {SOURCE} GROUP BY {column}) WHERE n < {fewest}"
+    )
+    if small:
+        notes.append(f"{small:,} values have fewer than {fewest} rows, too few to be in every split.")
+
+
+def _assign_times(
+    scope: Scope, params: SplitParams, shares: Mapping[str, float], column: str, notes: list[str]
+) -> None:
+    """The oldest rows come first; rows of one moment stay together."""
+    total = int(scope.count(f"SELECT count({column}) FROM {SOURCE}"))
+    if not total:
+        raise UserError(f"The column {column} is empty.", remedy="Choose one with dates, times or numbers.")
+    position = f"(rank() OVER (ORDER BY {column}) - 1) / {total}::DOUBLE"
+    rows = f"SELECT {ROW_ID}, {position} AS position FROM {SOURCE} WHERE {column} IS NOT NULL"
+    _make(
+        scope,
+        f"SELECT {ROW_ID}, {_by_position('position', shares)} AS split FROM ({rows}) UNION ALL"
+        f" SELECT {ROW_ID}, {literal(next(iter(shares)))} FROM {SOURCE} WHERE {column} IS NULL",
+    )
+    if missing := scope.count(f"SELECT count(*) FROM {SOURCE} WHERE {column} IS NULL"):
+        notes.append(f"{missing:,} rows have no value there; they go to {next(iter(shares))}.")
+
+
+def _group_near_duplicates(scope: Scope, params: SplitParams, notes: list[str]) -> None:
+    column = scope.column(params.column) if params.column.strip() else ""
+    seen = find_clusters(scope, column, params.similarity)
+    repeated = scope.count("SELECT count(*) - count(DISTINCT cluster) FROM clusters")
+    notes.append(f"{repeated:,} of {seen:,} rows are nearly the same as another one; they stay together.")
+    if scope.is_preview and seen == PREVIEW_ROWS:
+        notes.append(f"The preview compares {PREVIEW_ROWS:,} rows only; the job compares all.")
+
+
+def _assign_groups(
+    scope: Scope, params: SplitParams, shares: Mapping[str, float], groups: str, notes: list[str]
+) -> None:
+    """Whole groups, the large ones first, each to the split that lacks most: shares hold as well as groups allow."""
+    import pyarrow as pa
+
+    key = key_sql("grp", params.seed)
+    scope.connection.execute(f"CREATE OR REPLACE TEMP TABLE grouped AS {groups}")
+    scope.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE sizes AS SELECT grp, count(*) AS n,"
+        f" row_number() OVER (ORDER BY count(*) DESC, {key}, grp) - 1 AS place FROM grouped GROUP BY grp"
+    )
+    sizes = scope.connection.execute("SELECT n FROM sizes ORDER BY place").fetchnumpy()["n"]
+    chosen, names = place_groups(sizes, list(shares.values())), list(shares)
+    given = pa.table({"place": pa.array(range(len(chosen)), pa.int64()), "split": pa.array(chosen, pa.int8())})
+    scope.connection.register("given", given)
+    cases = " ".join(f"WHEN {number} THEN {literal(name)}" for number, name in enumerate(names))
+    _make(
+        scope,
+        f"SELECT g.{ROW_ID}, CASE given.split {cases} END AS split"
+        " FROM grouped g JOIN sizes USING (grp) JOIN given USING (place)",
+    )
+    scope.connection.unregister("given")
+    total = int(sizes.sum()) if len(sizes) else 0
+    if total and sizes[0] > total * min(shares.values()):
+        notes.append(
+            f"The largest group has {int(sizes[0]):,} of {total:,} rows, so the shares cannot be kept exactly."
+        )
+
+
+def place_groups(sizes: np.ndarray[Any, Any], shares: list[float]) -> list[int]:
+    """For each group, in this order, the number of the split that lacks most rows of its share."""
+    total = float(sizes.sum()) if len(sizes) else 0.0
+    lacking = [share * total for share in shares]
+    chosen = []
+    for size in sizes.tolist():
+        split = lacking.index(max(lacking))
+        lacking[split] -= size
+        chosen.append(split)
+    return chosen
+
+
+def _make(scope: Scope, sql: str) -> None:
+    scope.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_TABLE} AS {sql}")

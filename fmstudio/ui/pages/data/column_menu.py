@@ -1,0 +1,167 @@
+"""The menu of a column: sort, filter by a condition of its own, hide, hold in place, fit, statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, Qt, Signal, Slot
+from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QMenu, QWidget
+
+from fmstudio.project.filters import ColumnFilter, FilterColumn, Sort
+from fmstudio.ui.widgets.floating import Floating
+from fmstudio.ui.widgets.parts import button, column, label, row
+
+if TYPE_CHECKING:
+    from fmstudio.ui.pages.data.rows_view import RowsView
+
+WIDTH = 280
+MOST_VALUES = 60
+
+
+class ConditionPopup(Floating):
+    """Asks for a condition on one column: a text, a range, or some of its values.
+
+    Signals:
+        chosen: (ColumnFilter)
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, filter_column: FilterColumn, values: Sequence[str], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(self.tr("Filter by {}").format(filter_column.name))
+        self._column = filter_column
+        self._is_number = filter_column.kind == "number"
+        self.first = self._line(self.tr("at least") if self._is_number else self.tr("contains"))
+        self.second = self._line(self.tr("at most") if self._is_number else self.tr("equals exactly"))
+        self.error = label("", "danger", wrap=True)
+        self.error.hide()
+        self.list = QListWidget()
+        self.list.setProperty("flat", "true")
+        self.list.setAccessibleName(self.tr("Values"))
+        for value in values[:MOST_VALUES]:
+            item = QListWidgetItem(value)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
+            item.setCheckState(Qt.CheckState.Unchecked)
+            self.list.addItem(item)
+        self.list.setVisible(bool(values))
+        done = button(self.tr("Filter"), self.accept, kind="primary", tip=self.tr("Filter (Enter)"))
+        title = label(self.tr("Rows where {}").format(filter_column.name), "strong")
+        some = label(self.tr("is one of"), "caption")
+        some.setVisible(bool(values))
+        layout = column(
+            title, self.first, self.second, some, self.list, self.error, row(None, done), gap=8, margins=(10,) * 4
+        )
+        self.setLayout(layout)
+        self.setFixedWidth(WIDTH)
+
+    def _line(self, hint: str) -> QLineEdit:
+        made = QLineEdit()
+        made.setPlaceholderText(hint)
+        made.setAccessibleName(hint)
+        made.returnPressed.connect(self.accept)
+        return made
+
+    def open_at(self, place: QPoint) -> None:
+        """Show it there, ready to type."""
+        super().open_at(place)
+        self.first.setFocus()
+
+    @Slot()
+    def accept(self) -> None:
+        """Tell the condition and close; says what cannot be read."""
+        try:
+            condition = self._condition()
+        except ValueError:
+            self.error.setText(self.tr("Give a number, e.g. 0.5 or 1200."))
+            self.error.show()
+            return
+        if condition is not None:
+            self.chosen.emit(condition)
+        self.close_panel()
+
+    def _condition(self) -> ColumnFilter | None:
+        name, first, second = self._column.name, self.first.text().strip(), self.second.text().strip()
+        items = [self.list.item(i) for i in range(self.list.count())]
+        ticked = [item.text() for item in items if item.checkState() == Qt.CheckState.Checked]
+        if ticked:
+            return ColumnFilter(name, "one_of", tuple(self._value(text) for text in ticked))
+        if self._is_number:
+            bounds = (_number(first), _number(second))
+            return ColumnFilter(name, "range", bounds) if bounds != (None, None) else None
+        if second:
+            return ColumnFilter(name, "equals", (second,))
+        return ColumnFilter(name, "contains", (first,)) if first else None
+
+    def _value(self, text: str) -> object:
+        return _number(text) if self._is_number else text
+
+
+def _number(text: str) -> float | int | None:
+    plain = text.replace(",", "")
+    if not plain:
+        return None
+    try:
+        return int(plain)
+    except ValueError:
+        return float(plain)
+
+
+class ColumnMenu:
+    """Builds the menu of a column of a `RowsView`."""
+
+    def __init__(self, view: RowsView) -> None:
+        self._view = view
+        self.popup: ConditionPopup | None = None
+
+    def open(self, section: int, place: QPoint) -> None:
+        """Show the menu."""
+        menu = self.menu(section, place)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(place)
+
+    def menu(self, section: int, place: QPoint) -> QMenu:
+        """All that can be done with a column."""
+        view, table = self._view, self._view.table
+        name = table.rows.shown_column(section)
+        menu = QMenu(view)
+        for text, wanted in (
+            ("Sort, smallest first", Sort(name)),
+            ("Sort, largest first", Sort(name, is_descending=True)),
+        ):
+            action = menu.addAction(text)
+            action.setCheckable(True)
+            action.setChecked(wanted in view.sorts)
+            action.triggered.connect(lambda _=False, wanted=wanted: view.sort_by([wanted]))
+        if any(s.column == name for s in view.sorts):
+            rest = [s for s in view.sorts if s.column != name]
+            menu.addAction("Do not sort by it").triggered.connect(lambda: view.sort_by(rest))
+        menu.addSeparator()
+        menu.addAction("Filter…").triggered.connect(lambda: self.open_condition(name, place))
+        for text, test in (("Only rows where it is empty", "empty"), ("Only rows where it is not", "not_empty")):
+            condition = ColumnFilter(name, test)  # type: ignore[arg-type]
+            menu.addAction(text).triggered.connect(lambda _=False, c=condition: view.bar.add_condition(c))
+        if any(c.column == name for c in view.bar.conditions):
+            menu.addAction("Remove its filters").triggered.connect(lambda: view.bar.drop_conditions(name))
+        menu.addSeparator()
+        menu.addAction("Statistics…").triggered.connect(lambda: view.heads.open_statistics(section))
+        menu.addAction("Fit the width\tDouble click on the border").triggered.connect(lambda: table.fit_column(section))
+        visual = table.header.visualIndex(section) + 1
+        if table.frozen_count == visual:
+            menu.addAction("Let all columns scroll").triggered.connect(lambda: table.freeze(0))
+        else:
+            menu.addAction("Hold in place up to here").triggered.connect(lambda: table.freeze(visual))
+        menu.addAction("Hide").triggered.connect(lambda: table.hide_column(name, True))
+        menu.addAction("Columns…").triggered.connect(view.open_columns)
+        return menu
+
+    def open_condition(self, name: str, place: QPoint) -> None:
+        """Ask for a condition on a column."""
+        view = self._view
+        asked = FilterColumn(name, view.table.rows.types.get(name, ""))
+        if self.popup is not None:
+            self.popup.deleteLater()
+        self.popup = ConditionPopup(asked, view.known_values(name), view)
+        self.popup.chosen.connect(view.bar.add_condition)
+        self.popup.open_at(place)

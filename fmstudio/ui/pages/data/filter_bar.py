@@ -1,0 +1,279 @@
+"""The filter bar: words or a SQL condition in one field, conditions on single columns as pills beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QMenu, QWidget
+
+from fmstudio.jobs.outcome import Problem
+from fmstudio.project.filter_completion import Completion, completions
+from fmstudio.project.filters import (
+    ColumnFilter,
+    FilterColumn,
+    Term,
+    all_of,
+    filter_where,
+    highlighted,
+    looks_like_sql,
+    words_where,
+)
+from fmstudio.ui.pages.data.filter_completer import FilterCompleter
+from fmstudio.ui.theme import restyle
+from fmstudio.ui.widgets.parts import button, clear, column, icon_label, label, row, tool_button
+
+HINT = "Words to find, column:word, -without, or a SQL condition such as length(text) > 100   (Ctrl+F)"
+LIVE_ROWS = 300_000
+"""Up to that many rows, words are looked for while they are typed; above, on Enter."""
+LIVE_MS = 350
+MOST_REMEMBERED = 20
+
+
+class FilterField(QLineEdit):
+    """A line in which Esc empties what is there.
+
+    Signals:
+        emptied: Esc was pressed.
+    """
+
+    emptied = Signal()
+
+    def event(self, event: QEvent) -> bool:
+        """Qt: Esc means this field while there is something in it."""
+        is_escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
+        if event.type() == QEvent.Type.ShortcutOverride and is_escape and self.text():
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt: Esc empties the field."""
+        if event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+            self.emptied.emit()
+            return
+        super().keyPressEvent(event)
+
+
+class FilterBar(QWidget):
+    """What is asked for, and what is wrong with it.
+
+    Signals:
+        changed: Another question; ask `where`.
+        remembered: The list of recent filters changed.
+    """
+
+    changed = Signal()
+    remembered = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns: list[FilterColumn] = []
+        self.values: dict[str, Sequence[str]] = {}
+        self.conditions: list[ColumnFilter] = []
+        self.recent: list[str] = []
+        self.is_live = True
+        self._pinned: bool | None = None
+        self._asked = ""
+        self.field = FilterField()
+        self.field.setPlaceholderText(HINT)
+        self.field.setAccessibleName(self.tr("Filter"))
+        self.field.setToolTip(
+            self.tr(
+                'Words are found in all texts and messages. "a phrase", -without, column:word, n:>5, n:1..9, this OR that.'
+            )
+        )
+        self.field.setClearButtonEnabled(True)
+        self.field.returnPressed.connect(self.apply)
+        self.field.textChanged.connect(self._on_text)
+        self.completer = FilterCompleter(self.field, self._offer)
+        self.mode = button(self.tr("Words"), self.switch_mode, kind="quiet", tip="")
+        self.history = tool_button("history", self.tr("Recent filters"), self._open_history)
+        self.count = label("", "muted")
+        self.error = label("", "danger", wrap=True, selectable=True)
+        self.error.setAccessibleName(self.tr("What is wrong with the filter"))
+        self.pills = QHBoxLayout()
+        self.pills.setSpacing(6)
+        self._pill_box = QFrame()
+        self._pill_box.setLayout(self.pills)
+        self.pills.setContentsMargins(0, 0, 0, 0)
+        self.line = row(icon_label("filter", "muted", 16), self.field, self.mode, self.history, self.count, gap=6)
+        self.line.setStretch(1, 1)
+        self._later = QTimer(self, singleShot=True, interval=LIVE_MS)
+        self._later.timeout.connect(self._apply_live)
+        self.setLayout(column(self.line, self.error, self._pill_box, gap=4))
+        self.error.hide()
+        self._pill_box.hide()
+        self._show_mode()
+
+    # ---- the question ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_sql(self) -> bool:
+        """Whether the field holds a SQL condition."""
+        if self._pinned is not None:
+            return self._pinned
+        return looks_like_sql(self.field.text(), self.columns)
+
+    def where(self) -> str:
+        """The whole question as a SQL condition; empty = all rows."""
+        text = self.field.text().strip()
+        typed = text if self.is_sql else words_where(text, self.columns)
+        by_name = {one.name: one for one in self.columns}
+        parts = [filter_where(c, by_name[c.column]) for c in self.conditions if c.column in by_name]
+        return all_of([typed, *parts])
+
+    def terms(self) -> list[Term]:
+        """What is looked for, to be marked where it is found."""
+        found = highlighted(self.field.text().strip(), self.columns, is_sql=self.is_sql)
+        found += [Term(str(c.values[0]), c.column) for c in self.conditions if c.test == "contains"]
+        return found
+
+    def clear(self) -> None:
+        """Ask for all rows, without telling."""
+        self.conditions.clear()
+        self._pinned = None
+        self.field.blockSignals(True)
+        self.field.clear()
+        self.field.blockSignals(False)
+        self._asked = ""
+        self._show_mode()
+        self._show_pills()
+        self.show_error("")
+
+    def clear_all(self) -> None:
+        """Ask for all rows."""
+        self.clear()
+        self.changed.emit()
+
+    def add_condition(self, condition: ColumnFilter) -> None:
+        """Ask for one thing more of a column; the same test on it is replaced."""
+        same = [c for c in self.conditions if (c.column, c.test) != (condition.column, condition.test)]
+        self.conditions = [*same, condition]
+        self._show_pills()
+        self.changed.emit()
+
+    def remove_condition(self, condition: ColumnFilter) -> None:
+        """No longer ask for this."""
+        self.conditions = [c for c in self.conditions if c != condition]
+        self._show_pills()
+        self.changed.emit()
+
+    def drop_conditions(self, name: str) -> None:
+        """No longer ask anything of a column."""
+        self.conditions = [c for c in self.conditions if c.column != name]
+        self._show_pills()
+        self.changed.emit()
+
+    @Slot()
+    def apply(self) -> None:
+        """Ask what the field says now, and remember it."""
+        self._later.stop()
+        self.completer.popup.hide()
+        text = self._asked = self.field.text().strip()
+        if text:
+            self.recent = [text, *(old for old in self.recent if old != text)][:MOST_REMEMBERED]
+            self.remembered.emit()
+        self.changed.emit()
+
+    # ---- what is shown ---------------------------------------------------------------------------------------------
+
+    def show_error(self, text: str) -> None:
+        """Say what is wrong; empty = nothing."""
+        self.error.setText(text)
+        self.error.setVisible(bool(text))
+        restyle(self.field, state="danger" if text else "")
+
+    def set_columns(self, columns: Sequence[FilterColumn], values: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Say what there is to ask for."""
+        self.columns = list(columns)
+        if values is not None:
+            self.values = dict(values)
+        self._show_mode()
+
+    @Slot()
+    def switch_mode(self) -> None:
+        """Read the field the other way from now on."""
+        self._pinned = not self.is_sql
+        self._show_mode()
+        if self.field.text().strip():
+            self.apply()
+
+    def _show_mode(self) -> None:
+        is_sql = self.is_sql
+        self.mode.setText("SQL" if is_sql else self.tr("Words"))
+        other = self.tr("words to find") if is_sql else self.tr("a SQL condition")
+        how = self.tr("Detected from what you type.") if self._pinned is None else self.tr("Chosen by you.")
+        self.mode.setToolTip(f"{how} {self.tr('Click to read it as')} {other}.")
+        self.mode.setAccessibleName(self.tr("The filter is read as {}").format(self.mode.text()))
+        wanted = "mono" if is_sql else ""
+        if (self.field.property("role") or "") != wanted:
+            restyle(self.field, role=wanted)
+
+    def _show_pills(self) -> None:
+        clear(self.pills)
+        for condition in self.conditions:
+            pill = button(condition.in_words(), lambda c=condition: self.remove_condition(c), icon="close")  # type: ignore[misc]
+            pill.setProperty("pill", "true")
+            pill.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
+            pill.setToolTip(self.tr("Remove this filter"))
+            pill.setAccessibleName(self.tr("Remove the filter {}").format(condition.in_words()))
+            self.pills.addWidget(pill)
+        if self.conditions:
+            self.pills.addWidget(button(self.tr("Clear all"), self.clear_all, kind="quiet"))
+        self.pills.addStretch(1)
+        self._pill_box.setVisible(bool(self.conditions))
+
+    @Slot(str)
+    def _on_text(self, text: str) -> None:
+        if not text.strip():
+            self._pinned = None
+        self._show_mode()
+        self.show_error("")
+        if not text:
+            self._later.stop()
+            self._asked = ""
+            self.changed.emit()
+        elif self.is_live and not self.is_sql:
+            self._later.start()
+
+    @Slot()
+    def _apply_live(self) -> None:
+        text = self.field.text().strip()
+        if text != self._asked and not self.is_sql:
+            self._asked = text
+            self.changed.emit()
+
+    def _offer(self, text: str) -> list[Completion]:
+        return completions(text, self.columns, self.values, is_sql=self.is_sql)
+
+    def _open_history(self) -> None:
+        menu = QMenu(self)
+        for text in self.recent:
+            shown = text if len(text) < 60 else f"{text[:58]}…"
+            menu.addAction(shown.replace("&", "&&")).triggered.connect(lambda _=False, text=text: self.use(text))
+        if not self.recent:
+            menu.addAction(self.tr("No filter was used yet")).setEnabled(False)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.history.mapToGlobal(self.history.rect().bottomLeft()))
+
+    def use(self, text: str) -> None:
+        """Ask this."""
+        self.field.blockSignals(True)
+        self.field.setText(text)
+        self.field.blockSignals(False)
+        self._pinned = None
+        self._show_mode()
+        self.apply()
+
+
+def problem_words(problem: Problem) -> str:
+    """Why a filter cannot be run, with what DuckDB thinks was meant when the rest of its message says so."""
+    meant = re.search(r'Did you mean "([^"]+)"', problem.details) or re.search(
+        r"Candidate bindings: (.+)", problem.details
+    )
+    way_on = f"Did you mean {meant[1].strip()}?" if meant else problem.remedy
+    return f"{problem.message} {way_on}".strip() if problem.is_user_error else problem.message

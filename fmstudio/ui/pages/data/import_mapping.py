@@ -1,0 +1,178 @@
+"""The form of the import preview that says how columns are read: kind, targets, rules, and who is who."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
+
+from fmstudio.core.schemas import CANONICAL_ROLES, NEEDS, OPTIONS, TARGETS, missing_targets
+from fmstudio.ui.widgets.parts import clear, column, holder, label, row
+
+KINDS = {
+    "conversation": "Conversation",
+    "prompt_completion": "Prompt and completion",
+    "text": "Text",
+    "preference": "Preference pairs",
+    "unpaired_preference": "Answers with a verdict",
+    "image_caption": "Pictures with captions",
+    "table": "Table (columns as they are)",
+}
+HINTS = {
+    "messages": "A list of messages, each with who speaks and what",
+    "system": "Put first, as a system message",
+    "tools": "Definitions of tools, kept as JSON",
+    "prompt": "The question; messages or text",
+    "completion": "The answer",
+    "input": "Joined to the prompt, after an empty line",
+    "chosen": "The better answer",
+    "rejected": "The worse answer",
+    "answers": "A list of answers in each row",
+    "scores": "A list of numbers, high is good",
+    "ranks": "A list of numbers, 1 is best",
+    "answer_a": "The first of two answers",
+    "answer_b": "The second of two answers",
+    "winner": "Which of the two won",
+    "label": "Good or bad: yes or no, thumbs, or a rating",
+}
+
+
+class MappingForm(QWidget):
+    """Kind, columns, rules and roles; every change is announced with the whole mapping.
+
+    Signals:
+        changed: (mapping) the user chose otherwise and the mapping is complete.
+        incomplete: (text) what is still to be chosen.
+    """
+
+    changed = Signal(dict)
+    incomplete = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kind = QComboBox()
+        self.kind.setAccessibleName(self.tr("Kind of data"))
+        for kind, title in KINDS.items():
+            self.kind.addItem(title, kind)
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.targets: dict[str, QComboBox] = {}
+        self.options: dict[str, QComboBox | QLineEdit] = {}
+        self.roles: dict[str, QComboBox] = {}
+        self._found: dict[str, Any] = {}
+        self._is_filling = False
+        self._form = QFormLayout()
+        self._form.setHorizontalSpacing(16)
+        self._form.setVerticalSpacing(6)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.addRow(self.tr("Kind"), self.kind)
+        self._roles = column(gap=4)
+        self.setLayout(column(self._form, self._roles, gap=10))
+
+    def show_mapping(self, found: dict[str, Any]) -> None:
+        """Show what `inspect_file` found."""
+        self._found = found
+        self._is_filling = True
+        self.kind.setCurrentIndex(self.kind.findData(found["kind"]))
+        self._show_targets(found["kind"], found["mapping"]["columns"])
+        self._show_options(found["options"], found["mapping"].get("options") or {})
+        self._show_roles(found["roles"])
+        self._is_filling = False
+
+    def _show_targets(self, kind: str, columns: dict[str, str]) -> None:
+        while self._form.rowCount() > 1:
+            self._form.removeRow(1)
+        self.targets, self.options = {}, {}
+        for target in _shown_targets(kind, columns):
+            combo = QComboBox()
+            combo.setAccessibleName(f"Column for {target}")
+            combo.setToolTip(HINTS.get(target, ""))
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(10)
+            combo.addItem("–", "")
+            for name in self._found.get("raw_columns", []):
+                combo.addItem(name, name)
+            combo.setCurrentIndex(max(0, combo.findData(columns.get(target, ""))))
+            combo.currentIndexChanged.connect(self._on_change)
+            self.targets[target] = combo
+            self._form.addRow(target.replace("_", " "), combo)
+
+    def _show_options(self, names: list[str], values: dict[str, str]) -> None:
+        for name in names:
+            title, choices = OPTIONS[name]
+            control: QComboBox | QLineEdit
+            if choices:
+                control = QComboBox()
+                for value, text in choices:
+                    control.addItem(text, value)
+                control.setCurrentIndex(max(0, control.findData(values.get(name, ""))))
+                control.currentIndexChanged.connect(self._on_change)
+            else:
+                control = QLineEdit(values.get(name, "1"))
+                control.editingFinished.connect(self._on_change)
+            control.setAccessibleName(title)
+            control.setToolTip(title)
+            self.options[name] = control
+            self._form.addRow({"pairs": "pairs", "winner": "number", "good_from": "good from"}[name], control)
+
+    def _show_roles(self, roles: list[dict[str, Any]]) -> None:
+        clear(self._roles)
+        self.roles = {}
+        if all(role["is_usual"] for role in roles):
+            return
+        self._roles.addWidget(label(self.tr("Who speaks"), "strong"))
+        for role in roles:
+            combo = QComboBox()
+            combo.setAccessibleName(f"Role “{role['name']}” is")
+            if not role["role"]:
+                combo.addItem(self.tr("not known"), "")
+            for name in CANONICAL_ROLES:
+                combo.addItem(name, name)
+            combo.setCurrentIndex(max(0, combo.findData(role["role"])))
+            combo.currentIndexChanged.connect(self._on_change)
+            self.roles[role["name"]] = combo
+            who = label(f"{role['name']}  ({role['count']:,})", "" if role["role"] else "danger")
+            line = row(who, combo, gap=8)
+            line.setStretch(0, 1)
+            self._roles.addWidget(holder(line))
+
+    @Slot()
+    def _on_kind(self) -> None:
+        if self._is_filling or not self._found:
+            return
+        kind = str(self.kind.currentData())
+        readings = (one["mapping"] for one in self._found.get("detections", []) if one["mapping"]["kind"] == kind)
+        known = next(readings, None)
+        columns = known["columns"] if known else self._found["mapping"]["columns"]
+        self._is_filling = True
+        self._show_targets(kind, {t: c for t, c in columns.items() if t in TARGETS[kind]})  # type: ignore[index]
+        self._is_filling = False
+        self._on_change()
+
+    @Slot()
+    def _on_change(self) -> None:
+        if self._is_filling:
+            return
+        kind: Any = self.kind.currentData()
+        columns = {target: str(combo.currentData()) for target, combo in self.targets.items() if combo.currentData()}
+        missing = missing_targets(kind, columns)
+        if missing:
+            self.incomplete.emit(f"Choose a column for {' and '.join(name.replace('_', ' ') for name in missing)}.")
+            return
+        roles = {n.strip().lower(): c.currentData() for n, c in self.roles.items() if c.currentData() not in ("", n)}
+        self.changed.emit({"kind": kind, "columns": columns, "roles": roles, "options": self._options()})
+
+    def _options(self) -> dict[str, str]:
+        values = {}
+        for name, control in self.options.items():
+            values[name] = str(control.currentData()) if isinstance(control, QComboBox) else control.text().strip()
+        return {name: value for name, value in values.items() if value}
+
+
+def _shown_targets(kind: str, columns: dict[str, str]) -> list[str]:
+    """The targets of a kind that belong together: the usual ones, or those of the form that is in use."""
+    everything = TARGETS[kind]  # type: ignore[index]
+    used = next((need for need in NEEDS[kind] if set(need) <= set(columns)), NEEDS[kind][0])  # type: ignore[index]
+    alternative = {target for need in NEEDS[kind] for target in need} - set(used)  # type: ignore[index]
+    keep = {"scores", "ranks"} if "answers" in used else set()
+    return [target for target in everything if target not in alternative or target in keep or target in columns]

@@ -1,0 +1,114 @@
+"""What a transform would do: numbers in one sentence, notes, and rows before and after; or why it cannot be told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QStackedWidget, QWidget
+
+from fmstudio.ui.pages.data.transform_tables import BeforeAfter
+from fmstudio.ui.theme import restyle
+from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.empty_state import EmptyState
+from fmstudio.ui.widgets.parts import column, label, row
+
+if TYPE_CHECKING:
+    from fmstudio.jobs.outcome import Problem
+    from fmstudio.recipes.transform_preview import TransformPreview
+
+BUSY_MS = 250
+MOST_NOTES = 4
+
+
+class TransformPreviewPane(QWidget):
+    """The answer to “what would this do?”."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.summary = label("", "heading", wrap=True)
+        self.summary.setAccessibleName(self.tr("What this would do"))
+        self.estimate = label(self.tr("estimate"), "pill", level="warning")
+        self.estimate.setToolTip(self.tr("Counted on a part of the rows; the job itself reads all of them."))
+        self.notes = label("", "muted", wrap=True, selectable=True)
+        self.problem = label("", "danger", wrap=True, selectable=True)
+        self.tables = BeforeAfter()
+        self._waiting = EmptyState(
+            "edit", self.tr("Nothing to show yet"), self.tr("Fill in the form: rows before and after appear here.")
+        )
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._waiting)
+        self._stack.addWidget(self.tables)
+        head = row(self.summary, self.estimate, gap=8)
+        head.setStretch(0, 1)
+        layout = column(head, self.notes, self.problem, self._stack, gap=6)
+        layout.setStretch(3, 1)
+        self.setLayout(layout)
+        self._busy = QTimer(self, singleShot=True, interval=BUSY_MS)
+        self._busy.timeout.connect(lambda: self._say(self.tr("Counting…"), is_old=True))
+        self.show_waiting([])
+
+    def show_waiting(self, missing: list[str]) -> None:
+        """Say what has to be filled in first."""
+        self._busy.stop()
+        self._say(f"Fill in: {', '.join(missing)}" if missing else "")
+        self._tell("", "")
+        self._stack.setCurrentWidget(self._waiting)
+
+    def show_busy(self) -> None:
+        """An answer is awaited; what was there stays, greyed out when it takes long."""
+        self._busy.start()
+
+    def show_problem(self, problem: Problem) -> None:
+        """Say why it cannot be done."""
+        self._busy.stop()
+        self._say("")
+        self._tell("", f"{problem.message} {problem.remedy}".strip())
+        self._stack.setCurrentWidget(self._waiting)
+
+    def show_preview(self, preview: TransformPreview) -> None:
+        """Show what it would do."""
+        self._busy.stop()
+        self._say(said(preview), is_estimate=preview.is_estimate)
+        notes = preview.notes[:MOST_NOTES]
+        if len(preview.notes) > MOST_NOTES:
+            notes = [*notes, f"And {words.plural(len(preview.notes) - MOST_NOTES, 'more note')}."]
+        self._tell("\n".join(notes), f"It would stop: {preview.failure}." if preview.failure else "")
+        self.tables.show_preview(preview)
+        self._stack.setCurrentWidget(self.tables)
+
+    def _say(self, text: str, *, is_estimate: bool = False, is_old: bool = False) -> None:
+        self.summary.setText(text)
+        restyle(self.summary, role="muted" if is_old or text.startswith("Fill in") else "heading")
+        self.summary.setVisible(bool(text))
+        self.estimate.setVisible(is_estimate)
+
+    def _tell(self, notes: str, problem: str) -> None:
+        self.notes.setText(notes)
+        self.notes.setVisible(bool(notes))
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+
+
+def said(preview: TransformPreview) -> str:
+    """What a transform would do, in one sentence with numbers."""
+    about = "about " if preview.is_estimate else ""
+    before, after = words.number(preview.rows_before), words.number(preview.rows_after)
+    parts = []
+    if preview.makes == "datasets":
+        parts.append(f"Makes {len(preview.outputs)} datasets of {before} rows")
+    elif preview.makes == "dataset":
+        parts.append(f"Makes a dataset of {about}{words.plural(preview.rows_after, 'row')}")
+    elif preview.dropped:
+        parts.append(f"Keeps {about}{words.number(preview.rows_before - preview.dropped)} of {before} rows")
+    elif preview.rows_after != preview.rows_before:
+        parts.append(f"{before} rows become {about}{after}")
+    if preview.unit == "cells":
+        cells = words.plural(preview.changed, "cell")
+        parts.append(f"changes {about}{cells}" if preview.changed else "changes nothing")
+    if not parts:
+        parts.append(f"Keeps all {before} rows" if preview.rows_before != 1 else "Keeps the one row")
+    if preview.outputs:
+        parts.append(" · ".join(f"{name} {words.number(count)}" for name, count in preview.outputs.items()))
+    text = ", ".join(parts)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,37 @@
+"""Where a table stands, to be brought back after its rows were shown anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QItemSelectionModel
+from PySide6.QtWidgets import QTableView
+
+from fmstudio.ui.widgets.table.copying import selected_rows
+
+MOST_SELECTED = 1_000
+Flag = QItemSelectionModel.SelectionFlag
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Scroll position, current row and selected rows of a table."""
+
+    scroll: int = 0
+    current: int = -1
+    selected: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, table: QTableView) -> Place:
+        """Where a table stands now."""
+        rows = selected_rows(table.selectionModel())[:MOST_SELECTED]
+        return cls(table.verticalScrollBar().value(), table.currentIndex().row(), tuple(rows))
+
+    def restore(self, table: QTableView) -> None:
+        """Bring a table back to here, as far as the rows are still there."""
+        model, selection = table.model(), table.selectionModel()
+        for row in self.selected:
+            selection.select(model.index(row, 0), Flag.Select | Flag.Rows)
+        if 0 <= self.current < model.rowCount():
+            selection.setCurrentIndex(model.index(self.current, 0), Flag.NoUpdate)
+        table.verticalScrollBar().setValue(self.scroll)

@@ -1,0 +1,259 @@
+"""Files from the network, only where the user allowed it: https, public addresses, a limit on size, resumable.
+
+Each name is resolved once and the connection goes to that address, so that no second answer of a name server can lead
+into the local network. ``hf:owner/name[@revision]`` names a dataset on the Hugging Face hub: its Parquet files are
+fetched, by default those the hub itself makes of every public dataset (revision ``refs/convert/parquet``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ipaddress
+import json
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from fmstudio.api import ImportReport, TaskContext, UserError
+from fmstudio.core.jsonfile import read_json, write_json
+
+HUB = "https://huggingface.co"
+_PARQUET_REVISION = "refs/convert/parquet"
+_HUB_NAME = re.compile(r"hf:(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?")
+MOST_BYTES = 50 << 30
+"""Largest download in all."""
+_PIECE = 1 << 20
+_TIMEOUT_S = 30
+_MOST_HOPS = 5
+_HEADERS = {"User-Agent": "fmstudio", "Accept-Encoding": "identity", "Connection": "close"}
+_MOST_LISTING = 64 << 20
+_REDIRECTS = (301, 302, 303, 307, 308)
+_SUFFIXES = {
+    "application/json": ".json", "application/x-ndjson": ".jsonl", "application/jsonl": ".jsonl", "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv", "text/html": ".html", "application/xhtml+xml": ".html", "text/plain": ".txt",
+    "text/markdown": ".md", "application/pdf": ".pdf", "application/zip": ".zip", "application/gzip": ".gz",
+    "application/x-tar": ".tar", "application/yaml": ".yaml", "application/vnd.apache.parquet": ".parquet",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx", "message/rfc822": ".eml",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx", "image/png": ".png",
+    "image/jpeg": ".jpg", "image/webp": ".webp",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Network:
+    """What may be fetched.
+
+    Attributes:
+        is_allowed: The user's setting.
+        most_bytes: Largest download in all.
+        hub: Where ``hf:`` names lead.
+        loopback: Allow plain http to this machine alone (tests, and nothing else).
+    """
+
+    is_allowed: bool
+    most_bytes: int = MOST_BYTES
+    hub: str = HUB
+    loopback: bool = False
+
+
+def fetch(name: str, folder: Path, network: Network, report: ImportReport, ctx: TaskContext) -> list[Path]:
+    """Download what an address names.
+
+    Args:
+        name: An https address, or ``hf:owner/name[@revision]``.
+        folder: Where the files go; what is whole there already is not fetched again, what is begun is gone on with.
+        network: What is allowed.
+        report: Takes a note of what was fetched.
+        ctx: For progress and cancelling.
+
+    Raises:
+        UserError: The network is switched off, the address is not allowed, or the download failed.
+    """
+    if not network.is_allowed:
+        raise UserError(
+            f"{name} is on the network, and FM Studio does not use it.",
+            remedy="Allow the network in the settings, or download the file yourself.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    client = _Client(network, ctx)
+    try:
+        if name.lower().startswith("hf:"):
+            return _dataset(name, folder, client, report)
+        own = folder / hashlib.sha256(name.encode()).hexdigest()[:12]
+        own.mkdir(exist_ok=True)
+        path = client.download(name, own)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise UserError(
+            f"{name} could not be fetched: {error}.", remedy="Check the connection and try again; it goes on from here."
+        ) from error
+    report.note(f"Fetched {name} ({path.stat().st_size:,} bytes).")
+    return [path]
+
+
+def _dataset(name: str, folder: Path, client: _Client, report: ImportReport) -> list[Path]:
+    match = _HUB_NAME.fullmatch(name)
+    if not match:
+        raise UserError(f"“{name}” is no dataset on the hub.", remedy="Write hf:owner/name or hf:owner/name@revision.")
+    dataset, revision = match["name"], match["revision"] or _PARQUET_REVISION
+    at = quote(revision, safe="")
+    places = client.listing(f"{client.network.hub}/api/datasets/{dataset}/tree/{at}?recursive=true")
+    files = [place for place in places if place.lower().endswith(".parquet")]
+    if not files:
+        raise UserError(
+            f"{dataset} has no Parquet files in revision {revision}.", remedy="Name a revision that has them."
+        )
+    paths = []
+    for place in sorted(files):
+        url = f"{client.network.hub}/datasets/{dataset}/resolve/{at}/{quote(place)}"
+        inside = folder.joinpath(*(_safe(part) for part in PurePosixPath(place).parts[:-1]))
+        inside.mkdir(parents=True, exist_ok=True)
+        paths.append(client.download(url, inside))
+    report.note(f"Fetched {len(paths)} Parquet files of {dataset}, revision {revision}.")
+    return paths
+
+
+class _Client:
+    """Requests under the rules of a `Network`."""
+
+    def __init__(self, network: Network, ctx: TaskContext) -> None:
+        self.network, self._ctx = network, ctx
+        self._left = network.most_bytes
+
+    def download(self, url: str, folder: Path) -> Path:
+        """Fetch one file, going on where an earlier try stopped."""
+        stem = _file_name(url)
+        part, facts_file = folder / f"{stem}.part", folder / f"{stem}.part.json"
+        facts = read_json(facts_file, {})
+        if (whole := folder / str(facts.get("whole", ""))).is_file():
+            return whole
+        have = part.stat().st_size if part.exists() and facts.get("tag") else 0
+        headers = {"Range": f"bytes={have}-", "If-Range": str(facts["tag"])} if have else {}
+        response = self._get(url, headers)
+        try:
+            have = have if response.status == http.client.PARTIAL_CONTENT else 0
+            tag = response.headers.get("ETag", "")
+            write_json(facts_file, {"tag": "" if tag.startswith("W/") else tag})
+            self._save(response, part, have)
+        finally:
+            response.close()
+        target = folder / _with_suffix(stem, response)
+        part.replace(target)
+        write_json(facts_file, {"whole": target.name})
+        return target
+
+    def listing(self, url: str) -> list[str]:
+        """Paths of the files in a dataset of the hub, over all pages."""
+        places: list[str] = []
+        next_url: str | None = url
+        while next_url:
+            response = self._get(next_url, {})
+            try:
+                entries = json.loads(response.read(_MOST_LISTING))
+            finally:
+                response.close()
+            if not isinstance(entries, list):
+                raise ValueError("the hub's answer is no list of files")
+            places += [
+                str(entry["path"]) for entry in entries if isinstance(entry, dict) and entry.get("type") == "file"
+            ]
+            link = re.search(r'<([^>]+)>;\s*rel="next"', response.headers.get("Link", ""))
+            next_url = urljoin(next_url, link[1]) if link else None
+        return places
+
+    def _save(self, response: http.client.HTTPResponse, part: Path, have: int) -> None:
+        total = have + int(response.headers.get("Content-Length") or 0)
+        self._check_left(total - have)
+        done = have
+        with part.open("ab" if have else "wb") as file:
+            while piece := response.read(_PIECE):
+                self._ctx.check_cancelled()
+                self._left -= len(piece)
+                self._check_left(0)
+                file.write(piece)
+                done += len(piece)
+                self._ctx.progress(done, total or None, "bytes fetched")
+        if total and done < total:
+            raise OSError(f"the connection ended after {done:,} of {total:,} bytes")
+
+    def _check_left(self, size: int) -> None:
+        if size > self._left or self._left < 0:
+            raise UserError(
+                f"The download is larger than {self.network.most_bytes >> 20:,} MiB.", remedy="Download it yourself."
+            )
+
+    def _get(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        for _ in range(_MOST_HOPS):
+            response = self._request(url, headers)
+            target = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not target:
+                break
+            response.close()
+            url = urljoin(url, target)
+        if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
+            response.close()
+            raise OSError(f"the server answered {response.status} {response.reason}")
+        return response
+
+    def _request(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        is_plain = parts.scheme == "http" and self.network.loopback
+        if parts.scheme != "https" and not is_plain:
+            raise UserError(f"{url} is not fetched: only https is.", remedy="Use the address that begins with https.")
+        port = parts.port or (80 if is_plain else 443)
+        address = _public_address(host, port, self.network)
+        connection = _Connection(host, port, address, is_plain=is_plain)
+        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", path, headers={**_HEADERS, **headers})
+        return connection.getresponse()
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to an address that was looked at, under the name it belongs to."""
+
+    def __init__(self, host: str, port: int, address: str, *, is_plain: bool) -> None:
+        super().__init__(host, port, timeout=_TIMEOUT_S)
+        self._address, self._is_plain = address, is_plain
+
+    def connect(self) -> None:
+        """Open the socket; with TLS unless plain."""
+        raw = socket.create_connection((self._address, self.port), _TIMEOUT_S)
+        self.sock = raw if self._is_plain else ssl.create_default_context().wrap_socket(raw, server_hostname=self.host)
+
+
+def _public_address(host: str, port: int, network: Network) -> str:
+    """Resolve a name to an address that is not of a local network.
+
+    Raises:
+        UserError: All its addresses are, or one is.
+    """
+    found: list[Any] = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    for address in found:
+        ip = ipaddress.ip_address(address)
+        if not (ip.is_global and not ip.is_multicast) and not (network.loopback and ip.is_loopback):
+            raise UserError(
+                f"{host} is not fetched from: {address} belongs to a local network.", remedy="Use a public address."
+            )
+    return str(found[0])
+
+
+def _file_name(url: str) -> str:
+    name = unquote(PurePosixPath(urlsplit(url).path).name)
+    return _safe(name) or _safe(urlsplit(url).hostname or "") or "download"
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.\- ]", "_", name).strip(". ")[-150:]
+
+
+def _with_suffix(name: str, response: http.client.HTTPResponse) -> str:
+    """The file's name, with a suffix that tells its content where the address has none."""
+    kind = response.headers.get_content_type()
+    suffix = _SUFFIXES.get(kind, "")
+    has_own = len(PurePosixPath(name).suffix) in range(2, 9) and kind not in ("text/html", "application/xhtml+xml")
+    return name if has_own or not suffix or name.lower().endswith((suffix, ".htm")) else f"{name}{suffix}"

@@ -1,0 +1,34 @@
+"""Request ``identify_file``: the hash of a file's content, for telling whether it was imported before."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from fmstudio.api import TaskContext, UserError
+from fmstudio.plugin_manager import PluginManager
+
+
+def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager, ctx: TaskContext) -> dict[str, Any]:
+    """Hash a file.
+
+    Args:
+        params: ``path``.
+        state: Not used.
+        plugins: Not used.
+        ctx: Not used.
+
+    Returns:
+        ``sha256`` and ``bytes``.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    path = Path(params["path"])
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"sha256": digest, "bytes": path.stat().st_size}
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be read: {error.strerror or error}.", remedy="Check the file.") from error

@@ -1,0 +1,1 @@
+"""Dataset exporters. Each module writes one family of formats."""

@@ -1,0 +1,121 @@
+"""Arrow's JSON parser, kept to what the file says: dates stay text, and large whole numbers keep their digits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fmstudio_formats.depth import may_be_too_deep
+from fmstudio_formats.encoding import is_utf8
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CHUNK = 1 << 20
+_EXACT = 2.0**53
+
+
+class JsonParser:
+    """Parses blocks of whole lines, several at once; what `learn` is told speeds up the blocks that come after."""
+
+    def __init__(self) -> None:
+        self._schema: pa.Schema | None = None
+
+    def learn(self, schema: pa.Schema) -> None:
+        """Take the types of a block as those to expect."""
+        if schema is not self._schema:
+            self._schema = _known_part(schema)
+
+    def parse(self, data: bytes) -> pa.Table | None:
+        """Parse whole lines; None when Arrow cannot, or not without loss. Safe on any thread."""
+        import pyarrow as pa
+
+        if data.isspace() or not is_utf8(data) or may_be_too_deep(data):
+            return None
+        expected = self._schema
+        for schema in (expected, None) if expected is not None else (None,):
+            try:
+                return _exact(data, schema)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                continue
+        return None
+
+
+def _exact(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
+    table = _arrow_json(data, schema)
+    if any(_has_time(field.type) for field in table.schema):
+        table = _arrow_json(data, _without_times(table.schema))
+    return None if any(_has_huge(column) for column in table.columns) else table
+
+
+def _arrow_json(data: bytes, schema: pa.Schema | None) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.json
+
+    parse = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
+    for chunk in (_CHUNK, len(data) + 1):
+        try:
+            read = pyarrow.json.ReadOptions(block_size=chunk, use_threads=False)
+            return pyarrow.json.read_json(pa.BufferReader(data), read_options=read, parse_options=parse)
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error) or chunk > len(data):
+                raise
+    raise AssertionError("a block always fits into itself")
+
+
+def _has_time(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_nested(kind):
+        return any(_has_time(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(pa.types.is_temporal(kind))
+
+
+def _without_times(schema: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(field.name, _timeless(field.type)) for field in schema])
+
+
+def _timeless(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return pa.struct([(f.name, _timeless(f.type)) for f in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_timeless(kind.value_type))
+    return pa.string() if pa.types.is_temporal(kind) else kind
+
+
+def _known_part(schema: pa.Schema) -> pa.Schema:
+    """Leave out columns whose type is not settled yet: they must stay free to be inferred."""
+    import pyarrow as pa
+
+    return pa.schema([field for field in schema if not _has_null(field.type)])
+
+
+def _has_null(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_nested(kind):
+        return not kind.num_fields or any(_has_null(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(pa.types.is_null(kind))
+
+
+def _has_huge(column: pa.ChunkedArray) -> bool:
+    """Whether a number was read as a decimal too large to be exact: an id of 20 digits would lose some."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_struct(kind):
+        leaves = [leaf for chunk in column.chunks for leaf in _leaves(chunk)]
+        return any(_has_huge(pa.chunked_array([leaf])) for leaf in leaves)
+    if not pa.types.is_floating(kind):
+        return False
+    ends = pc.min_max(column).as_py()
+    return any(end is not None and abs(end) >= _EXACT for end in ends.values())
+
+
+def _leaves(array: pa.Array) -> list[pa.Array]:
+    flat = array.flatten()
+    return flat if isinstance(flat, list) else [flat]

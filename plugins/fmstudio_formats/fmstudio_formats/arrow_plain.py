@@ -1,0 +1,96 @@
+"""Arrow batches from other programs → batches that are sound, of bounded size and of types that every engine stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fmstudio_formats.batches import BYTES, ROWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Check a batch that was read from a file: offsets within bounds, text in UTF-8.
+
+    Raises:
+        pyarrow.ArrowInvalid: It is damaged; using it could end the process.
+    """
+    batch.validate(full=True)
+    return batch
+
+
+def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into pieces of bounded rows and bytes, in plain types."""
+    import pyarrow as pa
+
+    arrays = [plain_array(column) for column in batch.columns]
+    whole = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+    step = rows_within(whole.nbytes, whole.num_rows)
+    for start in range(0, whole.num_rows, step):
+        yield whole.slice(start, step)
+
+
+def rows_within(size: int, rows: int) -> int:
+    """How many rows of `size` bytes in `rows` rows make a batch."""
+    return max(1, min(ROWS, BYTES * max(1, rows) // max(1, size)))
+
+
+def plain_array(array: pa.Array) -> pa.Array:
+    """Bring an array of any Arrow type to one that Parquet and the engine know; values are never rounded."""
+    import pyarrow as pa
+
+    t, kind = pa.types, array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_array(array.storage)
+    if t.is_dictionary(kind):
+        return plain_array(array.dictionary_decode())
+    if t.is_run_end_encoded(kind):
+        import pyarrow.compute as pc
+
+        return plain_array(pc.run_end_decode(array))
+    if t.is_struct(kind):
+        return _struct(array)
+    if t.is_map(kind):
+        entries = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
+        return plain_array(array.cast(pa.list_(entries)))
+    if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind) or _is_list_view(kind):
+        return _list(array)
+    if t.is_large_string(kind) or t.is_string_view(kind):
+        return array.cast(pa.string())
+    if t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind):
+        return array.cast(pa.binary())
+    if t.is_float16(kind):
+        return array.cast(pa.float32())
+    if t.is_union(kind) or t.is_interval(kind) or t.is_duration(kind):
+        return pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.string())
+    return array
+
+
+def _struct(array: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    names = [field.name for field in array.type]
+    if not names:
+        return pa.nulls(len(array), pa.string())  # Parquet has no struct without fields
+    leaves = [plain_array(leaf) for leaf in array.flatten()]
+    return pa.StructArray.from_arrays(leaves, names=names, mask=array.is_null())
+
+
+def _list(array: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = plain_array(array.flatten())
+    if pa.types.is_list(array.type) and values.type == array.type.value_type:
+        return array
+    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
+
+
+def _is_list_view(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))

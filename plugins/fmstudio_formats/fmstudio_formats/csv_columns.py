@@ -1,0 +1,116 @@
+"""The columns of a CSV file from block to block: one kind each for the whole file, widened honestly where it must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fmstudio.api import ImportReport
+from fmstudio_formats.numbers import Column, Kind, classify
+from fmstudio_formats.ruined import Ruined, suspects
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WORDS: dict[Kind, str] = {"whole": "whole numbers", "decimal": "decimals", "yes_no": "true or false", "text": "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A column of a block with its kind and what in it looks ruined."""
+
+    column: Column
+    suspects: list[tuple[int, str]]
+
+
+def classified(text: pa.Array) -> Classified:
+    """Look at one column of a block; on any thread."""
+    import pyarrow.compute as pc
+
+    column = classify(text)
+    if column.kind in ("empty", "yes_no", "decimal"):
+        return Classified(column, [])
+    longest = pc.max(pc.binary_length(text)).as_py() or 0
+    return Classified(column, [] if column.kind == "whole" and longest < 16 else suspects(text, longest))
+
+
+class Columns:
+    """Gives each block's columns in the kind that the file as a whole calls for.
+
+    Args:
+        names: The columns.
+        has_types: Whether numbers are to be told from text.
+        report: Takes notes and flags.
+    """
+
+    def __init__(self, names: list[str], has_types: bool, report: ImportReport) -> None:
+        self._names, self._has_types, self._report = names, has_types, report
+        self._kinds: list[Kind] = ["empty"] * len(names)
+        self._ruined = Ruined(report)
+        self._rows = 0
+
+    def expect(self, kinds: list[Kind]) -> None:
+        """Take kinds that were found by looking ahead."""
+        self._kinds = list(kinds)
+
+    def batch(self, columns: list[Classified]) -> pa.RecordBatch:
+        """Make a batch of a block's columns."""
+        import pyarrow as pa
+
+        arrays = []
+        rows = len(columns[0].column.text)
+        for number, (name, found) in enumerate(zip(self._names, columns, strict=True)):
+            arrays.append(self._array(number, found.column) if self._has_types else found.column.text)
+            if found.suspects:
+                self._ruined.look(name, found.suspects, self._rows, rows)
+        self._rows += rows
+        return pa.RecordBatch.from_arrays(arrays, names=self._names)
+
+    def tell(self) -> None:
+        """State what was found in the whole file."""
+        self._ruined.tell()
+
+    def _array(self, number: int, column: Column) -> pa.Array:
+        import pyarrow as pa
+
+        before, kind = self._kinds[number], merged(self._kinds[number], column.kind)
+        if kind != before:
+            self._kinds[number] = kind
+            if before not in ("empty", kind) and kind == "text":
+                self._tell_widening(self._names[number], before, column.kind)
+        if kind == column.kind:
+            return column.values
+        if kind in ("text", "empty"):
+            return column.text
+        if column.kind == "empty":
+            return pa.nulls(len(column.text), _type_of(kind))
+        return column.values.cast(pa.float64(), safe=False) if _is_small(column.values) else column.text
+
+    def _tell_widening(self, name: str, before: Kind, now: Kind) -> None:
+        lost = " Decimals before it are in their shortest form (1.50 is 1.5)." if before == "decimal" else ""
+        self._report.note(
+            f"Column “{name}” holds {_WORDS[before]}, but {_WORDS[now]} after row {self._rows}, so it is stored as text.{lost}"
+        )
+
+
+def merged(one: Kind, other: Kind) -> Kind:
+    """Give the narrowest kind that holds both."""
+    if one == other or other == "empty":
+        return one
+    if one == "empty":
+        return other
+    return "decimal" if {one, other} == {"whole", "decimal"} else "text"
+
+
+def _type_of(kind: Kind) -> pa.DataType:
+    import pyarrow as pa
+
+    return {"whole": pa.int64(), "decimal": pa.float64(), "yes_no": pa.bool_()}[kind]
+
+
+def _is_small(values: pa.Array) -> bool:
+    """Whether whole numbers are exact as decimals."""
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(values).as_py()
+    return all(end is None or abs(end) <= 2**53 for end in ends.values())

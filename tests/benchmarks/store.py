@@ -1,0 +1,121 @@
+"""What the Data page asks of the store: pages, filter and sort, edits, undo; at 1 M and 10 M rows."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from fmstudio.project import Project
+from tests.benchmarks import Figure
+from tests.benchmarks._big_project import DATASET, big_project
+
+MANY, MILLION = 10_000_000, 1_000_000
+PAGES, PEER_PAGES, ROUNDS = 200, 15, 7
+WHERE, ORDER = "text ILIKE '%says ab%'", "score DESC"
+
+
+def run() -> list[Figure]:
+    """Pages at 10 M rows with and without edits; filter and sort, edits, undo and redo at 1 M."""
+    with tempfile.TemporaryDirectory(prefix="fmstudio-store-") as folder:
+        many = big_project(Path(folder) / "many", MANY)
+        paging = _paging(many, Path(folder) / "many")
+        many.close()
+        one = big_project(Path(folder) / "one", MILLION)
+        figures = [*paging, _filter_and_sort(one), *_changes(one)]
+        one.close()
+    return figures
+
+
+def _paging(project: Project, folder: Path) -> list[Figure]:
+    places = random.Random(0).sample(range(MANY - 1_000), PAGES)
+    plain = page_p95(project, places)
+    connection = duckdb.connect()
+    source = f"read_parquet('{folder}/datasets/{DATASET}/v0001/*.parquet')"
+    peer = _p95(
+        [
+            timed(lambda o=o: connection.execute(f"SELECT * FROM {source} LIMIT 200 OFFSET {o}").fetchall())
+            for o in places[:PEER_PAGES]
+        ]
+    )
+    connection.close()
+    edit_some(project, MANY)
+    edited = page_p95(project, places)
+    return [
+        Figure("random page p95, 10 M rows", plain, peer, "ms", "≤ 30 ms", plain <= 30, "DuckDB LIMIT/OFFSET"),
+        Figure("… with 2,000 pending edits", edited, peer, "ms", "≤ 30 ms", edited <= 30, "DuckDB LIMIT/OFFSET"),
+    ]
+
+
+def edit_some(project: Project, rows: int) -> None:
+    """A thousand changed cells and a thousand deleted rows, all over the dataset."""
+    places = random.Random(1).sample(range(rows), 2_000)
+    project.edits.set_cells(DATASET, {row: {"text": f"edited {row}"} for row in places[:1_000]})
+    project.edits.delete_rows(DATASET, places[1_000:])
+
+
+def page_p95(project: Project, places: list[int]) -> float:
+    """95th percentile of reading 200 rows at these places, in ms."""
+    project.page(DATASET, offset=0, limit=200)
+    return _p95([timed(lambda o=o: project.page(DATASET, offset=o, limit=200)) for o in places])
+
+
+def _filter_and_sort(project: Project) -> Figure:
+    """Each round asks something new, so that nothing is known from the round before."""
+    ours, peer = [], []
+    connection = duckdb.connect()
+    source = f"read_parquet('{project.folder}/datasets/{DATASET}/v0001/*.parquet')"
+    for number in range(ROUNDS):
+        where = f"text ILIKE '%says {number:x}%'"
+        ours.append(filter_and_sort(project, where))
+        sql = f"SELECT * FROM {source} WHERE {where} ORDER BY {ORDER} LIMIT 200"
+        peer.append(timed(lambda sql=sql: connection.execute(sql).fetchall()))
+    connection.close()
+    mine, theirs = statistics.median(ours), statistics.median(peer)
+    return Figure(
+        "filter + sort to the first page, 1 M rows", mine, theirs, "ms", "≤ 300 ms", mine <= 300, "DuckDB TOP-N"
+    )
+
+
+def filter_and_sort(project: Project, where: str = WHERE) -> float:
+    """Time to the first page and the exact number of matches, in ms."""
+    return timed(lambda: project.page(DATASET, offset=0, limit=200, where=where, order_by=ORDER))
+
+
+def _changes(project: Project) -> list[Figure]:
+    edit = timed(lambda: project.edits.set_cells(DATASET, {77_777: {"text": "corrected"}}))
+    first = timed(lambda: project.page(DATASET, offset=77_700, limit=200))
+    edit_some(project, MILLION)
+    worst = undo_redo(project)
+    shown = edit + first
+    return [
+        Figure("edit one cell and show its page, 1 M rows", shown, None, "ms", "≤ 200 ms", shown <= 200),
+        Figure("slowest undo or redo, page included, 1 M rows", worst, None, "ms", "≤ 200 ms", worst <= 200),
+    ]
+
+
+def undo_redo(project: Project) -> float:
+    """Undo three operations and do them again, each with the page that follows; the slowest, in ms."""
+    steps: list[Callable[[], object]] = [project.undo] * 3 + [project.redo] * 3
+
+    def seen(step: Callable[[], object]) -> None:
+        step()
+        project.page(DATASET, offset=0, limit=200)
+
+    return max(timed(lambda step=step: seen(step)) for step in steps)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Milliseconds."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def _p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1]

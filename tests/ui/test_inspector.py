@@ -1,0 +1,218 @@
+"""The inspector shows a row whole, finds in it, tells its story and edits it; statistics open from the header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QBuffer, QByteArray, Qt
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import (
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QTextBrowser,
+    QTextEdit,
+    QWidget,
+)
+
+from fmstudio.ui.pages.data.cell_editor import MessagesEditor, RowForm, TextBox
+from fmstudio.ui.pages.data.cell_views import value_view
+from fmstudio.ui.pages.data.row_story_view import RowStory
+from fmstudio.ui.widgets.chat_bubbles import AT_ONCE, ChatBubbles
+from fmstudio.ui.widgets.code_view import CodeView
+from fmstudio.ui.widgets.json_tree import JsonTree
+from fmstudio.ui.widgets.table.thumbnails import read_image
+from fmstudio.ui.widgets.table.values import kind_of_values, parse_text, snippet
+from tests.ui.data_kit import LONG, OpenData
+
+Key, Modifier, LEFT = Qt.Key, Qt.KeyboardModifier, Qt.MouseButton.LeftButton
+CHAT = [{"role": "user", "content": "Where is the **cat**?"}, {"role": "assistant", "content": "On the sofa."}]
+
+
+@pytest.fixture
+def open_data(qtbot: Any) -> Iterator[OpenData]:
+    opener = OpenData(qtbot)
+    yield opener
+    opener.close()
+
+
+def _records() -> list[dict[str, Any]]:
+    return [{"messages": CHAT, "note": None if i else "first", "n": i, "ok": bool(i % 2)} for i in range(8)]
+
+
+def _png(side: int) -> bytes:
+    image = QImage(side, side, QImage.Format.Format_RGB32)
+    image.fill(QColor("red"))
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QBuffer.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")
+    return bytes(data.data())
+
+
+def _texts(widget: QWidget) -> str:
+    views = [v.toPlainText() for v in [*widget.findChildren(QTextBrowser), *widget.findChildren(QPlainTextEdit)]]
+    return "\n".join([*views, *(label.text() for label in widget.findChildren(QLabel))])
+
+
+def test_a_row_is_shown_whole_with_its_neighbours(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    inspector, table = page.view.inspector, page.view.rows.table
+    table.selectRow(0)
+    table.setCurrentIndex(table.rows.index(0, 0))
+    qtbot.waitUntil(lambda: inspector.record is not None, timeout=LONG)
+    assert inspector.title.text() == "Row 1"
+    shown = _texts(inspector)
+    assert "Where is the cat?" in shown and "first" in shown and "From rows.jsonl" in shown
+    qtbot.keyClick(inspector, Key.Key_Down, Modifier.AltModifier)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row 2", timeout=LONG)
+    assert "null" in _texts(inspector)
+    inspector.raw.click()
+    assert "Where is the **cat**?" in _texts(inspector)
+
+
+def test_a_text_is_found_inside_a_row(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    inspector, rows = page.view.inspector, page.view.rows
+    rows.filter.setText("sofa")
+    rows.apply_filter()
+    rows.table.go_to(0)
+    qtbot.waitUntil(lambda: inspector.record is not None, timeout=LONG)
+    marked = lambda: sum(len(v.extraSelections()) for v in inspector.findChildren(QTextEdit))  # noqa: E731
+    qtbot.waitUntil(lambda: marked() == 1, timeout=LONG)  # what the filter looked for
+    qtbot.keyClick(inspector, Key.Key_F, Modifier.ControlModifier)
+    assert inspector.find_bar.isVisible()
+    qtbot.keyClicks(inspector.find_bar.field, "the")
+    assert inspector.find_bar.status.text() == "1 / 2"
+    qtbot.keyClick(inspector.find_bar.field, Key.Key_Return)
+    assert inspector.find_bar.status.text() == "2 / 2"
+    rows.bar.clear_all()
+    qtbot.waitUntil(lambda: rows.count.text() == "8 rows", timeout=LONG)
+    rows.table.go_to(3)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row 4", timeout=LONG)
+    qtbot.waitUntil(lambda: inspector.find_bar.status.text() == "1 / 2", timeout=LONG)  # found in the next row, too
+    rows.filter.setText("sofa")
+    rows.apply_filter()
+    qtbot.keyClick(inspector.find_bar.field, Key.Key_Escape)
+    assert not inspector.find_bar.isVisible()
+    qtbot.waitUntil(lambda: marked() == 1, timeout=LONG)
+
+
+def test_messages_are_edited_one_by_one(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    inspector, rows = page.view.inspector, page.view.rows
+    rows.table.setCurrentIndex(rows.table.rows.index(1, 0))
+    qtbot.keyClick(rows.table, Key.Key_F2)  # too long for the cell: opens here
+    assert inspector.form is not None
+    editor = inspector.form.findChild(MessagesEditor)
+    assert editor is not None and len(editor.boxes) == 2
+    editor.boxes[1][1].setPlainText("Under the table.")
+    editor.add()
+    assert editor.boxes[2][0].currentText() == "user"
+    qtbot.keyClicks(editor.boxes[2][1], "Thanks")
+    qtbot.keyClick(editor.boxes[2][1], Key.Key_Return, Modifier.ControlModifier)
+    assert inspector.form is None
+    wanted = [CHAT[0], {"role": "assistant", "content": "Under the table."}, {"role": "user", "content": "Thanks"}]
+    project = page.ctx.project
+    assert project is not None
+    qtbot.waitUntil(lambda: project.rows_by_id("rows", [1]).records()[0]["messages"] == wanted, timeout=LONG)
+    assert (rows.table.rows.record(1) or {})["messages"] == wanted
+    story = inspector.findChild(RowStory)
+    assert story is not None
+    next(b for b in story.findChildren(QPushButton) if b.text() == "History").click()
+    qtbot.waitUntil(lambda: "messages:" in _texts(story), timeout=LONG)
+
+
+def test_leaving_changes_nothing_and_errors_are_said(qtbot: Any) -> None:
+    record = {"row_id": 3, "n": 5, "meta": {"a": 1}, "text": None, "ok": None, "messages": CHAT}
+    types = {"n": "int64", "meta": "struct<a: int64>", "text": "string", "ok": "bool"}
+    form = RowForm(record, types, frozenset({"row_id"}))
+    qtbot.addWidget(form)
+    assert form.changes() == {}
+    number = next(f for f in form.findChildren(QLineEdit) if f.accessibleName() == "n")
+    number.setText("five")
+    with pytest.raises(ValueError, match="n: “five” is no number"):
+        form.changes()
+    number.setText("6")
+    meta = next(f for f in form.findChildren(TextBox) if f.accessibleName() == "meta")
+    meta.setPlainText('{"a": 2}')
+    next(f for f in form.findChildren(QComboBox) if f.accessibleName() == "ok").setCurrentIndex(0)
+    assert form.changes() == {"n": 6, "meta": {"a": 2}, "ok": True}
+
+
+def test_statistics_open_from_the_small_chart_and_filter(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, [{"topic": "ab"[i % 2] * 3, "n": i} for i in range(60)])
+    rows = page.view.rows
+    header = rows.table.header
+    qtbot.waitUntil(lambda: bool(header.head(0).bars), timeout=LONG)
+    assert header.head(1).type_word == "whole number" and "60 rows" in header.head(1).tip
+    qtbot.mouseClick(header.viewport(), LEFT, pos=header.chart_rect(0).center())
+    panel = rows.statistics
+    assert panel.isVisible()
+    link = lambda: [b for b in panel.findChildren(QPushButton) if b.text() == "aaa" and b.isVisible()]  # noqa: E731
+    qtbot.waitUntil(lambda: bool(link()), timeout=LONG)
+    assert "tokens (estimate)" in _texts(panel)
+    qtbot.mouseClick(link()[0], LEFT)
+    assert not panel.isVisible()
+    qtbot.waitUntil(lambda: rows.count.text() == "30 of 60 rows", timeout=LONG)
+    assert not rows.sorts and not open_data.problems
+    assert rows.known_values("topic") == ["aaa", "bbb"] or set(rows.known_values("topic")) == {"aaa", "bbb"}
+
+
+def test_values_are_shown_as_what_they_are(qtbot: Any) -> None:
+    png = _png(400)
+    cases: list[tuple[Any, type[QWidget]]] = [
+        (CHAT, ChatBubbles), ({"a": [1, {"b": None}]}, JsonTree), ('{"a": 1}', JsonTree),
+        ("def f(x):\n    return x\n", CodeView), (None, QLabel), ("", QLabel), (1.5, QLabel),
+    ]  # fmt: skip
+    for value, kind in cases:
+        view = value_view("value", value)
+        qtbot.addWidget(view)
+        assert isinstance(view, kind), value
+    picture = value_view("image", png)
+    qtbot.addWidget(picture)
+    assert any(not label.pixmap().isNull() for label in picture.findChildren(QLabel))
+    assert max(read_image(png, 64).width(), read_image(png, 64).height()) == 64
+    assert read_image(b"\x89PNG but not really", 64).isNull()
+
+
+def test_a_long_conversation_comes_in_parts(qtbot: Any) -> None:
+    view = ChatBubbles([{"role": "user", "content": f"m{i}"} for i in range(AT_ONCE + 7)])
+    qtbot.addWidget(view)
+    more = view.findChild(QPushButton)
+    assert more is not None and more.text() == "Show 7 more messages"
+    more.click()
+    assert f"m{AT_ONCE + 6}" in _texts(view)
+
+
+def test_code_is_highlighted(qtbot: Any) -> None:
+    view = CodeView("def f():\n    return 'text'  # why\n", "python")
+    qtbot.addWidget(view)
+    first = view.document().firstBlock().layout()
+    qtbot.waitUntil(lambda: any((f.start, f.length) == (0, 3) for f in first.formats()), timeout=LONG)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2.5, None], "number"), ([True, None], "boolean"), ([CHAT], "messages"), ([["a"], []], "tags"),
+        ([[0.1] * 9], "vector"), ([b"\x89PNG123"], "image"), ([b"abc"], "bytes"), ([{"a": 1}], "nested"),
+        (['{"a": 1}', "[1]"], "json"), (["plain words", "more; words"], "text"), ([], "text"),
+    ],
+)  # fmt: skip
+def test_columns_have_kinds(values: list[Any], kind: str) -> None:
+    assert kind_of_values(values, "column") == kind
+
+
+def test_typed_values_are_read_back() -> None:
+    assert parse_text("1,234", "number") == 1234 and parse_text("", "number") is None
+    assert parse_text("a, b ,a", "tags") == ["a", "b"]
+    assert parse_text("No", "boolean") is False
+    with pytest.raises(ValueError, match="neither"):
+        parse_text("maybe", "boolean")
+    assert snippet("x" * 100 + "cat", ["cat"]) == "… " + "x" * 24 + "cat"

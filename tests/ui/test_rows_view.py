@@ -1,0 +1,293 @@
+"""Rows are filtered, sorted, edited, tagged and dropped where they stand, with mouse and keyboard, on a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
+
+from fmstudio.project.filters import ColumnFilter, Sort
+from fmstudio.ui.history import step_history
+from fmstudio.ui.pages.data.rows_view import RowsView
+from fmstudio.ui.widgets.table.layout import TableLayout
+from tests.ui.data_kit import LONG, OpenData
+
+Key, Modifier, LEFT = Qt.Key, Qt.KeyboardModifier, Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def open_data(qtbot: Any) -> Iterator[OpenData]:
+    opener = OpenData(qtbot)
+    yield opener
+    opener.close()
+
+
+def _records(count: int = 300) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": f"{'The cat' if i % 3 == 0 else 'A dog'} number {i}",
+            "n": (i * 37) % 100,
+            "ok": i % 2 == 0,
+            "messages": [{"role": "user", "content": f"Question {i}"}, {"role": "assistant", "content": "Because."}],
+        }
+        for i in range(count)
+    ]
+
+
+def _cell(rows: RowsView, row: int, name: str) -> Any:
+    return (rows.table.rows.record(row) or {}).get(name)
+
+
+def _choose(qtbot: Any, rows: RowsView, row: int, name: str) -> None:
+    rows.table.setFocus()
+    rows.table.scrollTo(rows.table.rows.index(row, 0))
+    qtbot.waitUntil(lambda: rows.table.rows.cells(row) is not None, timeout=LONG)
+    rows.table.setCurrentIndex(rows.table.rows.index(row, rows.table.rows.shown.index(name)))
+
+
+def _press(qtbot: Any, rows: RowsView, key: Qt.Key, modifier: Qt.KeyboardModifier = Modifier.NoModifier) -> None:
+    qtbot.keyClick(rows.table, key, modifier)
+
+
+def _header(qtbot: Any, rows: RowsView, name: str, modifier: Qt.KeyboardModifier = Modifier.NoModifier) -> None:
+    header = rows.table.header
+    x = header.sectionViewportPosition(rows.table.rows.shown.index(name)) + 14
+    qtbot.mouseClick(header.viewport(), LEFT, modifier, QPoint(x, 10))
+
+
+def test_words_and_sql_find_rows_and_esc_brings_all_back(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    assert rows.count.text() == "300 rows"
+    qtbot.keyClicks(rows.filter, "CAT -number text:9")
+    assert rows.bar.mode.text() == "Words"
+    qtbot.keyClick(rows.filter, Key.Key_Return)
+    qtbot.waitUntil(lambda: rows.count.text() == "0 of 300 rows", timeout=LONG)
+    assert rows._none_match.isVisible()
+    rows.filter.setText("cat 9")
+    qtbot.waitUntil(
+        lambda: rows.count.text().endswith("of 300 rows") and _cell(rows, 0, "text") is not None, timeout=LONG
+    )
+    assert all("cat" in str(_cell(rows, i, "text")) and "9" in str(_cell(rows, i, "text")) for i in range(5))
+    rows.filter.setText("Question 299")
+    qtbot.waitUntil(lambda: rows.count.text() == "1 of 300 rows", timeout=LONG)  # inside messages
+    rows.filter.setText("n > 90 AND ok")
+    assert rows.bar.mode.text() == "SQL"
+    qtbot.keyClick(rows.filter, Key.Key_Return)
+    qtbot.waitUntil(lambda: (_cell(rows, 0, "n") or 0) > 90, timeout=LONG)
+    qtbot.keyClick(rows.filter, Key.Key_Escape)
+    qtbot.waitUntil(lambda: rows.count.text() == "300 rows", timeout=LONG)
+    assert rows.bar.recent[0] == "n > 90 AND ok"
+
+
+def test_a_filter_that_cannot_run_says_so_below_the_field(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    rows.filter.setText("nothing_here > 5")
+    qtbot.keyClick(rows.filter, Key.Key_Return)
+    qtbot.waitUntil(rows.error.isVisible, timeout=LONG)
+    assert "nothing_here" in rows.error.text() and rows.filter.property("state") == "danger"
+    qtbot.mouseClick(rows.bar.mode, LEFT)  # read it as words instead
+    qtbot.waitUntil(lambda: rows.count.text() == "0 of 300 rows" and not rows.error.isVisible(), timeout=LONG)
+
+
+def test_a_column_is_completed_in_the_field(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    rows.filter.setFocus()
+    qtbot.keyClicks(rows.filter, "mes")
+    qtbot.waitUntil(rows.bar.completer.popup.isVisible, timeout=LONG)
+    qtbot.keyClick(rows.filter, Key.Key_Tab)
+    assert rows.filter.text() == "messages:"
+    qtbot.keyClicks(rows.filter, "299")
+    qtbot.keyClick(rows.filter, Key.Key_Return)
+    qtbot.waitUntil(lambda: rows.count.text() == "1 of 300 rows", timeout=LONG)
+
+
+def test_conditions_of_columns_are_pills(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    rows.column_menu.open_condition("n", QPoint(10, 10))
+    popup = rows.column_menu.popup
+    assert popup is not None
+    qtbot.keyClicks(popup.first, "x")
+    popup.accept()
+    assert not popup.error.isHidden()
+    popup.first.setText("90")
+    qtbot.keyClick(popup.first, Key.Key_Return)
+    qtbot.waitUntil(lambda: rows.count.text() == "30 of 300 rows", timeout=LONG)
+    rows.bar.add_condition(ColumnFilter("ok", "equals", (True,)))
+    qtbot.waitUntil(lambda: rows.count.text() != "30 of 300 rows", timeout=LONG)
+    assert [c.in_words() for c in rows.bar.conditions] == ["n ≥ 90", "ok is true"]
+    rows.bar.clear_all()
+    qtbot.waitUntil(lambda: rows.count.text() == "300 rows", timeout=LONG)
+
+
+def test_click_sorts_and_shift_click_sorts_by_more(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    _header(qtbot, rows, "ok")
+    _header(qtbot, rows, "n", Modifier.ShiftModifier)
+    _header(qtbot, rows, "n", Modifier.ShiftModifier)
+    assert rows.sorts == [Sort("ok"), Sort("n", is_descending=True)]
+    qtbot.waitUntil(lambda: (_cell(rows, 0, "ok"), _cell(rows, 0, "n")) == (False, 99), timeout=LONG)
+    assert _cell(rows, 0, "row_id") is not None
+    _header(qtbot, rows, "n")
+    assert rows.sorts == [Sort("n", is_descending=False)] or rows.sorts == []
+
+
+def test_a_cell_is_edited_where_it_stands_and_undone(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    rows.table.verticalScrollBar().setValue(200)
+    _choose(qtbot, rows, 205, "text")
+    place = rows.table.verticalScrollBar().value()
+    _press(qtbot, rows, Key.Key_F2)
+    editor = rows.table.findChild(QLineEdit)
+    assert editor is not None and editor.text() == "A dog number 205"
+    qtbot.keyClicks(editor, "Changed by hand")
+    qtbot.keyClick(editor, Key.Key_Return)
+    qtbot.waitUntil(lambda: _cell(rows, 205, "text") == "Changed by hand", timeout=LONG)
+    assert (205, "text") in rows.table.rows.marked
+    project = page.ctx.project
+    assert project is not None
+    qtbot.waitUntil(lambda: project.rows_by_id("rows", [205]).records()[0]["text"] == "Changed by hand", timeout=LONG)
+    qtbot.waitUntil(lambda: not rows.table.rows._asked, timeout=LONG)
+    assert rows.table.verticalScrollBar().value() == place and rows.table.currentIndex().row() == 205
+    step_history(page.ctx, "undo", "d-rows")
+    qtbot.waitUntil(lambda: _cell(rows, 205, "text") == "A dog number 205", timeout=LONG)
+    qtbot.waitUntil(lambda: not rows.table.rows.marked, timeout=LONG)
+    assert rows.table.verticalScrollBar().value() == place
+
+
+def test_what_does_not_fit_a_column_is_refused(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    _choose(qtbot, rows, 3, "n")
+    _press(qtbot, rows, Key.Key_F2)
+    editor = rows.table.findChild(QLineEdit)
+    assert editor is not None
+    qtbot.keyClicks(editor, "1.5")
+    qtbot.keyClick(editor, Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(open_data.said), timeout=LONG)
+    assert "whole" in open_data.said[-1]
+    assert _cell(rows, 3, "n") == 11
+    _choose(qtbot, rows, 4, "ok")
+    _press(qtbot, rows, Key.Key_F2)
+    box = rows.table.findChild(QComboBox)
+    assert box is not None and box.currentText() == "true"
+    qtbot.keyClick(box, Key.Key_Escape)
+    assert _cell(rows, 4, "ok") is True
+
+
+def test_rows_are_dropped_duplicated_added_and_brought_back(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    _choose(qtbot, rows, 0, "text")
+    _press(qtbot, rows, Key.Key_Down, Modifier.ShiftModifier)
+    assert rows.table.selected_rows() == [0, 1]
+    _press(qtbot, rows, Key.Key_Delete)
+    qtbot.waitUntil(lambda: rows.count.text() == "298 rows" and _cell(rows, 0, "row_id") == 2, timeout=LONG)
+    assert open_data.said == ["2 rows dropped."]
+    step_history(page.ctx, "undo", "d-rows")
+    qtbot.waitUntil(lambda: rows.count.text() == "300 rows" and _cell(rows, 0, "row_id") == 0, timeout=LONG)
+    _choose(qtbot, rows, 5, "text")
+    _press(qtbot, rows, Key.Key_D, Modifier.ControlModifier)
+    qtbot.waitUntil(lambda: rows.count.text() == "301 rows", timeout=LONG)
+    qtbot.waitUntil(lambda: _cell(rows, 300, "text") == _cell(rows, 5, "text"), timeout=LONG)
+    _press(qtbot, rows, Key.Key_Insert)
+    qtbot.waitUntil(lambda: rows.count.text() == "302 rows", timeout=LONG)
+    qtbot.waitUntil(lambda: page.view.inspector.form is not None, timeout=LONG)
+    assert rows.table.currentIndex().row() == 301
+
+
+def test_rows_out_of_sight_are_dropped_too(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    rows = open_data(project_folder, _records(900)).view.rows
+    rows.filter.setText("cat")
+    rows.apply_filter()
+    qtbot.waitUntil(lambda: rows.count.text() == "300 of 900 rows", timeout=LONG)
+    rows.table.setFocus()
+    rows.table.selectAll()
+    _press(qtbot, rows, Key.Key_Delete)
+    qtbot.waitUntil(lambda: open_data.said == ["300 rows dropped."], timeout=LONG)
+    qtbot.waitUntil(lambda: rows.count.text() == "0 of 600 rows", timeout=LONG)
+
+
+def test_rows_are_tagged_and_rated_by_key(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records(40))
+    rows = page.view.rows
+    rows.table.selectAll()
+    assert rows.table.selected_count() == 40
+    _choose(qtbot, rows, 2, "text")
+    _press(qtbot, rows, Key.Key_Plus)
+    qtbot.waitUntil(lambda: _cell(rows, 2, "rating") == 1, timeout=LONG)
+    qtbot.waitUntil(lambda: "rating" in rows.table.rows.shown, timeout=LONG)
+    _choose(qtbot, rows, 2, "text")
+    _press(qtbot, rows, Key.Key_T)
+    popup = rows.commands.tag_popup
+    assert popup is not None and popup.isVisible()
+    qtbot.keyClicks(popup.field, "good, short")
+    qtbot.keyClick(popup.field, Key.Key_Return)
+    qtbot.waitUntil(lambda: _cell(rows, 2, "tags") == ["good", "short"], timeout=LONG)
+    _choose(qtbot, rows, 3, "text")
+    _press(qtbot, rows, Key.Key_T)
+    assert [popup.list.item(i).text() for i in range(popup.list.count())] == ["good", "short"]
+    popup.list.item(0).setCheckState(Qt.CheckState.Checked)
+    popup.accept()
+    qtbot.waitUntil(lambda: _cell(rows, 3, "tags") == ["good"], timeout=LONG)
+    rows.filter.setText("tags:short")
+    rows.apply_filter()
+    qtbot.waitUntil(lambda: rows.count.text() == "1 of 40 rows", timeout=LONG)
+
+
+def test_columns_keep_their_shape_for_each_dataset(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records(50))
+    rows = page.view.rows
+    table = rows.table
+    table.header.moveSection(1, 0)
+    table.setColumnWidth(0, 333)
+    table.hide_column("ok", True)
+    table.freeze(1)
+    rows.columns.open_below(rows.columns_button)
+    shown = [rows.columns.list.item(i) for i in range(rows.columns.list.count())]
+    assert [i.text() for i in shown] == ["n", "text", "ok", "messages"]
+    assert [i.checkState() == Qt.CheckState.Checked for i in shown] == [True, True, False, True]
+    rows.columns.close_panel()
+    assert table.frozen.isVisible()
+    rows.heads.write_memory()
+    path = project_folder / "views" / "d-rows.json"
+    qtbot.waitUntil(path.exists, timeout=LONG)
+    layout = TableLayout(("n", "text", "ok", "messages"), {"text": 333}, frozenset({"ok"}), 1)
+    assert table.layout_now().order == layout.order and table.layout_now().widths["text"] == 333
+    page.ctx.close()
+    again = open_data(project_folder, _records(50)).view.rows
+    assert again.table.frozen_count == 1
+    assert again.table.layout_now().hidden == {"ok"} and again.table.columnWidth(0) == 333
+
+
+def test_everything_is_in_the_menus(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records(20))
+    rows = page.view.rows
+    _choose(qtbot, rows, 1, "text")
+    texts = [action.text().replace("\t", " | ") for action in rows.commands.menu().actions() if action.text()]
+    for wanted in ("Edit cell | F2", "Drop row | Del", "Duplicate row | Ctrl+D", "Tag… | T", "New row | Ins"):
+        assert wanted in texts
+    assert "Only rows where text is “A dog number 1”" in texts
+    column = [action.text() for action in rows.column_menu.menu(0, QPoint()).actions()]
+    assert {"Sort, smallest first", "Filter…", "Statistics…", "Hide", "Hold in place up to here"} <= set(column)
+    rows.show_version(1)
+    qtbot.waitUntil(lambda: rows.version_note.isVisible(), timeout=LONG)
+    assert not any(
+        a.isEnabled() for a in rows.commands.menu().actions() if a.text().startswith(("Drop", "Edit", "New"))
+    )
+    rows.show_version(None)
+    QApplication.processEvents()
+    assert rows.can_edit

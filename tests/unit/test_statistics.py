@@ -1,0 +1,150 @@
+"""Column statistics against plain Python over the same rows; the overlay counts; bad names are explained."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics as plain
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmstudio.api.errors import UserError
+from fmstudio.core.parquet import RowsWriter
+from fmstudio.project import Project
+from fmstudio.project.catalog import insert
+from fmstudio.project.datasets import log_operation
+
+
+def publish(project: Project, columns: dict[str, Any], name: str = "data") -> str:
+    """Put a table into the project as a dataset of its own; gives its id."""
+    dataset_id = f"d-{name}"
+    rows = len(next(iter(columns.values())))
+    batch = pa.RecordBatch.from_pydict({"row_id": list(range(rows)), **columns})
+    with RowsWriter(project.datasets.version_folder(dataset_id, 1)) as writer:
+        writer.write(batch)
+        written = writer.close()
+    dataset = {"id": dataset_id, "name": name, "kind": "table", "current_version": 1, "is_deleted": False}
+    version = {"dataset_id": dataset_id, "number": 1, "rows": rows, "dropped": 0, "rejected": 0, "bytes": written.bytes}
+    with project._catalog.transaction() as connection:
+        insert(connection, "datasets", {**dataset, "created": 1.0, "source": {}})
+        made = {"columns": written.columns, "operation": "Import", "statistics": {}, "job_id": "", "created": 1.0}
+        insert(connection, "versions", {**version, **made})
+        log_operation(connection, "import", dataset_id, None, 1, f"Import {name}")
+    return dataset_id
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project.create(tmp_path / "project")
+    yield made
+    made.close()
+
+
+def test_a_number_column(project: Project) -> None:
+    values = [1.0, 2.0, 2.0, 3.0, None, math.nan, 1000.0, 2.5, 1.5, 2.0]
+    dataset = publish(project, {"x": values})
+    found = project.statistics.column(dataset, "x")
+    real = [v for v in values if v is not None and not math.isnan(v)]
+    assert (found.rows, found.missing, found.kind) == (10, 1, "number")
+    assert found.values is not None
+    assert (found.values.lowest, found.values.highest) == (1.0, 1000.0)
+    assert found.values.median == plain.median(real)
+    assert found.values.mean == pytest.approx(plain.mean(real))
+    assert found.top[0] == (2.0, 3)
+    assert found.outliers[0] == (6, 1000.0)
+    assert sum(b.count for b in found.histogram) == len(real)
+    assert len(found.samples) == 5
+
+
+def test_a_text_column(project: Project) -> None:
+    texts = ["one", "two words", "", None, "two words", "日本語", "x" * 5000]
+    dataset = publish(project, {"text": texts})
+    found = project.statistics.column(dataset, "text")
+    assert (found.missing, found.empty, found.distinct, found.duplicates) == (1, 1, 5, 1)
+    assert found.characters is not None
+    assert (found.characters.lowest, found.characters.highest) == (0, 5000)
+    assert found.words is not None
+    assert found.words.highest == 2
+    assert found.tokens is not None
+    assert found.tokens.highest == 1250
+    assert found.top[0] == ("two words", 2)
+    assert found.outliers[0][0] == 6
+
+
+def test_conversations_lists_moments_and_booleans(project: Project) -> None:
+    import datetime
+
+    chats = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]] * 3 + [None]
+    days = [datetime.datetime(2024, 1, day) for day in (1, 2, 3)] + [None]
+    columns = {"messages": chats, "tags": [["a", "b"], ["a"], [], None], "day": days, "ok": [True, True, False, None]}
+    dataset = publish(project, columns)
+    messages = project.statistics.column(dataset, "messages")
+    assert messages.turns is not None
+    assert messages.turns.mean == 2
+    assert messages.top == (("assistant", 3), ("user", 3))
+    assert messages.characters is not None
+    assert messages.characters.highest == 7
+    tags = project.statistics.column(dataset, "tags")
+    assert tags.top == (("a", 2), ("b", 1))
+    assert tags.empty == 1
+    day = project.statistics.column(dataset, "day")
+    assert day.values is not None
+    assert day.values.highest - day.values.lowest == 2 * 86_400
+    ok = project.statistics.column(dataset, "ok")
+    assert [(b.label, b.count) for b in ok.histogram] == [("no", 1), ("yes", 2)]
+    names = [(s.name, s.kind, s.missing) for s in project.statistics.columns(dataset)]
+    assert names == [("messages", "messages", 1), ("tags", "texts", 1), ("day", "time", 1), ("ok", "boolean", 1)]
+
+
+def test_pending_edits_count_and_old_versions_do_not_see_them(project: Project) -> None:
+    dataset = publish(project, {"text": ["a", "b", "c"]})
+    assert project.statistics.columns(dataset)[0].missing == 0
+    project.edits.set_cells(dataset, {1: {"text": None}})
+    project.edits.delete_rows(dataset, [2])
+    summary = project.statistics.columns(dataset)[0]
+    assert (summary.rows, summary.missing) == (2, 1)
+    assert project.statistics.column(dataset, "text").missing == 1
+    project.undo(dataset)
+    project.undo(dataset)
+    assert project.statistics.columns(dataset)[0].rows == 3
+
+
+def test_many_rows_are_sampled_and_say_so(project: Project) -> None:
+    rows = 300_000
+    dataset = publish(project, {"n": list(range(rows)), "label": [i % 7 for i in range(rows)]})
+    number, label = project.statistics.columns(dataset)
+    assert number.is_sample
+    assert number.rows == rows
+    assert number.distinct == pytest.approx(rows, rel=0.1)
+    assert label.distinct == 7
+    assert sum(b.count for b in label.histogram) == pytest.approx(rows, rel=0.01)
+    exact = project.statistics.column(dataset, "n")
+    assert exact.distinct == rows
+    assert sum(b.count for b in exact.histogram) == rows
+
+
+def test_an_unknown_column_is_explained(project: Project) -> None:
+    dataset = publish(project, {"text": ["a"]})
+    with pytest.raises(UserError, match="no column"):
+        project.statistics.column(dataset, "txt")
+
+
+def test_every_value_falls_into_one_bin(project: Project) -> None:
+    numbers = itertools.count()
+
+    @settings(max_examples=40)
+    @given(st.lists(st.none() | st.integers(-(2**40), 2**40) | st.integers(-5, 5), min_size=1, max_size=60))
+    def check(values: list[int | None]) -> None:
+        dataset = publish(project, {"n": pa.array(values, pa.int64())}, f"bins{next(numbers)}")
+        found = project.statistics.column(dataset, "n")
+        there = [v for v in values if v is not None]
+        assert sum(part.count for part in found.histogram) == len(there)
+        assert found.distinct == len(set(there))
+
+    check()
