@@ -91,11 +91,20 @@ def _parser() -> argparse.ArgumentParser:
         data_commands,
         export_commands,
         import_commands,
+        insight_commands,
         model_commands,
         system_commands,
         version_commands,
     )
 
-    for module in (system_commands, data_commands, import_commands, export_commands, model_commands, version_commands):
+    for module in (
+        system_commands,
+        data_commands,
+        import_commands,
+        export_commands,
+        model_commands,
+        version_commands,
+        insight_commands,
+    ):
         module.add_commands(commands, shared)
     return parser

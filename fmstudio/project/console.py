@@ -177,6 +177,11 @@ class Console:
         self._remember(sql, result.seconds, result.total_shown, "")
         return result
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a query is being run."""
+        return self._running is not None
+
     def interrupt(self) -> None:
         """Stop the query that is running, if there is one; it then ends with a `UserError`."""
         running = self._running

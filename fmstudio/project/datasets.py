@@ -14,7 +14,7 @@ from fmstudio.project.branching import branch_version
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.cell_values import arrow_name, parse_type
 from fmstudio.project.changes import Changes
-from fmstudio.project.history import History, HistoryEntry, Operation, log_operation, name_version
+from fmstudio.project.history import History, HistoryEntry, Operation, files_collected, log_operation, name_version
 from fmstudio.project.overlay import Overlay, Overlays
 
 __all__ = ["Column", "Dataset", "Datasets", "HistoryEntry", "Operation", "Version", "log_operation"]

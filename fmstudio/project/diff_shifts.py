@@ -81,9 +81,7 @@ def _groups(rows: RowReader, before: Side, after: Side, column: str) -> list[Shi
             shares.append(_shares(cursor, relation, name_sql(column)))
     one, two = shares
     names = sorted({*one, *two}, key=lambda name: (-max(one.get(name, 0), two.get(name, 0)), name))
-    return [
-        Shift(f"{column}: {name}", one.get(name, 0.0), two.get(name, 0.0), "share") for name in names[:MOST_VALUES]
-    ]
+    return [Shift(f"{column}: {name}", one.get(name, 0.0), two.get(name, 0.0), "share") for name in names[:MOST_VALUES]]
 
 
 def _shares(cursor: duckdb.DuckDBPyConnection, relation: str, column: str) -> dict[str, float]:

@@ -68,8 +68,8 @@ def compare(rows: RowReader, name: str, before: Side, after: Side, by_hand: froz
         name: Of the table; one of that name is replaced.
         before: The one side.
         after: The other.
-        by_hand: New columns that count: a row is changed where they hold a value. Other columns that came or went are
-            no change of a row.
+        by_hand: Columns only one side has that count: a row is changed where they hold a value. Others that came or
+            went are no change of a row.
     """
     totals = [rows.count(side.files, overlay=side.overlay) for side in (before, after)]
     with rows.seen(before.files, before.overlay) as (_, _, types, index):
@@ -77,24 +77,27 @@ def compare(rows: RowReader, name: str, before: Side, after: Side, by_hand: froz
     with rows.seen(after.files, after.overlay) as (_, _, types, index):
         two, new_index = {n: str(kind) for n, kind in types.items()}, index
     columns = [c for c in two if c != ROW_ID and (c in one or c in by_hand)]
-    tests = [_test(column, one.get(column, ""), two[column]) for column in columns]
+    columns += [c for c in one if c not in two and c in by_hand]
+    tests = [_test(column, one.get(column, ""), two.get(column, "")) for column in columns]
     with rows.seen(after.files) as (cursor, _, _, _):
         cursor.execute(f"CREATE OR REPLACE TABLE {name} (id BIGINT, kind UTINYINT, columns USMALLINT[])")
     for condition in _windows(before, after, old_index, new_index):
-        _compare_window(rows, name, before, after, condition, [c for c in columns if c in one], columns, tests)
+        mine, theirs = ([c for c in columns if c in types] for types in (one, two))
+        _compare_window(rows, name, before, after, condition, mine, theirs, tests)
     with rows.seen(after.files) as (cursor, _, _, _):
         counts = dict(cursor.execute(f"SELECT kind, count(*) FROM {name} GROUP BY kind").fetchall())
-        found = cursor.execute(f"SELECT unnest(columns) AS c, count(*) FROM {name} GROUP BY c ORDER BY 2 DESC, c").fetchall()
+        found = cursor.execute(
+            f"SELECT unnest(columns) AS c, count(*) FROM {name} GROUP BY c ORDER BY 2 DESC, c"
+        ).fetchall()
     changed = {columns[place]: count for place, count in found}
-    return DiffTable(name, tuple(columns), one, two, *totals, counts, changed)
+    return DiffTable(name, tuple(columns), one, two, totals[0], totals[1], counts, changed)
 
 
 def _test(column: str, before: str, after: str) -> str:
     """SQL that is true where the values differ."""
-    mine = f"b.{name_sql(column)}"
-    if not before:
-        return f"{mine} IS NOT NULL"
-    theirs = f"a.{name_sql(column)}"
+    theirs, mine = f"a.{name_sql(column)}", f"b.{name_sql(column)}"
+    if not before or not after:
+        return f"{theirs if before else mine} IS NOT NULL"
     if before == after or (before.startswith(_NUMBER) and after.startswith(_NUMBER) and "[" not in before + after):
         return f"{theirs} IS DISTINCT FROM {mine}"
     return f"{theirs}::VARCHAR IS DISTINCT FROM {mine}::VARCHAR"
@@ -107,13 +110,16 @@ def _compare_window(
     after: Side,
     condition: str,
     old_columns: Sequence[str],
-    columns: Sequence[str],
+    new_columns: Sequence[str],
     tests: Sequence[str],
 ) -> None:
     # The reader forgets the tables of overlays it has not met for a while, so each window asks for them anew.
-    with rows.seen(before.files, before.overlay) as (_, old, _, _), rows.seen(after.files, after.overlay) as (c, new, _, _):
+    with (
+        rows.seen(before.files, before.overlay) as (_, old, _, _),
+        rows.seen(after.files, after.overlay) as (c, new, _, _),
+    ):
         a = f"SELECT {_list([ROW_ID, *old_columns])} FROM {old} WHERE {condition}"
-        b = f"SELECT {_list([ROW_ID, *columns])} FROM {new} WHERE {condition}"
+        b = f"SELECT {_list([ROW_ID, *new_columns])} FROM {new} WHERE {condition}"
         differs = " OR ".join(["a.row_id IS NULL", "b.row_id IS NULL", *tests])
         which = ", ".join(f"CASE WHEN {test} THEN {place} END" for place, test in enumerate(tests)) or "NULL"
         c.execute(
@@ -191,4 +197,3 @@ def _between(low: int | None, high: int | None) -> str:
     if low is not None:
         return f"{ROW_ID} >= {low}"
     return f"{ROW_ID} <= {high}" if high is not None else "true"
-

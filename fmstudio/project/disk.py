@@ -109,13 +109,19 @@ class Disk:
                     chosen = [find for find in self._find(undo_depth) if find.garbage.path in wanted]
                     if not chosen:
                         return Changes(), 0
-                    last_ids = {find.garbage.path: self._last_id(find) for find in chosen if find.garbage.kind == "version"}
+                    last_ids = {
+                        find.garbage.path: self._last_id(find) for find in chosen if find.garbage.kind == "version"
+                    }
                     self._trash.move(batch, [part for find in chosen for part in find.parts])
                     freed = sum(stat.st_size for stat in self._going(batch))
                     for find in chosen:
                         self._note(connection, find.garbage, batch, last_ids.get(find.garbage.path, -1))
                     record = [{**asdict(find.garbage), "path": str(find.garbage.path)} for find in chosen]
-                    insert(connection, "collections", {"id": batch, "created": time.time(), "bytes": freed, "items": record})
+                    insert(
+                        connection,
+                        "collections",
+                        {"id": batch, "created": time.time(), "bytes": freed, "items": record},
+                    )
             except OSError as error:
                 self._trash.put_back(batch)
                 raise UserError(
@@ -134,16 +140,19 @@ class Disk:
 
     def _going(self, batch: str) -> Iterator[Any]:
         """The files in a batch that no hard link outside keeps, each once."""
-        found = [stat for stat in stats(self._folder / "trash" / batch)]
         links: dict[tuple[int, int], list[Any]] = {}
-        for stat in found:
+        for stat in stats(self._folder / "trash" / batch):
             links.setdefault((stat.st_dev, stat.st_ino), []).append(stat)
         yield from (same[0] for same in links.values() if len(same) >= same[0].st_nlink)
 
     def _last_id(self, find: Find) -> int:
         """The largest row id a version's rows or dropped rows have: no new row may ever get one of them."""
         path = find.garbage.path
-        ids = [self._rows.last_id(files) for g in ("rows-*.parquet", "dropped/*.parquet") if (files := sorted(path.glob(g)))]
+        ids = [
+            self._rows.last_id(files)
+            for g in ("rows-*.parquet", "dropped/*.parquet")
+            if (files := sorted(path.glob(g)))
+        ]
         return max(ids, default=-1)
 
     def _note(self, connection: Any, garbage: Garbage, batch: str, last_id: int) -> None:
@@ -230,4 +239,6 @@ class _Counting:
             yield self._subject(kind, path.name, titles.get(path.name, path.name), [path])
 
     def _model_names(self) -> dict[str, str]:
-        return dict(self._catalog.query("SELECT job_id, any_value(name) FROM models WHERE job_id <> '' GROUP BY job_id"))
+        return dict(
+            self._catalog.query("SELECT job_id, any_value(name) FROM models WHERE job_id <> '' GROUP BY job_id")
+        )

@@ -179,8 +179,9 @@ class Edits:
         for version in self._datasets.versions(dataset_id):
             key = (dataset_id, version.number)
             if key not in self._last_ids:
-                files = self._datasets.files(*key)
-                self._last_ids[key] = self._rows.last_id(files) if files else -1
+                files = [] if version.is_collected else self._datasets.files(*key)
+                noted = version.statistics.get("collected", {}).get("last_row_id", -1)
+                self._last_ids[key] = self._rows.last_id(files) if files else noted
         known = [last for (owner, _), last in self._last_ids.items() if owner == dataset_id]
         rows = self._catalog.query("SELECT max(row_id) FROM edits WHERE dataset_id = ?", [dataset_id])
         return max([*known, rows[0][0] if rows[0][0] is not None else -1]) + 1

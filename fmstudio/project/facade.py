@@ -25,6 +25,7 @@ from fmstudio.project.importing import Imports
 from fmstudio.project.lineage import Lineage
 from fmstudio.project.models import ModelLibrary
 from fmstudio.project.overlay import EMPTY, Overlay
+from fmstudio.project.past import Past
 from fmstudio.project.publish import Publisher
 from fmstudio.project.rows import Page, RowReader
 from fmstudio.project.seen_rows import SeenRows
@@ -43,6 +44,7 @@ class Project:
     Attributes:
         datasets: Datasets, versions, operation log.
         edits: What the user changes by hand, until it is committed.
+        past: Earlier states of datasets, to look at.
         exports: What went out of the project.
         models: The model library.
         chats: Conversations and ratings.
@@ -63,6 +65,7 @@ class Project:
         self.datasets = Datasets(self._catalog, folder)
         self._rows = RowReader(folder)
         self.edits = Edits(self._catalog, self.datasets, self._rows)
+        self.past = Past(self.datasets, self._rows)
         self.statistics = Statistics(self.datasets, self._rows)
         self.diffs = Diffs(self._catalog, self.datasets, self._rows)
         self.lineage_graph = Lineage(self._catalog, self.datasets, self._rows)

@@ -86,9 +86,13 @@ def _versions(catalog: Catalog, folder: Path, needed: dict[Place, str]) -> Itera
             continue
         parts = (*path.glob("rows-*.parquet"), *path.glob("statistics.json")) if place in told else (path,)
         dataset = tree.datasets.get(place[0], {})
-        reason = "its dataset was deleted" if dataset.get("is_deleted") else "not current, not named, out of reach of undo"
+        reason = (
+            "its dataset was deleted" if dataset.get("is_deleted") else "not current, not named, out of reach of undo"
+        )
         title = f"{dataset.get('name', place[0])}, version {place[1]} ({row['operation']})"
-        yield Find(Garbage(path, 0, f"{reason}; nothing was made from it", "version", title, *place), tuple(sorted(parts)))
+        yield Find(
+            Garbage(path, 0, f"{reason}; nothing was made from it", "version", title, *place), tuple(sorted(parts))
+        )
 
 
 def _columns(catalog: Catalog, folder: Path, needed: dict[Place, str]) -> Iterator[Find]:
@@ -139,7 +143,11 @@ def _jobs(catalog: Catalog, jobs: Iterable[JobState]) -> Iterator[Find]:
         is_ended = job.state in ("succeeded", "failed", "cancelled", "interrupted")
         if not is_ended or job.is_open or any(path.startswith(str(job.folder) + os.sep) for path in used):
             continue
-        done = "it succeeded and its results are in the project" if job.state == "succeeded" else f"it {job.state} long ago"
+        done = (
+            "it succeeded and its results are in the project"
+            if job.state == "succeeded"
+            else f"it {job.state} long ago"
+        )
         reason = f"work files of a job: {done}; its log stays"
         yield Find(Garbage(job.folder, 0, reason, "job", job.title), tuple(sorted(_work_files(job.folder))))
 

@@ -78,8 +78,17 @@ class History:
         """Everything that ever happened to a dataset, oldest first."""
         operations = self.operations(dataset_id)
         newest = max((op.id for op in operations if op.state == "done"), default=0)
+        rows = self._catalog.query(
+            "SELECT number FROM versions WHERE dataset_id = ? AND json_exists(statistics, '$.collected')", [dataset_id]
+        )
+        gone = {row[0] for row in rows}
         return [
-            HistoryEntry(op, _text(op), op.id == newest, op.state != "superseded" and op.kind != "delete")
+            HistoryEntry(
+                op,
+                _text(op),
+                op.id == newest,
+                op.state != "superseded" and op.kind != "delete" and op.version_after not in gone,
+            )
             for op in operations
         ]
 
@@ -102,6 +111,7 @@ class History:
             forth = [op for op in operations if op.id <= wanted and op.state == "undone"]
             for operation in (*back, *forth):
                 self._move(connection, operation)
+            _check_files(connection, dataset_id)
         return Changes(datasets=frozenset({dataset_id} if back or forth else ()))
 
     def free_name(self, wanted: str, apart_from: str = "") -> str:
@@ -110,6 +120,15 @@ class History:
         taken = {row[0] for row in rows}
         names = (wanted, *(f"{wanted} {n}" for n in range(2, len(taken) + 3)))
         return next(name for name in names if name not in taken)
+
+    def row_changes(self, dataset_id: str) -> dict[int, int]:
+        """Edit operation → rows it added less rows it deleted."""
+        rows = self._catalog.query(
+            "SELECT operation_id, count(*) FILTER (kind = 'add') - count(*) FILTER (kind = 'delete') FROM edits"
+            " WHERE dataset_id = ? GROUP BY operation_id",
+            [dataset_id],
+        )
+        return {number: change for number, change in rows}
 
     def _read(self, rest: str, parameters: Iterable[Any]) -> list[Operation]:
         rows = self._catalog.records(f"SELECT {FIELDS} FROM operations {rest}", list(parameters))
@@ -121,6 +140,7 @@ class History:
             found = self._read(f"WHERE state = '{state}' {condition} ORDER BY {order} LIMIT 1", parameters)
             if found:
                 self._move(connection, found[0])
+                _check_files(connection, found[0].dataset_id)
         return found[0] if found else None
 
     def _move(self, connection: duckdb.DuckDBPyConnection, operation: Operation) -> None:
@@ -149,6 +169,25 @@ class History:
             name_version(connection, operation.dataset_id, operation.params, side)
         if "facts_before" in operation.params:
             _write_facts(connection, operation.dataset_id, operation.params[f"facts_{side}"])
+
+
+def files_collected(number: int) -> UserError:
+    """The error of whoever asks for the rows of a version whose files were collected as garbage."""
+    return UserError(
+        f"The files of version {number} were collected to free disk space: only its entry in the history is left.",
+        remedy="Choose a newer version.",
+    )
+
+
+def _check_files(connection: duckdb.DuckDBPyConnection, dataset_id: str) -> None:
+    """See that where a dataset stands now still has its files; else the move does not happen."""
+    row = connection.execute(
+        "SELECT v.number FROM datasets d JOIN versions v ON v.dataset_id = d.id AND v.number = d.current_version"
+        " WHERE d.id = ? AND NOT d.is_deleted AND json_exists(v.statistics, '$.collected')",
+        [dataset_id],
+    ).fetchone()
+    if row:
+        raise files_collected(row[0])
 
 
 def change_facts(

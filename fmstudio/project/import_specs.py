@@ -107,9 +107,11 @@ def update_spec(datasets: Datasets, request: ImportRequest, update_of: str, key:
         request = replace(request, mapping=stored)  # read as the dataset's own files were
     folder = datasets.version_folder(dataset.id, 1).parent
     taken = sorted([*folder.glob("v*/rows-*.parquet"), *folder.glob("v*/dropped/rows-*.parquet")])
+    noted = [v.statistics["collected"]["last_row_id"] for v in datasets.versions(dataset.id) if v.is_collected]
     update = {
         "files": [str(file) for file in datasets.files(dataset.id)],
         "taken": [str(file) for file in taken],
+        "taken_up_to": max(noted, default=-1),
         "key": key,
     }
     params = {**request.params(), "update": update}

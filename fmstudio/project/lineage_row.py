@@ -48,7 +48,9 @@ def row_graph(
     pending = datasets.overlays.current(dataset.id)
     is_new = row_id in pending.added
     if not trail.held and not trail.dropped and not is_new:
-        raise UserError(f"There is no row {row_id} in any version of {dataset.name}.", remedy="Look at the row's id again.")
+        raise UserError(
+            f"There is no row {row_id} in any version of {dataset.name}.", remedy="Look at the row's id again."
+        )
     row = Node(
         f"row:{dataset.id}#{row_id}", "row", f"Row {row_id}", _where_now(dataset, trail, row_id, pending),
         {"dataset_id": dataset.id, "row_id": row_id, **_facts(tree, trail, row_id, is_new)},
@@ -172,4 +174,6 @@ def _files(world: World, first: list[str], row: Node) -> Iterator[Edge]:
 
 def _is_named(node: Node, name: str) -> bool:
     path = str(node.facts.get("path") or "")
-    return name in (node.title, path) or path.replace("\\", "/").endswith("/" + name) or name.startswith(node.title + "/")
+    return (
+        name in (node.title, path) or path.replace("\\", "/").endswith("/" + name) or name.startswith(node.title + "/")
+    )

@@ -69,7 +69,11 @@ class World:
         datasets = {row["id"]: row for row in catalog.records("SELECT * FROM datasets ORDER BY created")}
         for dataset_id, row in datasets.items():
             subtitle = "deleted" if row["is_deleted"] else f"at version {row['current_version']}"
-            facts = {"dataset_id": dataset_id, "version": row["current_version"], **_some(row, "kind", "created", "is_deleted")}
+            facts = {
+                "dataset_id": dataset_id,
+                "version": row["current_version"],
+                **_some(row, "kind", "created", "is_deleted"),
+            }
             self._add("dataset", dataset_id, row["name"], subtitle, facts)
         inputs = _inputs(catalog)
         for row in catalog.records("SELECT * FROM versions ORDER BY dataset_id, number"):
@@ -78,11 +82,19 @@ class World:
 
     def _add_version(self, dataset: dict[str, Any], row: dict[str, Any], inputs: list[Place]) -> None:
         dataset_id, number, record = row["dataset_id"], row["number"], row["statistics"] or {}
-        facts = _some(row, "dataset_id", "rows", "dropped", "rejected", "bytes", "operation", "job_id", "created", "name")
-        facts |= {"version": number, "is_current": number == dataset["current_version"], "collected": record.get("collected")}
+        facts = _some(
+            row, "dataset_id", "rows", "dropped", "rejected", "bytes", "operation", "job_id", "created", "name"
+        )
+        facts |= {
+            "version": number,
+            "is_current": number == dataset["current_version"],
+            "collected": record.get("collected"),
+        }
         named = f" “{row['name']}”" if row["name"] else ""
         rows = f"{row['rows']:,} rows" + (", files collected" if facts["collected"] else "")
-        node = self._add("version", f"{dataset_id}@{number}", f"{dataset['name']}, version {number}{named}", rows, facts)
+        node = self._add(
+            "version", f"{dataset_id}@{number}", f"{dataset['name']}, version {number}{named}", rows, facts
+        )
         self.versions[f"dataset:{dataset_id}"].append(node)
         self.edges.append(Edge(f"dataset:{dataset_id}", node, "current version" if facts["is_current"] else "version"))
         for file in _files(dataset["source"] or {}, row["parent"], record):
@@ -136,7 +148,9 @@ class World:
     def _add_exports(self, catalog: Catalog) -> None:
         for row in catalog.records("SELECT * FROM exports ORDER BY created"):
             name = str(row["path"]).replace("\\", "/").rstrip("/").rpartition("/")[2]
-            facts = _some(row, "path", "sha256", "rows", "bytes", "exporter", "job_id", "created", "dataset_id", "version")
+            facts = _some(
+                row, "path", "sha256", "rows", "bytes", "exporter", "job_id", "created", "dataset_id", "version"
+            )
             export = self._add("export", row["id"], name, f"{row['exporter']}, {row['rows']:,} rows", facts)
             self.edges.append(Edge(f"version:{row['dataset_id']}@{row['version']}", export, "exported"))
 
@@ -161,7 +175,11 @@ def _files(source: dict[str, Any], parent: int | None, record: dict[str, Any]) -
     if "branch_of" in source:
         return []
     updated = {file.get("sha256") for file in (record.get("source") or {}).get("files", [])}
-    return [file for file in [*source.get("earlier", []), *source.get("files", [])] if not updated or file.get("sha256") in updated]
+    return [
+        file
+        for file in [*source.get("earlier", []), *source.get("files", [])]
+        if not updated or file.get("sha256") in updated
+    ]
 
 
 def _inputs(catalog: Catalog) -> dict[str, list[Place]]:

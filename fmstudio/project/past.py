@@ -26,7 +26,8 @@ class Past:
                 f"The history of this dataset has no point {operation_id} that can be looked at.",
                 remedy="What was undone and then overtaken by new work cannot be brought back.",
             )
-        version, edits = 0, []
+        version = 0
+        edits: list[int] = []
         for operation in operations:
             if operation.id > operation_id or operation.version_after is None:
                 continue
@@ -37,8 +38,10 @@ class Past:
                 edits.append(operation.id)
         return State(version, tuple(edits))
 
-    def page(self, dataset_id: str, operation_id: int, *, offset: int = 0, limit: int = 200) -> Page:
-        """Rows by ``row_id`` as they were right after an operation.
+    def page(
+        self, dataset_id: str, operation_id: int, *, offset: int = 0, limit: int = 200, where: str = ""
+    ) -> Page:
+        """Rows by ``row_id`` as they were right after an operation; `where` is a SQL condition.
 
         Raises:
             UserError: As `state`; or the files of that version were collected as garbage.
@@ -51,4 +54,31 @@ class Past:
                 remedy="What happened is still told here; the rows of that time are not kept.",
             )
         overlay = self._datasets.overlays.of(dataset_id, state.operations)
-        return self._rows.page(files, offset=offset, limit=limit, overlay=overlay)
+        return self._rows.page(files, offset=offset, limit=limit, where=where, overlay=overlay)
+
+    def touched(self, dataset_id: str, operation_id: int) -> set[tuple[int, str]]:
+        """Cells (row id, column) that an edit wrote; of an added row all its columns. Empty for what was no edit."""
+        overlay = self._datasets.overlays.of(dataset_id, [operation_id])
+        written = [*overlay.cells.items(), *overlay.added.items()]
+        return {(row_id, column) for row_id, cells in written for column in cells}
+
+    def row_counts(self, dataset_id: str) -> dict[int, tuple[int, int]]:
+        """Operation → rows right after it, and rows more or fewer than right before it.
+
+        Of what was overtaken by new work only edits are told, with 0 rows after.
+        """
+        versions = {version.number: version.rows for version in self._datasets.versions(dataset_id)}
+        by_hand = self._datasets.log.row_changes(dataset_id)
+        found: dict[int, tuple[int, int]] = {}
+        rows = 0
+        for operation in self._datasets.operations(dataset_id):
+            change = by_hand.get(operation.id, 0)
+            if operation.state == "superseded":
+                found[operation.id] = 0, change
+                continue
+            is_made = operation.version_before != operation.version_after or operation.kind in RESETTING
+            if is_made and operation.version_after is not None:
+                change = versions.get(operation.version_after, 0) - rows
+            rows += change
+            found[operation.id] = rows, change
+        return found

@@ -43,6 +43,7 @@ def row_story(catalog: Catalog, datasets: Datasets, rows: RowReader, dataset_id:
         [dataset_id, row_id],
     ):
         edits[number].append((edit[0], edit[1], _decoded(edit[2]), _decoded(edit[3])))
+    collected = {version.number for version in datasets.versions(dataset_id) if version.is_collected}
     story: list[RowChange] = []
     now: Row = None
     for operation in datasets.operations(dataset_id):
@@ -50,7 +51,7 @@ def row_story(catalog: Catalog, datasets: Datasets, rows: RowReader, dataset_id:
             continue
         if operation.kind == "edit":
             changes, now = _edited(operation, edits[operation.id], now)
-        elif operation.kind in ("rename", "name_version"):
+        elif operation.kind in ("rename", "name_version") or operation.version_after in collected:
             continue
         else:
             files = datasets.files(dataset_id, operation.version_after)

@@ -193,7 +193,7 @@ def interruptible(connection: Any, ctx: TaskContext) -> Iterator[None]:
 
 def arrow_reader(connection: Any, sql: str, batch_rows: int) -> Any:
     """The rows of a query as they come, as a `pyarrow.RecordBatchReader`: never all in memory."""
-    return connection.execute(sql).to_arrow_reader(batch_rows)
+    return connection.sql(sql).to_arrow_reader(batch_rows)
 
 
 def one_select(sql: str) -> bool:

@@ -10,7 +10,7 @@ from fmstudio.api import ROW_ID
 from fmstudio.recipes.sandbox import Seen, told
 from fmstudio.recipes.transforms import Makes, Plan, TransformKind
 from fmstudio.recipes.transforms.kind import CHANGED, CONTROL, FAILED, LOST, REASON, TARGET
-from fmstudio.recipes.transforms.scope import SOURCE, Scope, columns_of
+from fmstudio.recipes.transforms.scope import SOURCE, Scope, columns_of, first_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,7 +85,7 @@ def preview_transform(
     """
     params = kind.parse(values)
     with told(kind.title, []):
-        total = int((connection.execute(f"SELECT count(*) FROM ({seen.sql})").fetchone() or (0,))[0])
+        total = int(first_row(connection, f"SELECT count(*) FROM ({seen.sql})")[0])
         part = _part_sql(connection, seen) if total > EXACT_ROWS and kind.id in _ROW_BY_ROW else ""
         scope = Scope.make(connection, seen, others, rows=part, is_preview=True)
         plan = kind.plan(scope, params)
@@ -139,8 +139,8 @@ class _Looking:
             "lost": f"count({LOST})" if LOST in self._control else "0",
             "failure": f"any_value({FAILED})" if FAILED in self._control else "NULL",
         }
-        row = self._scope.connection.execute(f"SELECT {', '.join(wanted.values())} FROM ({self._plan.kept})").fetchone()
-        return dict(zip(wanted, row or (0, 0, 0, 0, None), strict=True))
+        sql = f"SELECT {', '.join(wanted.values())} FROM ({self._plan.kept})"
+        return dict(zip(wanted, first_row(self._scope.connection, sql), strict=True))
 
     def _kept_rows(self, counts: dict[str, Any]) -> int:
         return int(counts["rows"]) - int(counts["dropped"])
@@ -199,7 +199,7 @@ class _Looking:
 
 def _part_sql(connection: duckdb.DuckDBPyConnection, seen: Seen) -> str:
     """Blocks of rows from all over the dataset, each read by its ids, so that most row groups are skipped."""
-    low, high = connection.execute(f"SELECT min({ROW_ID}), max({ROW_ID}) FROM ({seen.sql})").fetchone() or (0, 0)
+    low, high = first_row(connection, f"SELECT min({ROW_ID}), max({ROW_ID}) FROM ({seen.sql})")
     step = max((high - low) // _BLOCKS, _BLOCK_ROWS)
     starts = range(low, high + 1, step)
     blocks = (f"SELECT * FROM ({seen.sql}) WHERE {ROW_ID} BETWEEN {s} AND {s + _BLOCK_ROWS - 1}" for s in starts)

@@ -21,7 +21,7 @@ from fmstudio.recipes.sandbox import Seen, arrow_reader, interruptible, open_san
 from fmstudio.recipes.schema_kind import schema_kind
 from fmstudio.recipes.transforms import Plan, TransformKind, find_transform
 from fmstudio.recipes.transforms.kind import CHANGED, CONTROL, FAILED, LOST, REASON, TARGET
-from fmstudio.recipes.transforms.scope import SOURCE, Scope
+from fmstudio.recipes.transforms.scope import SOURCE, Scope, first_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -220,9 +220,9 @@ def _part(written: Written, step: dict[str, Any], notes: list[str], known_kind: 
 
 def ordered(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The query so that its rows ascend by ``row_id``; sorted only where its plan does not keep the files' order."""
-    row = connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchone()
+    plan = first_row(connection, f"EXPLAIN (FORMAT json) {sql}")[1]
     names: set[str] = set()
-    waiting: list[dict[str, Any]] = json.loads(row[1]) if row else [{"name": "unknown"}]
+    waiting: list[dict[str, Any]] = json.loads(plan)
     while waiting:
         node = waiting.pop()
         names.add(str(node["name"]).strip())

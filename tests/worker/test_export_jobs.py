@@ -151,7 +151,7 @@ def test_an_older_version_comes_without_edits_and_with_what_was_dropped(project:
     dropped = [json.loads(line) for line in (out / "hub" / "dropped.jsonl").read_text().splitlines()]
     assert len(dropped) == 10 and all(row["reason"] and row["dropped_by_version"] == 2 for row in dropped)
     card = (out / "hub" / "README.md").read_text("utf-8")
-    assert "1 rows deleted" in card and "39 rows, version 2" in card
+    assert "1 row deleted" in card and "39 rows, version 2" in card
     assert "`length_filter` (`min_characters = 6`): 10 dropped" in card
     export(project, "data", "parquet", out / "old.parquet", version=1)
     assert pq.read_metadata(out / "old.parquet").num_rows == 50

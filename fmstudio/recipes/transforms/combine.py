@@ -9,7 +9,7 @@ from fmstudio.api import ROW_ID, UserError
 from fmstudio.recipes.sandbox import literal, name_sql, told
 from fmstudio.recipes.transforms.kind import CHANGED, REASON, Plan
 from fmstudio.recipes.transforms.params import JoinParams, MergeParams
-from fmstudio.recipes.transforms.scope import SOURCE, Scope, field_types, find_column, item_type, listed
+from fmstudio.recipes.transforms.scope import SOURCE, Scope, field_types, find_column, first_row, item_type, listed
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
@@ -169,12 +169,12 @@ def _join_notes(
 ) -> tuple[list[str], int]:
     """How many rows match, and how many are added: exact, from the counts of each key alone."""
     with told("This join", [], sql=on):
-        row = scope.connection.execute(
+        matched, extra, repeated, total = first_row(
+            scope.connection,
             f"SELECT count(*), coalesce(sum(r.__nth - 1), 0)::BIGINT, count(*) FILTER (r.__nth > 1),"
             f" (SELECT count(*) FROM {SOURCE}) FROM {SOURCE} l JOIN"
-            f" (SELECT {listed([its for _, its in keys])}, max(__nth) AS __nth FROM theirs GROUP BY ALL) r ON {on}"
-        ).fetchone()
-    matched, extra, repeated, total = row or (0, 0, 0, 0)
+            f" (SELECT {listed([its for _, its in keys])}, max(__nth) AS __nth FROM theirs GROUP BY ALL) r ON {on}",
+        )
     fate = "are dropped" if params.how == "inner" else "get empty cells"
     notes = [f"{matched:,} of {total:,} rows have a match in “{other}”; {total - matched:,} {fate}."]
     if extra:

@@ -113,8 +113,7 @@ class Scope:
 
     def count(self, sql: str) -> Any:
         """The single value of a query."""
-        row = self.connection.execute(sql).fetchone()
-        return row[0] if row else None
+        return first_row(self.connection, sql)[0]
 
     def free_name(self, wanted: str, taken: Sequence[str] = ()) -> str:
         """The name, with a number behind it when a column has it."""
@@ -141,8 +140,16 @@ def find_column(name: str, names: Sequence[str], dataset: str, *, may_be_id: boo
 
 def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, DuckDBPyType]:
     """Columns of a query and their types, in order."""
-    description = connection.execute(f"SELECT * FROM ({sql}) LIMIT 0").description or []
+    connection.execute(f"SELECT * FROM ({sql}\n) LIMIT 0")
+    description = connection.description or []
+    connection.fetchall()  # an unfinished result would block the next query
     return {item[0]: item[1] for item in description}
+
+
+def first_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The first row of a query that gives one; read to its end, as an unfinished result would block the next query."""
+    rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+    return rows[0]
 
 
 def storable(expression: str, kind: DuckDBPyType) -> str:

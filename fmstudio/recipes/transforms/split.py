@@ -94,7 +94,8 @@ def _assign_times(
     total = int(scope.count(f"SELECT count({column}) FROM {SOURCE}"))
     if not total:
         raise UserError(f"The column {column} is empty.", remedy="Choose one with dates, times or numbers.")
-    position = f"(rank() OVER (ORDER BY {column}) - 1) / {total}::DOUBLE"
+    middle = f"count(*) OVER (PARTITION BY {column}) / 2"
+    position = f"(rank() OVER (ORDER BY {column}) - 1 + {middle}) / {total}::DOUBLE"
     rows = f"SELECT {ROW_ID}, {position} AS position FROM {SOURCE} WHERE {column} IS NOT NULL"
     _make(
         scope,

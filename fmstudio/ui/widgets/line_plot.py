@@ -335,12 +335,12 @@ class LinePlot(QWidget):
             painter.setPen(self._muted())
             box = QRectF(area.left(), scale.y(y) - height, rect.left() - area.left() - 6, 2 * height)
             painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, format_value(y))
-        for x in nice_ticks(scale.x0, scale.x1, max(2, int(rect.width() / 80))):
+        for x, text in self._x_ticks(scale):
             painter.setPen(grid)
             painter.drawLine(QPointF(scale.x(x), rect.bottom()), QPointF(scale.x(x), rect.bottom() + 4))
             painter.setPen(self._muted())
             box = QRectF(scale.x(x) - 60, rect.bottom() + 5, 120, height)
-            painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, format_value(x))
+            painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text)
         painter.setPen(QPen(self._muted(), 1))
         painter.drawLine(rect.bottomLeft(), rect.bottomRight())
         box = QRectF(rect.left(), area.bottom() - height - 2, rect.width(), height)
@@ -351,6 +351,15 @@ class LinePlot(QWidget):
         box = QRectF(-rect.height() / 2 - 20, 0, rect.height() + 40, height)
         painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, self._y_name)
         painter.restore()
+
+    def _x_ticks(self, scale: _Scale) -> list[tuple[float, str]]:
+        """Where the x axis is marked, and with what."""
+        ticks = nice_ticks(scale.x0, scale.x1, max(2, int(scale.rect.width() / 80)))
+        return [(x, format_value(x)) for x in ticks]
+
+    def _x_words(self, x: float) -> str:
+        """A place on the x axis, for the hover label."""
+        return format_value(x)
 
     def _draw_line(self, painter: QPainter, scale: _Scale, index: int, series: Series) -> None:
         pen = QPen(self.colour(index), 2, DASHES[index % len(DASHES)])
@@ -381,7 +390,7 @@ class LinePlot(QWidget):
     def _draw_hover(self, painter: QPainter, scale: _Scale, hover: float) -> None:
         painter.setPen(QPen(self._muted(), 1, Qt.PenStyle.DashLine))
         painter.drawLine(QPointF(scale.x(hover), scale.rect.top()), QPointF(scale.x(hover), scale.rect.bottom()))
-        lines = [f"{self._x_name} {format_value(hover)}"]
+        lines = [f"{self._x_name} {self._x_words(hover)}"]
         for index, series in enumerate(self._series):
             point = _nearest(series.points, hover)
             if point is None:

@@ -196,14 +196,14 @@ def _fresh_dir(params: dict[str, Any], ctx: StepContext) -> Path:
 
 def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, Any]:
     """Match the rows that were read with the dataset's and write its next version."""
-    from fmstudio.recipes.file_update import FileUpdate, largest_id
+    from fmstudio.recipes.file_update import FileUpdate
 
     old = [Path(file) for file in update["files"]]
     ctx.log("Comparing with the dataset")
     with FileUpdate(done.written.files, old, str(update.get("key") or ""), ctx.workdir / "tmp") as found:
         counts = found.counts()
         with RowsWriter(ctx.out_dir) as kept, RowsWriter(ctx.out_dir / "dropped") as dropped:
-            for batch in found.rows(1 + largest_id([Path(file) for file in update["taken"]])):
+            for batch in found.rows(1 + _last_taken(update)):
                 ctx.check_cancelled()
                 kept.write(batch)
             for batch in found.gone():
@@ -215,6 +215,13 @@ def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, 
         done.report.note(f"{counts.repeated_keys:,} rows repeat a key; the first is matched with the first, and so on.")
     shutil.rmtree(ctx.workdir / "fresh", ignore_errors=True)
     return {"update": counts.to_dict(), "dropped": gone.rows}
+
+
+def _last_taken(update: dict[str, Any]) -> int:
+    """The largest row id the dataset ever gave, also in versions whose files are no longer there."""
+    from fmstudio.recipes.file_update import largest_id
+
+    return max(largest_id([Path(file) for file in update["taken"]]), int(update.get("taken_up_to", -1)))
 
 
 def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

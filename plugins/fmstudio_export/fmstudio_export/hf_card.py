@@ -78,7 +78,7 @@ def _body(facts: DatasetFacts, splits: Sequence[Split], tallies: ColumnTallies, 
     yield description.strip() or _WHAT.get(facts.kind, "A table.")
     yield ""
     made = time.strftime("%Y-%m-%d", time.gmtime(facts.created))
-    yield f"{tallies.rows:,} rows, {version} of the dataset, exported on {made} with {inline(facts.app)}."
+    yield f"{counted(tallies.rows, 'row')}, {version} of the dataset, exported on {made} with {inline(facts.app)}."
     if facts.where:
         yield f"Only the rows that match `{code(facts.where)}`."
     yield from ("", "## Splits", "")
@@ -100,10 +100,12 @@ def _history(facts: DatasetFacts) -> Iterator[str]:
     for operation in facts.operations:
         dropped = f", {operation['dropped']:,} dropped" if operation.get("dropped") else ""
         of = f"{inline(operation['dataset'])}, " if operation.get("dataset") else ""
-        yield f"- {of}version {operation['version']}, {inline(operation['operation'])}: {operation['rows']:,} rows{dropped}."
+        yield f"- {of}version {operation['version']}, {inline(operation['operation'])}: {counted(operation['rows'], 'row')}{dropped}."
         for step in operation.get("steps", []):
             yield f"    - {_step(step)}"
-    edits = [f"{count:,} {what}" for key, what in _EDITS.items() if (count := facts.edits.get(key, 0))]
+    edits = [
+        f"{counted(count, noun)} {done}" for key, (noun, done) in _EDITS.items() if (count := facts.edits.get(key, 0))
+    ]
     if edits:
         yield f"\nThen edited by hand: {', '.join(edits)}."
     if facts.sources:
@@ -113,7 +115,7 @@ def _history(facts: DatasetFacts) -> Iterator[str]:
     yield from _losses(facts)
 
 
-_EDITS = {"cells": "cells changed", "added": "rows added", "deleted": "rows deleted"}
+_EDITS = {"cells": ("cell", "changed"), "added": ("row", "added"), "deleted": ("row", "deleted")}
 
 
 def _step(step: dict[str, Any]) -> str:
@@ -128,7 +130,7 @@ def _losses(facts: DatasetFacts) -> Iterator[str]:
     if not facts.dropped and not facts.rejected:
         yield "No row was dropped, and every piece of the source files could be read."
     if facts.rejected:
-        yield f"{facts.rejected:,} pieces of the source files could not be read.\n"
+        yield f"{counted(facts.rejected, 'piece')} of the source files could not be read.\n"
     if facts.dropped:
         shown = sorted(facts.dropped, key=lambda d: -int(d["rows"]))
         yield from table(
@@ -161,6 +163,11 @@ def table(names: Sequence[str], rows: Iterator[Sequence[object]]) -> Iterator[st
     yield f"|{'---|' * len(names)}"
     for row in rows:
         yield f"| {' | '.join(inline(str(cell)) for cell in row)} |"
+
+
+def counted(count: int, noun: str) -> str:
+    """Give a number with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def inline(text: str) -> str:

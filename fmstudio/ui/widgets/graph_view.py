@@ -1,0 +1,394 @@
+"""`GraphView`: boxes and the ways between them, from left to right; to pan, zoom, walk by keyboard and save as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QFocusEvent,
+    QFont,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QTransform,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from fmstudio.ui import icons
+from fmstudio.ui.theme import Theme
+from fmstudio.ui.widgets.graph_layout import heights_of, layers_of
+
+WIDTH, HEIGHT = 212.0, 52.0
+GAP_X, GAP_Y = 64.0, 18.0
+MARGIN = 24.0
+LEAST, MOST = 0.15, 2.5
+READABLE = 0.7
+"""Below this scale the names are hard to read: a graph too big for it is opened at it, around its focus."""
+STEP = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node as it is drawn: what it is, its icon and its colour token, whether it is the one asked for."""
+
+    id: str
+    title: str
+    subtitle: str = ""
+    icon: str = "data"
+    token: str = "muted"
+    is_focus: bool = False
+    is_faint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An edge: `target` came of `source`; `title` says how."""
+
+    source: str
+    target: str
+    title: str = ""
+
+
+class GraphView(QWidget):
+    """Draws a graph it lays out itself.
+
+    Signals:
+        chosen: (id) another box is the current one.
+        opened: (id) the user wants to go to what a box stands for.
+    """
+
+    chosen = Signal(str)
+    opened = Signal(str)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._boxes: dict[str, Box] = {}
+        self._ways: tuple[Way, ...] = ()
+        self._rects: dict[str, QRectF] = {}
+        self._layers: list[list[str]] = []
+        self._scale, self._origin = 1.0, QPointF()
+        self._current = ""
+        self._drag: QPointF | None = None
+        self._is_placed = False
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(240, 180)
+        self.setAccessibleName(name)
+        self.setCursor(Qt.CursorShape.OpenHandCursor)
+        Theme.current().changed.connect(self.update)
+
+    # ---- what callers use ------------------------------------------------------------------------------------------
+
+    def show_graph(self, boxes: Sequence[Box], ways: Sequence[Way]) -> None:
+        """Show this graph instead of what was there; the box asked for becomes the current one."""
+        self._boxes = {box.id: box for box in boxes}
+        self._ways = tuple(way for way in ways if way.source in self._boxes and way.target in self._boxes)
+        pairs = [(way.source, way.target) for way in self._ways]
+        self._layers = layers_of(list(self._boxes), pairs)
+        heights = heights_of(self._layers, pairs)
+        self._rects = {
+            node: QRectF(number * (WIDTH + GAP_X), heights[node] * (HEIGHT + GAP_Y), WIDTH, HEIGHT)
+            for number, layer in enumerate(self._layers)
+            for node in layer
+        }
+        self._current = next((box.id for box in boxes if box.is_focus), boxes[0].id if boxes else "")
+        self.setAccessibleDescription(f"{len(self._boxes)} things, {len(self._ways)} ways between them")
+        self._is_placed = False
+        self._place()
+        self.update()
+
+    @property
+    def current(self) -> str:
+        """Id of the current box; empty when there is none."""
+        return self._current
+
+    def choose(self, box_id: str) -> None:
+        """Make a box the current one and bring it into sight."""
+        if box_id in self._boxes and box_id != self._current:
+            self._current = box_id
+            self._bring(box_id)
+            self.chosen.emit(box_id)
+            self.update()
+
+    def fit(self) -> None:
+        """Show the whole graph."""
+        whole = self._whole()
+        if not whole.isEmpty():
+            scale = min(self.width() / whole.width(), self.height() / whole.height(), 1.0)
+            self._scale = max(LEAST, scale)
+            self._centre(whole.center())
+
+    def zoom(self, factor: float, at: QPointF | None = None) -> None:
+        """Draw larger or smaller, keeping a point of the widget where it is."""
+        point = at or QPointF(self.width() / 2, self.height() / 2)
+        scale = min(MOST, max(LEAST, self._scale * factor))
+        self._origin = point - (point - self._origin) * (scale / self._scale)
+        self._scale = scale
+        self.update()
+
+    @property
+    def scale(self) -> float:
+        """How large it is drawn; 1 = one to one."""
+        return self._scale
+
+    def position_of(self, box_id: str) -> QPointF:
+        """Where the middle of a box is in the widget."""
+        return self._rects[box_id].center() * self._scale + self._origin
+
+    def save(self, path: Path) -> None:
+        """Write the whole graph as ``.png`` or ``.svg``, told by the suffix.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        size = self._whole().size().toSize()
+        if path.suffix.lower() == ".svg":
+            self._save_svg(path, size)
+            return
+        pixmap = QPixmap(size * 2)
+        pixmap.setDevicePixelRatio(2.0)
+        painter = QPainter(pixmap)
+        self._draw_whole(painter, size)
+        painter.end()
+        if not pixmap.save(str(path), "PNG"):
+            raise OSError(f"{path} could not be written")
+
+    def sizeHint(self) -> QSize:
+        """Qt: room for a few boxes."""
+        return QSize(640, 360)
+
+    # ---- mouse and keys --------------------------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Qt: choose a box, or begin to pan."""
+        found = self._box_at(event.position())
+        self._drag = None if found else event.position()
+        if found:
+            self.choose(found)
+        else:
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Qt: pan."""
+        if self._drag is not None:
+            self._origin += event.position() - self._drag
+            self._drag = event.position()
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Qt: end a pan."""
+        self._drag = None
+        self.setCursor(Qt.CursorShape.OpenHandCursor)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Qt: go to what a box stands for."""
+        found = self._box_at(event.position())
+        if found:
+            self.opened.emit(found)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Qt: zoom around the pointer; with Shift, move sideways."""
+        turn = event.angleDelta()
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._origin += QPointF(turn.x() + turn.y(), 0)
+            self.update()
+        else:
+            self.zoom(STEP ** (turn.y() / 120), event.position())
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt: the arrows go from box to box, Enter opens, + and - zoom, 0 shows all."""
+        moves = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        inside = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+        key = Qt.Key(event.key())
+        if key in moves:
+            self._step_layer(moves[key])
+        elif key in inside:
+            self._step_inside(inside[key])
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self._current:
+            self.opened.emit(self._current)
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
+            self.zoom(STEP)
+        elif key == Qt.Key.Key_Minus:
+            self.zoom(1 / STEP)
+        elif key == Qt.Key.Key_0:
+            self.fit()
+        else:
+            super().keyPressEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Qt: the whole text of a box, or what a way means, as a tooltip."""
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            box = self._boxes.get(self._box_at(QPointF(event.pos())))
+            QToolTip.showText(event.globalPos(), f"{box.title}\n{box.subtitle}".strip() if box else "", self)
+            return True
+        return super().event(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Qt: show the current box as the one keys work on."""
+        super().focusInEvent(event)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Qt: take that mark away."""
+        super().focusOutEvent(event)
+        self.update()
+
+    def _step_layer(self, by: int) -> None:
+        """To what the current box came from, or to what came of it: the nearest by height."""
+        ends = [(w.target, w.source) if by < 0 else (w.source, w.target) for w in self._ways]
+        near = [other for one, other in ends if one == self._current]
+        if near:
+            here = self._rects[self._current].center().y()
+            self.choose(min(near, key=lambda node: abs(self._rects[node].center().y() - here)))
+
+    def _step_inside(self, by: int) -> None:
+        layer = next((layer for layer in self._layers if self._current in layer), [])
+        place = layer.index(self._current) + by if layer else -1
+        if 0 <= place < len(layer):
+            self.choose(layer[place])
+
+    def _box_at(self, point: QPointF) -> str:
+        place = (point - self._origin) / self._scale
+        return next((node for node, rect in self._rects.items() if rect.contains(place)), "")
+
+    # ---- where things are ------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: place the graph when there is room for the first time, keep its middle later."""
+        super().resizeEvent(event)
+        old = event.oldSize()
+        if self._is_placed and old.isValid():
+            self._origin += QPointF(self.width() - old.width(), self.height() - old.height()) / 2
+        else:
+            self._place()
+
+    def _place(self) -> None:
+        """Show all when it can be read, else the surroundings of the current box."""
+        if not self._rects or self._is_placed or not self.isVisible():
+            return
+        self._is_placed = True
+        self.fit()
+        if self._scale < READABLE and self._current:
+            self._scale = READABLE
+            self._centre(self._rects[self._current].center())
+
+    def showEvent(self, event: object) -> None:
+        """Qt: now the size is known."""
+        self._place()
+
+    def _centre(self, point: QPointF) -> None:
+        self._origin = QPointF(self.width() / 2, self.height() / 2) - point * self._scale
+        self.update()
+
+    def _bring(self, box_id: str) -> None:
+        rect = self._rects[box_id]
+        seen = QRectF(rect.topLeft() * self._scale + self._origin, rect.size() * self._scale)
+        room = QRectF(self.rect()).adjusted(8, 8, -8, -8)
+        if not room.contains(seen):
+            self._centre(rect.center())
+
+    def _whole(self) -> QRectF:
+        whole = QRectF()
+        for rect in self._rects.values():
+            whole = whole.united(rect)
+        return whole.adjusted(-MARGIN, -MARGIN, MARGIN, MARGIN) if self._rects else whole
+
+    # ---- drawing ---------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: draw."""
+        theme = Theme.current()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = QPainterPath()
+        frame.addRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+        painter.setPen(QPen(theme.color("focus" if self.hasFocus() else "border"), 1))
+        painter.fillPath(frame, theme.color("surface"))
+        painter.drawPath(frame)
+        painter.setClipPath(frame)
+        painter.setTransform(QTransform(self._scale, 0, 0, self._scale, self._origin.x(), self._origin.y()))
+        self._draw(painter, current=self._current)
+        painter.end()
+
+    def _draw(self, painter: QPainter, current: str) -> None:
+        for way in self._ways:
+            self._draw_way(painter, way, is_lit=current in (way.source, way.target))
+        for node, box in self._boxes.items():
+            self._draw_box(painter, box, self._rects[node], is_current=node == current)
+
+    def _draw_way(self, painter: QPainter, way: Way, *, is_lit: bool) -> None:
+        theme = Theme.current()
+        start, end = self._rects[way.source], self._rects[way.target]
+        begin, tip = QPointF(start.right(), start.center().y()), QPointF(end.left(), end.center().y())
+        bend = max(GAP_X / 2, (tip.x() - begin.x()) / 2)
+        path = QPainterPath(begin)
+        path.cubicTo(begin + QPointF(bend, 0), tip - QPointF(bend, 0), tip - QPointF(6, 0))
+        painter.setPen(QPen(theme.color("accent" if is_lit else "control"), 2 if is_lit else 1.2))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPath(path)
+        arrow = QPainterPath(tip)
+        arrow.lineTo(tip + QPointF(-8, -4))
+        arrow.lineTo(tip + QPointF(-8, 4))
+        arrow.closeSubpath()
+        painter.fillPath(arrow, theme.color("accent" if is_lit else "control"))
+
+    def _draw_box(self, painter: QPainter, box: Box, rect: QRectF, *, is_current: bool) -> None:
+        theme = Theme.current()
+        path = QPainterPath()
+        path.addRoundedRect(rect, 7, 7)
+        painter.fillPath(path, theme.color("selected" if is_current else "accent_soft" if box.is_focus else "raised"))
+        token = "focus" if is_current else "accent" if box.is_focus else "control"
+        pen = QPen(theme.color(token), 2 if is_current or box.is_focus else 1)
+        pen.setStyle(Qt.PenStyle.DashLine if box.is_faint else Qt.PenStyle.SolidLine)
+        painter.setPen(pen)
+        painter.drawPath(path)
+        side = 18
+        place = QRectF(rect.left() + 10, rect.center().y() - side / 2, side, side).toRect()
+        icons.icon(box.icon, box.token).paint(painter, place)
+        font = QFont(self.font())
+        font.setWeight(QFont.Weight.DemiBold)
+        room = rect.adjusted(38, 7, -8, -7)
+        self._write(painter, box.title, room, font, "muted" if box.is_faint else "text", Qt.AlignmentFlag.AlignTop)
+        small = QFont(self.font())
+        small.setPixelSize(max(8, self.font().pixelSize() - 1))
+        self._write(painter, box.subtitle, room, small, "faint", Qt.AlignmentFlag.AlignBottom)
+
+    def _write(
+        self, painter: QPainter, text: str, room: QRectF, font: QFont, token: str, edge: Qt.AlignmentFlag
+    ) -> None:
+        painter.setFont(font)
+        painter.setPen(Theme.current().color(token))
+        line = painter.fontMetrics().elidedText(text.replace("\n", " "), Qt.TextElideMode.ElideMiddle, int(room.width()))
+        painter.drawText(room, int(edge | Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextSingleLine), line)
+
+    def _draw_whole(self, painter: QPainter, size: QSize) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(QRectF(0, 0, size.width(), size.height()), Theme.current().color("surface"))
+        painter.translate(-self._whole().topLeft())
+        self._draw(painter, current="")
+
+    def _save_svg(self, path: Path, size: QSize) -> None:
+        from PySide6.QtSvg import QSvgGenerator
+
+        generator = QSvgGenerator()
+        generator.setFileName(str(path))
+        generator.setSize(size)
+        generator.setViewBox(QRectF(0, 0, size.width(), size.height()))
+        generator.setTitle(self._name)
+        painter = QPainter()
+        if not painter.begin(generator):
+            raise OSError(f"{path} could not be written")
+        self._draw_whole(painter, size)
+        painter.end()
