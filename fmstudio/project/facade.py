@@ -177,7 +177,7 @@ class Project:
 
     def _seen(self, dataset: str, version: int | None) -> tuple[list[Path], Overlay]:
         """Files of a version and the edits through which it is seen, both of one moment."""
-        dataset_id = self.datasets.get(dataset).id
+        dataset_id = self.datasets.id_of(dataset)
         state = self.datasets.overlays.state(dataset_id)
         if version not in (None, state.version):
             return self.datasets.files(dataset_id, version), EMPTY

@@ -3,6 +3,7 @@
 Each name is resolved once and the connection goes to that address, so that no second answer of a name server can lead
 into the local network. ``hf:owner/name[@revision]`` names a dataset on the Hugging Face hub: its Parquet files are
 fetched, by default those the hub itself makes of every public dataset (revision ``refs/convert/parquet``).
+Each connection stands in the ledger (`fmstudio.core.connections`) before it is opened.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ import hashlib
 import http.client
 import ipaddress
 import json
+import os
 import re
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from fmstudio.api import ImportReport, TaskContext, UserError
+from fmstudio.core.connections import note_end, note_opening
 from fmstudio.core.jsonfile import read_json, write_json
+from fmstudio.core.settings import Settings
 
 HUB = "https://huggingface.co"
 _PARQUET_REVISION = "refs/convert/parquet"
 _HUB_NAME = re.compile(r"hf:(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?")
 MOST_BYTES = 50 << 30
 """Largest download in all."""
+LOOPBACK = "FMSTUDIO_LOOPBACK_HUB"
+"""Variable with the address of a hub on this very machine; then this machine may be fetched from, without TLS (tests)."""
 _PIECE = 1 << 20
 _TIMEOUT_S = 30
 _MOST_HOPS = 5
@@ -53,15 +61,29 @@ class Network:
         most_bytes: Largest download in all.
         hub: Where ``hf:`` names lead.
         loopback: Allow plain http to this machine alone (tests, and nothing else).
+        purpose: What the ledger says the connections are for.
     """
 
     is_allowed: bool
     most_bytes: int = MOST_BYTES
     hub: str = HUB
     loopback: bool = False
+    purpose: str = "Import"
+
+    @classmethod
+    def of_settings(cls, purpose: str, most_bytes: int = MOST_BYTES) -> Network:
+        """What the user's settings allow."""
+        hub = os.environ.get(LOOPBACK, "")
+        return cls(Settings.load().allow_network, most_bytes, hub or HUB, bool(hub), purpose)
 
 
-def fetch(name: str, folder: Path, network: Network, report: ImportReport, ctx: TaskContext) -> list[Path]:
+class TooLarge(UserError):
+    """A download is larger than what is allowed here; the one error of this module that names no fault."""
+
+
+def fetch(
+    name: str, folder: Path, network: Network, report: ImportReport, ctx: TaskContext, *, most_files: int | None = None
+) -> list[Path]:
     """Download what an address names.
 
     Args:
@@ -70,20 +92,22 @@ def fetch(name: str, folder: Path, network: Network, report: ImportReport, ctx: 
         network: What is allowed.
         report: Takes a note of what was fetched.
         ctx: For progress and cancelling.
+        most_files: Fetch only the first files of a dataset; None = all.
 
     Raises:
+        TooLarge: It is larger than allowed.
         UserError: The network is switched off, the address is not allowed, or the download failed.
     """
     if not network.is_allowed:
         raise UserError(
             f"{name} is on the network, and FM Studio does not use it.",
-            remedy="Allow the network in the settings, or download the file yourself.",
+            remedy="Switch the network on in Settings (or: fmstudio network on), or download the file yourself.",
         )
     folder.mkdir(parents=True, exist_ok=True)
     client = _Client(network, ctx)
     try:
         if name.lower().startswith("hf:"):
-            return _dataset(name, folder, client, report)
+            return _dataset(name, folder, client, report, most_files)
         own = folder / hashlib.sha256(name.encode()).hexdigest()[:12]
         own.mkdir(exist_ok=True)
         path = client.download(name, own)
@@ -95,25 +119,28 @@ def fetch(name: str, folder: Path, network: Network, report: ImportReport, ctx: 
     return [path]
 
 
-def _dataset(name: str, folder: Path, client: _Client, report: ImportReport) -> list[Path]:
+def _dataset(
+    name: str, folder: Path, client: _Client, report: ImportReport, most_files: int | None = None
+) -> list[Path]:
     match = _HUB_NAME.fullmatch(name)
     if not match:
         raise UserError(f"“{name}” is no dataset on the hub.", remedy="Write hf:owner/name or hf:owner/name@revision.")
     dataset, revision = match["name"], match["revision"] or _PARQUET_REVISION
     at = quote(revision, safe="")
     places = client.listing(f"{client.network.hub}/api/datasets/{dataset}/tree/{at}?recursive=true")
-    files = [place for place in places if place.lower().endswith(".parquet")]
+    files = sorted(place for place in places if place.lower().endswith(".parquet"))
     if not files:
         raise UserError(
             f"{dataset} has no Parquet files in revision {revision}.", remedy="Name a revision that has them."
         )
     paths = []
-    for place in sorted(files):
+    for place in files[:most_files]:
         url = f"{client.network.hub}/datasets/{dataset}/resolve/{at}/{quote(place)}"
         inside = folder.joinpath(*(_safe(part) for part in PurePosixPath(place).parts[:-1]))
         inside.mkdir(parents=True, exist_ok=True)
         paths.append(client.download(url, inside))
-    report.note(f"Fetched {len(paths)} Parquet files of {dataset}, revision {revision}.")
+    count = f"{len(paths)} of {len(files)}" if len(paths) < len(files) else str(len(paths))
+    report.note(f"Fetched {count} Parquet {'file' if len(files) == 1 else 'files'} of {dataset}, revision {revision}.")
     return paths
 
 
@@ -133,14 +160,11 @@ class _Client:
             return whole
         have = part.stat().st_size if part.exists() and facts.get("tag") else 0
         headers = {"Range": f"bytes={have}-", "If-Range": str(facts["tag"])} if have else {}
-        response = self._get(url, headers)
-        try:
+        with self._get(url, headers) as response:
             have = have if response.status == http.client.PARTIAL_CONTENT else 0
             tag = response.headers.get("ETag", "")
             write_json(facts_file, {"tag": "" if tag.startswith("W/") else tag})
             self._save(response, part, have)
-        finally:
-            response.close()
         target = folder / _with_suffix(stem, response)
         part.replace(target)
         write_json(facts_file, {"whole": target.name})
@@ -151,11 +175,8 @@ class _Client:
         places: list[str] = []
         next_url: str | None = url
         while next_url:
-            response = self._get(next_url, {})
-            try:
+            with self._get(next_url, {}) as response:
                 entries = json.loads(response.read(_MOST_LISTING))
-            finally:
-                response.close()
             if not isinstance(entries, list):
                 raise ValueError("the hub's answer is no list of files")
             places += [
@@ -182,51 +203,64 @@ class _Client:
 
     def _check_left(self, size: int) -> None:
         if size > self._left or self._left < 0:
-            raise UserError(
+            raise TooLarge(
                 f"The download is larger than {self.network.most_bytes >> 20:,} MiB.", remedy="Download it yourself."
             )
 
-    def _get(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+    @contextmanager
+    def _get(self, url: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a request, after redirections; all connections stand in the ledger."""
         for _ in range(_MOST_HOPS):
-            response = self._request(url, headers)
-            target = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not target:
-                break
-            response.close()
-            url = urljoin(url, target)
-        if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
-            response.close()
-            raise OSError(f"the server answered {response.status} {response.reason}")
-        return response
+            with self._connected(url, headers) as response:
+                target = response.headers.get("Location")
+                if response.status in _REDIRECTS and target:
+                    url = urljoin(url, target)
+                    continue
+                if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
+                    raise OSError(f"the server answered {response.status} {response.reason}")
+                yield response
+                return
+        raise OSError(f"the server answered {response.status} {_MOST_HOPS} times over")
 
-    def _request(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+    @contextmanager
+    def _connected(self, url: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+        connection = self._connection(url)
+        parts = urlsplit(url)
+        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
+        before = self._left
+        number = note_opening(url, self.network.purpose)
+        try:
+            connection.request("GET", path, headers={**_HEADERS, **headers})
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
+            note_end(number, before - self._left)
+
+    def _connection(self, url: str) -> _Connection:
         parts = urlsplit(url)
         host = parts.hostname or ""
         is_plain = parts.scheme == "http" and self.network.loopback
         if parts.scheme != "https" and not is_plain:
             raise UserError(f"{url} is not fetched: only https is.", remedy="Use the address that begins with https.")
-        port = parts.port or (80 if is_plain else 443)
-        address = _public_address(host, port, self.network)
-        connection = _Connection(host, port, address, is_plain=is_plain)
-        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={**_HEADERS, **headers})
-        return connection.getresponse()
+        return _Connection(host, parts.port or (80 if is_plain else 443), self.network, is_plain=is_plain)
 
 
 class _Connection(http.client.HTTPConnection):
     """A connection to an address that was looked at, under the name it belongs to."""
 
-    def __init__(self, host: str, port: int, address: str, *, is_plain: bool) -> None:
+    def __init__(self, host: str, port: int, network: Network, *, is_plain: bool) -> None:
         super().__init__(host, port, timeout=_TIMEOUT_S)
-        self._address, self._is_plain = address, is_plain
+        self._network, self._is_plain = network, is_plain
 
     def connect(self) -> None:
-        """Open the socket; with TLS unless plain."""
-        raw = socket.create_connection((self._address, self.port), _TIMEOUT_S)
+        """Look the name up and open the socket; with TLS unless plain."""
+        address = _public_address(self.host, self.port, self._network, is_plain=self._is_plain)
+        raw = socket.create_connection((address, self.port), _TIMEOUT_S)
         self.sock = raw if self._is_plain else ssl.create_default_context().wrap_socket(raw, server_hostname=self.host)
 
 
-def _public_address(host: str, port: int, network: Network) -> str:
+def _public_address(host: str, port: int, network: Network, *, is_plain: bool) -> str:
     """Resolve a name to an address that is not of a local network.
 
     Raises:
@@ -235,7 +269,10 @@ def _public_address(host: str, port: int, network: Network) -> str:
     found: list[Any] = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
         ip = ipaddress.ip_address(address)
-        if not (ip.is_global and not ip.is_multicast) and not (network.loopback and ip.is_loopback):
+        is_own = network.loopback and ip.is_loopback
+        if is_plain and not is_own:
+            raise UserError(f"{host} is not fetched from: only https is.", remedy="Use https.")
+        if not (ip.is_global and not ip.is_multicast) and not is_own:
             raise UserError(
                 f"{host} is not fetched from: {address} belongs to a local network.", remedy="Use a public address."
             )
