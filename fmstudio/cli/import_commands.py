@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job, session_worker
+from fmstudio.core.addresses import is_remote
+
+if TYPE_CHECKING:
+    from fmstudio.project import Project
+    from fmstudio.project.datasets import Dataset
 
 RULES = "e.g. prompt=question completion=answer, role.bot=assistant, rule.pairs=all"
 
@@ -16,7 +21,7 @@ RULES = "e.g. prompt=question completion=answer, role.bot=assistant, rule.pairs=
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
     reading = argparse.ArgumentParser(add_help=False, parents=[shared])
-    reading.add_argument("files", nargs="+", metavar="FILE", help="files, folders or archives")
+    reading.add_argument("files", nargs="+", metavar="FILE", help="files, folders, archives, https:// addresses or hf:owner/name")
     reading.add_argument(
         "--importer", default="", metavar="ID", help="importer to use (default: by content and suffix)"
     )
@@ -44,7 +49,9 @@ def inspect_files(args: argparse.Namespace) -> None:
     if args.project:
         with open_project(args.project) as project:
             shapes = project.imports.mappings()
-            known = {file: [d.name for d in project.known_file(Path(file))] for file in args.files}
+            known = {file: [d.name for d in _known(project, file)] for file in args.files}
+    for file in filter(is_remote, args.files):
+        say(f"Fetching {file} for a look …")
     with session_worker() as session:
         found = [
             {"file": file, **session.call_blocking("inspect_file", _request(file, args, shapes))} for file in args.files
@@ -60,7 +67,7 @@ def inspect_files(args: argparse.Namespace) -> None:
 
 def _request(file: str, args: argparse.Namespace, shapes: dict[str, Any]) -> dict[str, Any]:
     return {
-        "path": str(Path(file).resolve()),
+        "path": file if is_remote(file) else str(Path(file).resolve()),
         "importer": args.importer or None,
         "importer_params": _params(args),
         "mapping": _parse_mapping(args.map),
@@ -69,11 +76,20 @@ def _request(file: str, args: argparse.Namespace, shapes: dict[str, Any]) -> dic
     }
 
 
+def _known(project: Project, file: str) -> list[Dataset]:
+    """Datasets made of this content; of an address, those that came from there."""
+    return project.imports.from_address(file) if is_remote(file) else project.known_file(Path(file))
+
+
+def _how_known(file: str) -> str:
+    return "from this address" if is_remote(file) else "byte for byte the same"
+
+
 def _tell(found: dict[str, Any]) -> None:
     about = "" if found["estimated_rows"] <= len(found["rows"]) else "about "
     print(f"{found['file']}: {about}{found['estimated_rows']:,} rows, {found['bytes']:,} bytes, {found['importer']}")
     if found["imported_as"]:
-        print(f"  imported before, byte for byte the same, as {', '.join(found['imported_as'])}")
+        print(f"  imported before, {_how_known(found['file'])}, as {', '.join(found['imported_as'])}")
     best = next((d for d in found["detections"] if d["mapping"]["columns"] == found["mapping"]["columns"]), None)
     how = "as last time" if found["remembered"] else best["certainty"] if best else "as you said"
     columns = ", ".join(f"{target}={source}" for target, source in found["mapping"]["columns"].items())
@@ -110,10 +126,10 @@ def import_files(args: argparse.Namespace) -> None:
         raise UserError("--update and --each do not go together.", remedy="Update one dataset at a time.")
     with open_project(args.project) as project:
         for file in args.files:
-            for dataset in project.known_file(Path(file)):
-                say(f"{file} was imported before, byte for byte the same, as “{dataset.name}”.")
+            for dataset in _known(project, file):
+                say(f"{file} was imported before, {_how_known(file)}, as “{dataset.name}”.")
         spec = project.specs.import_files(
-            [Path(f) for f in args.files],
+            args.files,
             name=args.name,
             importer=args.importer,
             mapping=mapping,

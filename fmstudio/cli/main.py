@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         import_commands,
         insight_commands,
         model_commands,
+        network_command,
         system_commands,
         version_commands,
     )
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         model_commands,
         version_commands,
         insight_commands,
+        network_command,
     ):
         module.add_commands(commands, shared)
     return parser

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.addresses import is_remote, name_of, title_of
 from fmstudio.jobs.spec import JobSpec, StepSpec
 from fmstudio.project.datasets import Datasets
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What is to be imported and how; see `JobSpecs.import_files`."""
+    """What is to be imported and how; see `JobSpecs.import_files`. Files are absolute paths and addresses."""
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     name: str = ""
     importer: str = ""
     mapping: dict[str, Any] | None = None
@@ -34,13 +35,13 @@ class ImportRequest:
     @property
     def title(self) -> str:
         """Name of the dataset."""
-        stem = self.files[0].stem if self.files[0].is_file() else self.files[0].name
-        return self.name or (stem if len(self.files) == 1 else f"{stem} and {len(self.files) - 1} more")
+        first = title_of(self.files[0])
+        return self.name or (first if len(self.files) == 1 else f"{first} and {len(self.files) - 1} more")
 
     def params(self) -> dict[str, Any]:
         """What the task is given."""
         return {
-            "files": [str(path) for path in self.files],
+            "files": list(self.files),
             "importer": self.importer or None,
             "importer_params": self.importer_params,
             "mapping": self.mapping,
@@ -54,24 +55,36 @@ class ImportRequest:
         return {
             "dataset_id": f"d-{secrets.token_hex(4)}",
             "name": self.title,
-            "files": [str(path) for path in self.files],
+            "files": list(self.files),
             "remember": {"importer_params": self.importer_params} if self.is_corrected else {},
         }
 
 
-def existing(files: Sequence[Path]) -> tuple[Path, ...]:
-    """Give absolute paths.
+def existing(files: Sequence[Path | str]) -> tuple[str, ...]:
+    """Give absolute paths; addresses as they are.
 
     Raises:
-        UserError: One is not there, or none was named.
+        UserError: A file is not there, or none was named.
     """
-    paths = tuple(Path(file).resolve() for file in files)
-    if not paths:
+    named = tuple(str(file) if is_remote(str(file)) else str(Path(file).resolve()) for file in files)
+    if not named:
         raise UserError("No file was given.", remedy="Name at least one file.")
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"There is no file {path}.", remedy="Check the name.")
-    return paths
+    for file in named:
+        if not is_remote(file) and not Path(file).exists():
+            raise UserError(f"There is no file {file}.", remedy="Check the name.")
+    return named
+
+
+def fetch_spec(address: str) -> JobSpec:
+    """Fetch what lies behind an address for a look; nothing becomes part of the project.
+
+    Raises:
+        UserError: It is no address.
+    """
+    if not is_remote(address):
+        raise UserError(f"“{address}” is no address.", remedy="Write https://… or hf:owner/name.")
+    step = StepSpec("fetch", "fetch", {"address": address})
+    return JobSpec.new(f"Fetch {name_of(address)}", "fetch", [step], meta={"address": address})
 
 
 def one_spec(request: ImportRequest) -> JobSpec:
@@ -86,13 +99,13 @@ def each_spec(request: ImportRequest) -> JobSpec:
     made: list[dict[str, Any]] = []
     for path in request.files:
         for part in request.parts or ("",):
-            stem = path.stem if path.is_file() else path.name
+            stem = title_of(path)
             title = " ".join(word for word in (request.name or stem, part) if word) if part else stem
             one = replace(request, files=(path,), parts=(part,) if part else (), name=title)
             step = "import" if not steps else f"import-{len(steps) + 1}"
             steps.append(StepSpec(step, "import_dataset", one.params()))
             made.append({**one.meta(), "step": step})
-    meta = {**made[0], "files": [str(path) for path in request.files], "datasets": made}
+    meta = {**made[0], "files": list(request.files), "datasets": made}
     return JobSpec.new(f"Import {len(made)} datasets", "import", steps, meta=meta)
 
 
@@ -124,4 +137,4 @@ def update_spec(datasets: Datasets, request: ImportRequest, update_of: str, key:
         "key": key,
     }
     step = StepSpec("import", "import_dataset", params)
-    return JobSpec.new(f"Update {dataset.name} from {request.files[0].name}", "import", [step], meta=meta)
+    return JobSpec.new(f"Update {dataset.name} from {name_of(request.files[0])}", "import", [step], meta=meta)

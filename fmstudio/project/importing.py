@@ -88,6 +88,11 @@ class Imports:
         ids = dict.fromkeys(source.dataset_id for source in same_size if source.sha256 == digest)
         return [self._datasets.get(dataset_id) for dataset_id in ids]
 
+    def from_address(self, address: str) -> list[Dataset]:
+        """Datasets that came from this address, the newest first."""
+        ids = dict.fromkeys(source.dataset_id for source in self.sources() if source.path == address)
+        return [self._datasets.get(dataset_id) for dataset_id in ids]
+
     def mappings(self) -> dict[str, dict[str, Any]]:
         """Shape key → the mapping that was used last for files of that shape."""
         return {one.shape_key: one.mapping for one in self.remembered()}

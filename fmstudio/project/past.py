@@ -38,9 +38,7 @@ class Past:
                 edits.append(operation.id)
         return State(version, tuple(edits))
 
-    def page(
-        self, dataset_id: str, operation_id: int, *, offset: int = 0, limit: int = 200, where: str = ""
-    ) -> Page:
+    def page(self, dataset_id: str, operation_id: int, *, offset: int = 0, limit: int = 200, where: str = "") -> Page:
         """Rows by ``row_id`` as they were right after an operation; `where` is a SQL condition.
 
         Raises:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.addresses import name_of
 from fmstudio.jobs.spec import Job
 from fmstudio.models.inspect import fingerprint, inspect_model
 from fmstudio.project.carrying import carry
@@ -116,7 +117,7 @@ class Publisher:
         old = self._datasets.get(meta["dataset_id"])
         facts = {"kind": result["kind"], "source": source_of(result, old.source)}
         statistics = {"update": result["update"], "source": source_of(result)}
-        title = f"Update from {Path(meta['files'][0]).name}"
+        title = f"Update from {name_of(meta['files'][0])}"
         with self._next_version(job, "import", "update", title, statistics) as (connection, operation):
             change_facts(connection, operation, old.id, {"kind": old.kind, "source": old.source}, facts)
             remember_import(connection, meta, result)

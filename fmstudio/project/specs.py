@@ -15,7 +15,14 @@ from fmstudio.project.datasets import Datasets
 from fmstudio.project.edits import Edits
 from fmstudio.project.exports import ExportInclude, Exports
 from fmstudio.project.folding import commit_spec, with_folding
-from fmstudio.project.import_specs import ImportRequest, each_spec, existing, one_spec, update_spec
+from fmstudio.project.import_specs import (
+    ImportRequest,
+    each_spec,
+    existing,
+    fetch_spec,
+    one_spec,
+    update_spec,
+)
 from fmstudio.project.models import ModelEntry, ModelLibrary
 from fmstudio.project.transforms import Transforms
 
@@ -74,7 +81,7 @@ class JobSpecs:
 
     def import_files(
         self,
-        files: Sequence[Path],
+        files: Sequence[Path | str],
         *,
         name: str = "",
         importer: str = "",
@@ -90,6 +97,7 @@ class JobSpecs:
         """Import files, folders and archives as one dataset, as one each, or as the next version of a dataset.
 
         Args:
+            files: Paths; and addresses (https, ``hf:owner/name``), which the worker fetches where the user allowed it.
             parts: Tables of each file to read (sheets, tables of a database); none = the first.
             each_its_own: Every file, and every part of it, becomes a dataset of its own, named after it.
             update_of: Dataset whose next version this makes: rows that are in both keep their ids.
@@ -107,6 +115,10 @@ class JobSpecs:
         if update_of:
             return update_spec(self._datasets, request, update_of, update_key)
         return each_spec(request) if each_its_own and request.count > 1 else one_spec(request)
+
+    def fetch(self, address: str) -> JobSpec:
+        """Fetch what lies behind an address, so that it can be previewed; see `import_specs.fetch_spec`."""
+        return fetch_spec(address)
 
     def recipe(self, dataset: str, recipe: dict[str, Any], version: int | None = None) -> JobSpec:
         """Run a recipe on a version of a dataset; makes its next version.

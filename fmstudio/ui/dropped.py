@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from fmstudio.core.addresses import is_remote
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QMimeData
 
 MODEL_FILES = ("config.json", "adapter_config.json")
 HEAD_BYTES = 4_096
@@ -21,8 +26,18 @@ class Home:
     reason: str = ""
 
 
+def named_in(mime: QMimeData) -> list[str]:
+    """What is carried: the paths of files, or else one web address."""
+    urls = mime.urls()
+    return [url.toLocalFile() for url in urls if url.isLocalFile()] or [
+        url.toString() for url in urls[:1] if is_remote(url.toString())
+    ]
+
+
 def find_home(paths: list[str]) -> Home:
     """Decide where dropped files and folders go: a project, models, a recipe, else data to import."""
+    if paths and is_remote(paths[0]):
+        return Home("data", {"files": paths[:1]})
     files = [Path(path) for path in paths]
     if len(files) == 1 and (files[0] / "project.toml").is_file():
         return Home("project", {"folder": files[0]})

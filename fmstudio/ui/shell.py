@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QMainWindow, QStackedWidget, QWidget
 
 from fmstudio.api.page import Page
 from fmstudio.ui.context import AppContext, problem_of
+from fmstudio.ui.dropped import find_home, named_in
 from fmstudio.ui.history import step_history
 from fmstudio.ui.page_entry import PageEntry
 from fmstudio.ui.palette import Command, CommandPalette
@@ -189,7 +190,7 @@ class MainWindow(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Qt: take files from anywhere."""
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        if named_in(event.mimeData()):
             event.acceptProposedAction()
             restyle(self.content, over="true")
 
@@ -199,15 +200,13 @@ class MainWindow(QMainWindow):
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Qt: give the files to the page in front, or find their natural home."""
-        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        paths = named_in(event.mimeData())
         event.acceptProposedAction()
         restyle(self.content, over="")
         self.take_files(paths)
 
     def take_files(self, paths: list[str]) -> None:
         """Give files to the page in front, else recognise them and open their page."""
-        from fmstudio.ui.dropped import find_home
-
         page = self.pages.get(self.current_id)
         if page is not None and page.accept_files(paths):
             return

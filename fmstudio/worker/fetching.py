@@ -35,6 +35,7 @@ MOST_BYTES = 50 << 30
 """Largest download in all."""
 LOOPBACK = "FMSTUDIO_LOOPBACK_HUB"
 """Variable with the address of a hub on this very machine; then this machine may be fetched from, without TLS (tests)."""
+PART_SUFFIX = ".part"
 _PIECE = 1 << 20
 _TIMEOUT_S = 30
 _MOST_HOPS = 5
@@ -78,7 +79,7 @@ class Network:
 
 
 class TooLarge(UserError):
-    """A download is larger than what is allowed here; the one error of this module that names no fault."""
+    """A download is larger than what is allowed here."""
 
 
 def fetch(
@@ -103,13 +104,12 @@ def fetch(
             f"{name} is on the network, and FM Studio does not use it.",
             remedy="Switch the network on in Settings (or: fmstudio network on), or download the file yourself.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / hashlib.sha256(name.encode()).hexdigest()[:12]
+    own.mkdir(parents=True, exist_ok=True)
     client = _Client(network, ctx)
     try:
         if name.lower().startswith("hf:"):
-            return _dataset(name, folder, client, report, most_files)
-        own = folder / hashlib.sha256(name.encode()).hexdigest()[:12]
-        own.mkdir(exist_ok=True)
+            return _dataset(name, own, client, report, most_files)
         path = client.download(name, own)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UserError(
@@ -150,11 +150,12 @@ class _Client:
     def __init__(self, network: Network, ctx: TaskContext) -> None:
         self.network, self._ctx = network, ctx
         self._left = network.most_bytes
+        self._received = 0
 
     def download(self, url: str, folder: Path) -> Path:
         """Fetch one file, going on where an earlier try stopped."""
         stem = _file_name(url)
-        part, facts_file = folder / f"{stem}.part", folder / f"{stem}.part.json"
+        part, facts_file = folder / f"{stem}{PART_SUFFIX}", folder / f"{stem}{PART_SUFFIX}.json"
         facts = read_json(facts_file, {})
         if (whole := folder / str(facts.get("whole", ""))).is_file():
             return whole
@@ -176,7 +177,9 @@ class _Client:
         next_url: str | None = url
         while next_url:
             with self._get(next_url, {}) as response:
-                entries = json.loads(response.read(_MOST_LISTING))
+                text = response.read(_MOST_LISTING)
+                self._received += len(text)
+            entries = json.loads(text)
             if not isinstance(entries, list):
                 raise ValueError("the hub's answer is no list of files")
             places += [
@@ -194,6 +197,7 @@ class _Client:
             while piece := response.read(_PIECE):
                 self._ctx.check_cancelled()
                 self._left -= len(piece)
+                self._received += len(piece)
                 self._check_left(0)
                 file.write(piece)
                 done += len(piece)
@@ -227,15 +231,16 @@ class _Client:
         connection = self._connection(url)
         parts = urlsplit(url)
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
-        before = self._left
-        number = note_opening(url, self.network.purpose)
+        before = self._received
+        # Queries hold keys and signatures, which belong into no list.
+        number = note_opening(f"{url.partition('?')[0]}{'?…' if parts.query else ''}", self.network.purpose)
         try:
             connection.request("GET", path, headers={**_HEADERS, **headers})
             with connection.getresponse() as response:
                 yield response
         finally:
             connection.close()
-            note_end(number, before - self._left)
+            note_end(number, self._received - before)
 
     def _connection(self, url: str) -> _Connection:
         parts = urlsplit(url)
@@ -270,12 +275,12 @@ def _public_address(host: str, port: int, network: Network, *, is_plain: bool) -
     for address in found:
         ip = ipaddress.ip_address(address)
         is_own = network.loopback and ip.is_loopback
-        if is_plain and not is_own:
-            raise UserError(f"{host} is not fetched from: only https is.", remedy="Use https.")
         if not (ip.is_global and not ip.is_multicast) and not is_own:
             raise UserError(
                 f"{host} is not fetched from: {address} belongs to a local network.", remedy="Use a public address."
             )
+        if is_plain and not is_own:
+            raise UserError(f"{host} is not fetched from: only https is.", remedy="Use https.")
     return str(found[0])
 
 

@@ -386,7 +386,7 @@ def test_too_large_missing_and_circular(tmp_path: Path, site: str) -> None:
 
 def test_a_dataset_of_the_hub_is_its_parquet_files(tmp_path: Path, site: str) -> None:
     paths = get("hf:owner/name", tmp_path, site)
-    assert [p.relative_to(tmp_path).as_posix() for p in paths] == ["default/train/0000.parquet"]
+    assert [p.relative_to(tmp_path).as_posix().partition("/")[2] for p in paths] == ["default/train/0000.parquet"]
     with pytest.raises(UserError, match="no dataset on the hub"):
         get("hf:a/b/c", tmp_path, site)
 

@@ -8,36 +8,60 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 Pair = tuple[str, str]
 SWEEPS = 6
 
 
-def layers_of(nodes: Sequence[str], edges: Iterable[Pair]) -> list[list[str]]:
-    """Nodes by layer, the sources first; inside a layer in the order in which few edges cross.
+def layered(nodes: Sequence[str], edges: Iterable[Pair]) -> tuple[list[list[str]], dict[Pair, list[str]]]:
+    """Nodes by layer, the sources first, in an order in which few edges cross; and the way of each edge.
 
-    Edges that close a circle are left out of account, and so are edges from or to nodes that are not there.
+    An edge over several layers goes by a bend in each layer between, which has a place of its own there, so that it runs
+    around the nodes and not through them. Edges that close a circle go straight; those from or to nodes that are not
+    there are left out.
+
+    Returns:
+        The layers, with the names of bends among those of nodes, and for each edge the names it goes by.
     """
     there = set(nodes)
     pairs = [(a, b) for a, b in dict.fromkeys(edges) if a in there and b in there and a != b]
     order, forward = _without_circles(nodes, pairs)
-    depth = dict.fromkeys(nodes, 0)
-    sources: dict[str, list[str]] = defaultdict(list)
-    targets: dict[str, list[str]] = defaultdict(list)
-    for source, target in forward:
-        sources[target].append(source)
-        targets[source].append(target)
-    for node in order:
-        depth[node] = max((depth[source] + 1 for source in sources[node]), default=0)
-    for node in reversed(order):  # a source stands right before what came of it, not at the far left
-        if targets[node] and not sources[node]:
-            depth[node] = min(depth[target] for target in targets[node]) - 1
+    depth = _depths(order, forward)
     layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for node in nodes:
         layers[depth[node]].append(node)
+    ways: dict[Pair, list[str]] = {pair: list(pair) for pair in pairs}
+    for number, (source, target) in enumerate(forward):
+        bends = [f"\0{number}.{layer}" for layer in range(depth[source] + 1, depth[target])]
+        for layer, bend in enumerate(bends, depth[source] + 1):
+            layers[layer].append(bend)
+        ways[source, target] = [source, *bends, target]
+    sources, targets = _neighbours([piece for pair in forward for piece in pairwise(ways[pair])])
     for sweep in range(SWEEPS):
         _sweep(layers, sources if sweep % 2 == 0 else targets, is_back=sweep % 2 == 1)
-    return layers
+    return layers, ways
+
+
+def _depths(order: Sequence[str], forward: Sequence[Pair]) -> dict[str, int]:
+    """The layer of each node: the longest way from a source; a source stands right before what came of it."""
+    sources, targets = _neighbours(forward)
+    depth = dict.fromkeys(order, 0)
+    for node in order:
+        depth[node] = max((depth[source] + 1 for source in sources[node]), default=0)
+    for node in reversed(order):
+        if targets[node] and not sources[node]:
+            depth[node] = min(depth[target] for target in targets[node]) - 1
+    return depth
+
+
+def _neighbours(pairs: Iterable[Pair]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    sources: dict[str, list[str]] = defaultdict(list)
+    targets: dict[str, list[str]] = defaultdict(list)
+    for source, target in pairs:
+        sources[target].append(source)
+        targets[source].append(target)
+    return sources, targets
 
 
 def heights_of(layers: Sequence[Sequence[str]], edges: Iterable[Pair]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -26,13 +27,13 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from fmstudio.ui import icons
 from fmstudio.ui.theme import Theme
-from fmstudio.ui.widgets.graph_layout import heights_of, layers_of
+from fmstudio.ui.widgets.graph_layout import heights_of, layered
 
-WIDTH, HEIGHT = 212.0, 52.0
-GAP_X, GAP_Y = 64.0, 18.0
+WIDTH, HEIGHT = 204.0, 52.0
+GAP_X, GAP_Y = 52.0, 18.0
 MARGIN = 24.0
 LEAST, MOST = 0.15, 2.5
-READABLE = 0.7
+READABLE = 0.85
 """Below this scale the names are hard to read: a graph too big for it is opened at it, around its focus."""
 STEP = 1.2
 
@@ -76,6 +77,8 @@ class GraphView(QWidget):
         self._boxes: dict[str, Box] = {}
         self._ways: tuple[Way, ...] = ()
         self._rects: dict[str, QRectF] = {}
+        self._bends: dict[tuple[str, str], list[str]] = {}
+        self._bend_rects: dict[str, QRectF] = {}
         self._layers: list[list[str]] = []
         self._scale, self._origin = 1.0, QPointF()
         self._current = ""
@@ -95,13 +98,16 @@ class GraphView(QWidget):
         self._boxes = {box.id: box for box in boxes}
         self._ways = tuple(way for way in ways if way.source in self._boxes and way.target in self._boxes)
         pairs = [(way.source, way.target) for way in self._ways]
-        self._layers = layers_of(list(self._boxes), pairs)
-        heights = heights_of(self._layers, pairs)
-        self._rects = {
-            node: QRectF(number * (WIDTH + GAP_X), heights[node] * (HEIGHT + GAP_Y), WIDTH, HEIGHT)
-            for number, layer in enumerate(self._layers)
-            for node in layer
+        layers, self._bends = layered(list(self._boxes), pairs)
+        heights = heights_of(layers, [piece for way in self._bends.values() for piece in pairwise(way)])
+        places = {
+            name: QRectF(number * (WIDTH + GAP_X), heights[name] * (HEIGHT + GAP_Y), WIDTH, HEIGHT)
+            for number, layer in enumerate(layers)
+            for name in layer
         }
+        self._layers = [[name for name in layer if name in self._boxes] for layer in layers]
+        self._rects = {name: rect for name, rect in places.items() if name in self._boxes}
+        self._bend_rects = {name: rect for name, rect in places.items() if name not in self._boxes}
         self._current = next((box.id for box in boxes if box.is_focus), boxes[0].id if boxes else "")
         self.setAccessibleDescription(f"{len(self._boxes)} things, {len(self._ways)} ways between them")
         self._is_placed = False
@@ -332,9 +338,12 @@ class GraphView(QWidget):
         theme = Theme.current()
         start, end = self._rects[way.source], self._rects[way.target]
         begin, tip = QPointF(start.right(), start.center().y()), QPointF(end.left(), end.center().y())
-        bend = max(GAP_X / 2, (tip.x() - begin.x()) / 2)
         path = QPainterPath(begin)
-        path.cubicTo(begin + QPointF(bend, 0), tip - QPointF(bend, 0), tip - QPointF(6, 0))
+        for name in self._bends.get((way.source, way.target), [])[1:-1]:
+            rect = self._bend_rects[name]
+            _curve(path, QPointF(rect.left(), rect.center().y()))
+            path.lineTo(rect.right(), rect.center().y())
+        _curve(path, tip - QPointF(6, 0))
         painter.setPen(QPen(theme.color("accent" if is_lit else "control"), 2 if is_lit else 1.2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(path)
@@ -370,7 +379,9 @@ class GraphView(QWidget):
     ) -> None:
         painter.setFont(font)
         painter.setPen(Theme.current().color(token))
-        line = painter.fontMetrics().elidedText(text.replace("\n", " "), Qt.TextElideMode.ElideMiddle, int(room.width()))
+        line = painter.fontMetrics().elidedText(
+            text.replace("\n", " "), Qt.TextElideMode.ElideMiddle, int(room.width())
+        )
         painter.drawText(room, int(edge | Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextSingleLine), line)
 
     def _draw_whole(self, painter: QPainter, size: QSize) -> None:
@@ -392,3 +403,10 @@ class GraphView(QWidget):
             raise OSError(f"{path} could not be written")
         self._draw_whole(painter, size)
         painter.end()
+
+
+def _curve(path: QPainterPath, to: QPointF) -> None:
+    """Go on to a point, leaving and arriving level."""
+    begin = path.currentPosition()
+    bend = max(GAP_X / 2, (to.x() - begin.x()) / 2)
+    path.cubicTo(begin + QPointF(bend, 0), to - QPointF(bend, 0), to)

@@ -59,6 +59,10 @@ class ChoiceBox(QComboBox):
         self.set_value(before)
         self.blockSignals(False)
 
+    def choices(self) -> list[str]:
+        """What is offered."""
+        return [str(self.itemData(place)) for place in range(self.count())]
+
     def value(self) -> str:
         """What is chosen or typed."""
         return self.currentText().strip() if self.isEditable() else str(self.currentData() or "")
@@ -100,6 +104,10 @@ class CheckList(QListWidget):
             self.setCurrentRow(0)
         self.setFixedHeight(max(1, min(self.count(), MOST_SEEN)) * ROW + 4)
         self.blockSignals(False)
+
+    def choices(self) -> list[str]:
+        """What is offered."""
+        return [self.item(place).text() for place in range(self.count())]
 
     def value(self) -> list[str]:
         """Those checked, in the order shown."""

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -67,7 +68,7 @@ class ResultPlot(LinePlot):
 
     def _bar_step(self) -> float:
         xs = sorted({x for s in self._series for x, _ in s.points})
-        return min((b - a for a, b in zip(xs, xs[1:], strict=False)), default=1.0)
+        return min((b - a for a, b in pairwise(xs)), default=1.0)
 
     def _x_ticks(self, scale: _Scale) -> list[tuple[float, str]]:
         if not self._labels:

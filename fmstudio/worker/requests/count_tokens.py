@@ -10,6 +10,7 @@ from typing import Any
 from fmstudio.api import TaskContext, UserError
 from fmstudio.core.schemas import Mapping
 from fmstudio.plugin_manager import PluginManager
+from fmstudio.worker.fetched import local_files
 from fmstudio.worker.gathering import gather
 from fmstudio.worker.importing import Report, first_batches, map_batch
 from fmstudio.worker.inspection import MEASURED_ROWS, quantiles, texts_of
@@ -47,7 +48,7 @@ def _texts(params: dict[str, Any], plugins: PluginManager, ctx: TaskContext) -> 
     mapping = Mapping.of(params["mapping"])
     with TemporaryDirectory(prefix="count-", dir=ctx.workdir) as unpacked:
         sources = gather(
-            [params["path"]], params.get("importer"), plugins, report, ctx,
+            local_files([params["path"]], report, ctx), params.get("importer"), plugins, report, ctx,
             workdir=Path(unpacked), budget=Budget(*PREVIEW, is_preview=True), parts=[part] if part else (),
         )  # fmt: skip
         read = read_sources(sources, params.get("importer_params"), plugins, report, ctx)

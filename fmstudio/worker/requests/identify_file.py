@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from fmstudio.api import TaskContext, UserError
 from fmstudio.plugin_manager import PluginManager
+from fmstudio.worker.fetched import local_files
+from fmstudio.worker.importing import Report
 
 
 def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager, ctx: TaskContext) -> dict[str, Any]:
     """Hash a file.
 
     Args:
-        params: ``path``.
+        params: ``path``, or an address.
         state: Not used.
         plugins: Not used.
-        ctx: Not used.
+        ctx: For fetching.
 
     Returns:
         ``sha256`` and ``bytes``.
@@ -25,7 +26,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     Raises:
         UserError: The file cannot be read.
     """
-    path = Path(params["path"])
+    path = local_files([params["path"]], Report(), ctx)[0]
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from fmstudio.core.detection import detections
 from fmstudio.core.schemas import Mapping, used_options
 from fmstudio.core.unify import Unifier
 from fmstudio.plugin_manager import PluginManager
+from fmstudio.worker.fetched import local_files
 from fmstudio.worker.gathering import EACH, choices, gather, is_from_heap
 from fmstudio.worker.importing import (
     SAMPLE_ROWS,
@@ -43,7 +44,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     """Preview an import.
 
     Args:
-        params: ``path``, and optionally ``importer``, ``importer_params``, ``mapping``, ``limit`` (rows, 50), ``part``,
+        params: ``path`` (or address: it is fetched, see `fmstudio.worker.fetched`), and optionally ``importer``, ``importer_params``, ``mapping``, ``limit`` (rows, 50), ``part``,
             ``known_shapes`` (shape key → mapping the user corrected before), ``others`` (paths to be imported with it).
         state: Keeps the language identifier.
         plugins: Where importers are found.
@@ -62,8 +63,8 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     Raises:
         UserError: Nothing can be read, or the mapping does not fit.
     """
-    path, limit = Path(params["path"]), int(params.get("limit", 50))
-    report, seen, wanted = Report(), Seen(ctx), str(params.get("part") or "")
+    report, seen, wanted, limit = Report(), Seen(ctx), str(params.get("part") or ""), int(params.get("limit", 50))
+    path = local_files([params["path"]], report, ctx)[0]
     with TemporaryDirectory(prefix="preview-", dir=ctx.workdir) as unpacked:
         sources = gather(
             [path], params.get("importer"), plugins, report, ctx,
@@ -108,7 +109,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
         "files": len(sources),
         "encoding": None if "encoding" not in fields_of(type(settings)) else values.get("encoding", ""),
         "detected_encoding": next((n.split(": ", 1)[1] for n in report.notes if n.startswith("Encoding: ")), ""),
-        "others": agreement([Path(other) for other in params.get("others") or ()], mapping, names, plugins, ctx),
+        "others": agreement(local_files(params.get("others") or (), report, ctx), mapping, names, plugins, ctx),
         "bytes": size,
         "estimated_rows": round(before * size / min(size, seen.done)) if seen.done else before,
         "shape_key": key,

@@ -21,6 +21,8 @@ from fmstudio.core.addresses import is_remote
 from fmstudio.core.parquet import RowsWriter, Written
 from fmstudio.core.schemas import Mapping
 from fmstudio.plugin_manager import PluginManager
+from fmstudio.worker.fetched import bring_fetched, local_files
+from fmstudio.worker.fetching import Network, fetch
 from fmstudio.worker.gathering import gather
 from fmstudio.worker.importing import (
     SAMPLE_ROWS,
@@ -104,7 +106,7 @@ def read_rows(params: dict[str, Any], folder: Path, ctx: TaskContext, plugins: P
         UserError: Nothing could be read.
     """
     report = Report()
-    files, parts = [Path(file) for file in params["files"]], params.get("parts") or ()
+    files, parts = local_files(params["files"], report, ctx), params.get("parts") or ()
     sources = gather(files, params.get("importer"), plugins, report, ctx, workdir=folder / "unpacked", parts=parts)
     done = _import(sources, params, folder / "rows", ctx, plugins, report)
     return done.written.files, report.rejected
@@ -175,11 +177,8 @@ def _on_this_machine(names: list[str], folder: Path, report: Report, ctx: TaskCo
     found: list[tuple[str, Path]] = []
     for name in names:
         if is_remote(name):
-            from fmstudio.core.settings import Settings
-            from fmstudio.worker.fetching import MOST_BYTES, Network, fetch
-
-            network = Network(Settings.load().allow_network, MOST_BYTES)
-            found += [(name, path) for path in fetch(name, folder, network, report, ctx)]
+            bring_fetched(name, folder)
+            found += [(name, path) for path in fetch(name, folder, Network.of_settings("Import"), report, ctx)]
         else:
             found.append((str(Path(name).absolute()), Path(name)))
     return found

@@ -1,130 +1,92 @@
-"""One dataset: its name and what can be done with it, and five ways to look at it."""
+"""One dataset: its header, the ways to look at it, and the panels that change or export it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QInputDialog,
-    QMenu,
-    QPushButton,
-    QSplitter,
-    QStackedWidget,
-    QWidget,
-)
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QButtonGroup, QMenu, QPushButton, QSplitter, QStackedWidget, QWidget
 
+from fmstudio.ui.pages.data.dataset_actions import DatasetActions
+from fmstudio.ui.pages.data.dataset_header import DatasetHeader
+from fmstudio.ui.pages.data.export_panel import ExportPanel
 from fmstudio.ui.pages.data.inspector import RowInspector
+from fmstudio.ui.pages.data.lost_rows import LostRows
 from fmstudio.ui.pages.data.rows_view import RowsView
 from fmstudio.ui.pages.data.search_view import SearchView
+from fmstudio.ui.pages.data.sql_view import SqlView
+from fmstudio.ui.pages.data.transform_forms import grouped
+from fmstudio.ui.pages.data.transform_panel import TransformPanel
 from fmstudio.ui.pages.data.versions_view import VersionsView
 from fmstudio.ui.widgets import words
-from fmstudio.ui.widgets.empty_state import EmptyState
-from fmstudio.ui.widgets.paged_table import PagedTable, RowsPage
-from fmstudio.ui.widgets.parts import ElidedLabel, button, column, row, tool_button
+from fmstudio.ui.widgets.parts import button, column, holder, row
 
 if TYPE_CHECKING:
+    from fmstudio.jobs.spec import Job
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
 
 TABS = (
     ("rows", "Rows"),
     ("search", "Search"),
+    ("sql", "SQL"),
     ("versions", "Versions"),
     ("dropped", "Dropped"),
     ("rejects", "Rejected"),
 )
-KIND_WORDS = {
-    "conversation": "conversations",
-    "prompt_completion": "prompts and completions",
-    "preference": "preference pairs",
-    "unpaired_preference": "answers with a verdict",
-    "image_caption": "pictures with captions",
-    "text": "texts",
-    "table": "table",
-}
-FIRST_DROPPED = ("reason", "step", "operator")
+WHOLE_WIDTH = frozenset({"versions"})
+"""Tabs that have no use for the inspector."""
+INSPECTOR_FROM = 980
+"""In the SQL tab the inspector is there from this width on: a query needs room, too."""
 
 
 class DatasetView(QWidget):
-    """Header, tabs and inspector of the chosen dataset.
+    """Header, tabs, inspector and panels of the chosen dataset.
 
     Signals:
         undo_wanted, redo_wanted: The user wants to step through this dataset's changes.
+        submitted: (Job, sentence) a job was started whose result shall be shown.
     """
 
     undo_wanted = Signal()
     redo_wanted = Signal()
+    submitted = Signal(object, str)
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
         self.ctx = context
         self.dataset: Dataset | None = None
-        self.name = ElidedLabel("", "title")
-        self.facts = ElidedLabel("", "muted")
-        self.undo = tool_button(
-            "undo", self.tr("Undo the last change to this dataset"), self.undo_wanted.emit, shortcut="Ctrl+Z"
-        )
-        self.redo = tool_button(
-            "redo", self.tr("Redo the change that was undone"), self.redo_wanted.emit, shortcut="Ctrl+Shift+Z"
-        )
-        self.clean = button(
-            self.tr("Clean…"), self._open_recipes, icon="clean", tip=self.tr("Preview and run a recipe on this dataset")
-        )
-        self.embed = button(
-            self.tr("Embed"), icon="embed", tip=self.tr("Give each row a place by its meaning, to search and map")
-        )
-        self.embed.setMenu(self._embed_menu())
-        self.train = button(
-            self.tr("Train…"), self._open_training, icon="training", tip=self.tr("Train an adapter on this dataset")
-        )
-        self.more = tool_button("more", self.tr("More actions"))
-        self.more.setMenu(self._more_menu())
-        self.more.setPopupMode(self.more.ToolButtonPopupMode.InstantPopup)
-        self.rows, self.search, self.versions = RowsView(context), SearchView(context), VersionsView(context)
-        self.dropped, self.rejects = PagedTable(self.tr("Dropped rows")), PagedTable(self.tr("Rejected pieces"))
+        self._commit_job = ""
+        self._tab = "rows"
+        self.actions_for = DatasetActions(context, self)
+        self.header = DatasetHeader()
+        self.undo, self.redo = self.header.undo, self.header.redo
+        self.rows, self.search, self.sql = RowsView(context), SearchView(context), SqlView(context)
+        self.versions = VersionsView(context)
+        self.lost = LostRows(context)
+        self.dropped, self.rejects = self.lost.dropped, self.lost.rejects
         self.inspector = RowInspector(context)
+        self.transform, self.export = TransformPanel(context), ExportPanel(context)
         self._tabs: dict[str, QPushButton] = {}
         self._build()
         self._connect()
 
     def _build(self) -> None:
-        head = row(
-            column(self.name, self.facts, gap=2), self.undo, self.redo, self.clean, self.embed, self.train, self.more
-        )
-        head.setStretch(0, 1)
         tabs = row(gap=4)
         group = QButtonGroup(self)
-        for tab, title in TABS:
-            made = button(title, lambda tab=tab: self.show_tab(tab))  # type: ignore[misc]
+        for number, (tab, title) in enumerate(TABS, 1):
+            made = button(title, lambda tab=tab: self.show_tab(tab), tip=f"{title} (Alt+{number})")  # type: ignore[misc]
             made.setCheckable(True)
             made.setProperty("choice", "true")
             group.addButton(made)
             self._tabs[tab] = made
             tabs.addWidget(made)
         tabs.addStretch(1)
+        self._tab_line = holder(tabs)
         self.stack = QStackedWidget()
-        self._no_dropped = EmptyState(
-            "clean",
-            self.tr("No row was dropped"),
-            self.tr("Rows that a recipe drops are kept here, with the step and the reason."),
-        )
-        self._no_rejects = EmptyState(
-            "import",
-            self.tr("Everything could be read"),
-            self.tr("Pieces of an imported file that cannot be read are kept here, with their place and the reason."),
-        )
-        for widget in (
-            self.rows,
-            self.search,
-            self.versions,
-            self.dropped,
-            self.rejects,
-            self._no_dropped,
-            self._no_rejects,
-        ):
+        for widget in (self.rows, self.search, self.sql, self.versions, *self.lost.widgets):
             self.stack.addWidget(widget)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(self.stack)
@@ -132,175 +94,245 @@ class DatasetView(QWidget):
         split.setStretchFactor(0, 1)
         split.setSizes([700, 300])
         split.setChildrenCollapsible(True)
-        self.stack.setContentsMargins(0, 0, 0, 12)
-        layout = column(head, tabs, split, gap=10, margins=(24, 18, 0, 0))
+        self.body = QStackedWidget()
+        self._panels = [holder(column(panel, margins=(0, 0, 24, 12))) for panel in (self.transform, self.export)]
+        for widget in (split, *self._panels):
+            self.body.addWidget(widget)
+        head = column(self.header, margins=(0, 0, 24, 0))
+        layout = column(head, self._tab_line, self.body, gap=10, margins=(24, 18, 0, 0))
         layout.setStretch(2, 1)
-        head.setContentsMargins(0, 0, 24, 0)
         self.setLayout(layout)
+        self._fill_menus()
         self.show_tab("rows")
 
     def _connect(self) -> None:
-        self.rows.record_chosen.connect(
-            lambda record, title: self.inspector.show_record(record, title, can_edit=self.rows.can_edit)
+        header, rows, actions = self.header, self.rows, self.actions_for
+        header.undo.clicked.connect(self.undo_wanted)
+        header.redo.clicked.connect(self.redo_wanted)
+        header.clean.clicked.connect(lambda: self._go("recipes"))
+        header.train.clicked.connect(lambda: self._go("training"))
+        header.export.clicked.connect(self.open_export)
+        header.transform_wanted.connect(self.open_transform)
+        header.name.renamed.connect(lambda name: self._with(lambda dataset: actions.rename(dataset, name)))
+        header.pending.commit_wanted.connect(self.commit)
+        header.pending.discard_wanted.connect(lambda: self._with(actions.discard))
+        actions.committing.connect(self._on_committing)
+        self.ctx.job_changed.connect(self._on_job)
+        rows.record_chosen.connect(
+            lambda record, title: self.inspector.show_record(record, title, can_edit=rows.can_edit)
         )
-        self.rows.terms_changed.connect(self.inspector.show_terms)
-        self.rows.edit_wanted.connect(self._edit_row)
-        self.inspector.step_wanted.connect(self.rows.step)
-        self.inspector.row_wanted.connect(self.rows.show_row)
-        self.inspector.saved.connect(self.rows.commands.set_values)
-        self.search.record_chosen.connect(self.inspector.show_record)
+        rows.terms_changed.connect(self.inspector.show_terms)
+        rows.edit_wanted.connect(self._edit_row)
+        self.inspector.step_wanted.connect(rows.step)
+        self.inspector.row_wanted.connect(rows.show_row)
+        self.inspector.saved.connect(rows.commands.set_values)
+        for view in (self.search, self.sql, self.lost):
+            view.record_chosen.connect(self.inspector.show_record)
         self.search.embed_wanted.connect(lambda: self.embed_with(self._embedders()[0][0]))
+        self.sql.filter_wanted.connect(self.use_filter)
+        self.lost.counted.connect(self._on_counted)
         self.versions.version_wanted.connect(self._look_at)
         self.versions.job_wanted.connect(lambda job_id: self.ctx.navigate("jobs", job_id=job_id))
-        for table, title in ((self.dropped, "Dropped row"), (self.rejects, "Rejected piece")):
-            table.row_chosen.connect(
-                lambda n, table=table, title=title: self.inspector.show_record(
-                    table.rows.record(n) if n >= 0 else None, f"{title} {n + 1:,}"
-                )
-            )
+        self.transform.loaded.connect(lambda: self.header.show_transforms(grouped(self.transform.transforms)))
+        for panel in (self.transform, self.export):
+            panel.closed.connect(self.close_panel)
+        for source in (self.transform, self.sql):
+            source.submitted.connect(self.submitted)
 
     # ---- what is shown ---------------------------------------------------------------------------------------------
 
     def show_dataset(self, dataset: Dataset) -> None:
         """Show a dataset as it is now."""
+        if self.dataset is not None and self.dataset.id != dataset.id:
+            self.close_panel()
         self.dataset = dataset
-        self.name.setText(dataset.name)
-        facts = [words.plural(dataset.rows, "row"), KIND_WORDS.get(dataset.kind, dataset.kind)]
-        facts += [f"version {dataset.version} of {dataset.versions}", words.size(dataset.bytes)]
-        self.facts.setText("  ·  ".join(facts))
+        self.header.show_dataset(dataset)
         self.inspector.show_dataset(dataset)
-        self.rows.show_dataset(dataset)
-        self.search.show_dataset(dataset)
-        self.versions.show_dataset(dataset)
-        self._load_dropped(dataset)
-        self._load_rejects(dataset)
+        for view in (self.rows, self.search, self.sql, self.versions, self.lost):
+            view.show_dataset(dataset)
+        self.transform.load()
+        if self.body.currentWidget() is self._panels[0]:
+            self.transform.show_dataset(dataset)
+        self.show_pending()
+
+    def show_pending(self) -> None:
+        """Look up what waits for a commit, and what undo and redo would do."""
+        project, dataset = self.ctx.project, self.dataset
+        if project is None or dataset is None:
+            return
+
+        def show(found: tuple[Any, Any]) -> None:
+            pending, entries = found
+            self.header.pending.show_pending(pending, is_committing=bool(self._commit_job))
+            self.header.show_history(entries)
+
+        self.ctx.run_query(
+            lambda: (project.edits.pending(dataset.id), project.datasets.history(dataset.id)),
+            show, key="pending", owner=self,
+        )  # fmt: skip
 
     def show_tab(self, tab: str) -> None:
         """Bring one of `TABS` to the front."""
         widgets: dict[str, QWidget] = {
-            "rows": self.rows, "search": self.search, "versions": self.versions,
-            "dropped": self.dropped if self.dropped.rows.total else self._no_dropped,
-            "rejects": self.rejects if self.rejects.rows.total else self._no_rejects,
+            "rows": self.rows, "search": self.search, "sql": self.sql, "versions": self.versions,
+            "dropped": self.lost.shown("dropped"), "rejects": self.lost.shown("rejects"),
         }  # fmt: skip
         self._tab = tab
+        self.close_panel()
         self._tabs[tab].setChecked(True)
         self.stack.setCurrentWidget(widgets[tab])
-        self.inspector.setVisible(tab != "versions")
-        self.stack.setContentsMargins(0, 0, 24 if tab == "versions" else 4, 12)
+        self._fit_inspector()
         if tab == "search":
             self.search.field.setFocus()
+        elif tab == "sql":
+            self.sql.open()
+
+    def _fit_inspector(self) -> None:
+        is_shown = self._tab not in WHOLE_WIDTH and (self._tab != "sql" or self.width() >= INSPECTOR_FROM)
+        self.inspector.setVisible(is_shown)
+        self.stack.setContentsMargins(0, 0, 4 if is_shown else 24, 12)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: room for the inspector comes and goes."""
+        super().resizeEvent(event)
+        self._fit_inspector()
 
     def _edit_row(self, row_id: int, name: str) -> None:
         """Edit a value where there is room for it."""
         if (self.inspector.record or {}).get("row_id") == row_id:
             self.inspector.edit(name)
 
-    def _load_dropped(self, dataset: Dataset) -> None:
-        project = self.ctx.project
-
-        def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
-            def take(page: RowsPage) -> None:
-                deliver(page)
-                self._count("dropped", page.total)
-
-            if project is not None:
-                self.ctx.run_query(
-                    lambda: _reasons_first(project.dropped(dataset.id, dataset.version, offset=offset, limit=limit)),
-                    take, owner=self,
-                )  # fmt: skip
-
-        self.dropped.rows.load(fetch, frozenset({"row_id"}))
-
-    def _load_rejects(self, dataset: Dataset) -> None:
-        project = self.ctx.project
-        if project is None:
-            return
-
-        def show(records: list[dict[str, Any]]) -> None:
-            self.rejects.rows.load_records(records, ["reason", "line", "row", "raw", "file"])
-            self._count("rejects", len(records))
-
-        self.ctx.run_query(lambda: project.rejects(dataset.id, 10_000), show, key="rejects", owner=self)
-
-    def _count(self, tab: str, total: int) -> None:
+    @Slot(str, int)
+    def _on_counted(self, tab: str, total: int) -> None:
         title = dict(TABS)[tab]
         self._tabs[tab].setText(f"{title} {words.number(total)}" if total else title)
         if self._tab == tab:
-            self.show_tab(tab)
+            self.stack.setCurrentWidget(self.lost.shown(tab))
 
     def _look_at(self, number: int) -> None:
         self.rows.show_version(None if self.dataset and number == self.dataset.version else number)
         self.show_tab("rows")
 
+    @Slot(str)
+    def use_filter(self, where: str) -> None:
+        """Show the rows that match a SQL condition."""
+        self.show_tab("rows")
+        self.rows.bar.use(where)
+        if not self.rows.bar.is_sql:
+            self.rows.bar.switch_mode()
+        self.rows.filter.setFocus()
+
+    # ---- panels ----------------------------------------------------------------------------------------------------
+
+    def open_transform(self, transform: str = "", params: Mapping[str, Any] | None = None) -> None:
+        """Open a transform with its preview; without one, the list of all."""
+        if self.dataset is not None:
+            self._show_panel(0)
+            self.transform.open_on(self.dataset, transform, params)
+
+    @Slot()
+    def open_export(self) -> None:
+        """Open the export of this dataset; the filter of the table is offered."""
+        if self.dataset is not None:
+            self._show_panel(1)
+            where = self.rows.bar.where() if self.rows.can_edit else ""
+            self.export.open_on(self.dataset, where, self.rows.table.rows.total if where else -1)
+
+    def _show_panel(self, place: int) -> None:
+        self._tab_line.hide()
+        self.body.setCurrentWidget(self._panels[place])
+
+    @Slot()
+    def close_panel(self) -> None:
+        """Show the tabs again."""
+        had_panel = self.has_panel
+        self._tab_line.show()
+        self.body.setCurrentIndex(0)
+        if had_panel and self._tab == "rows":
+            self.rows.table.setFocus()
+
+    @property
+    def has_panel(self) -> bool:
+        """Whether a panel lies over the tabs."""
+        return self.body.currentIndex() > 0
+
+    def run(self) -> None:
+        """Ctrl+Enter: run what is in front."""
+        if self.body.currentWidget() is self._panels[0]:
+            self.transform.run()
+        elif self.body.currentWidget() is self._panels[1]:
+            self.export.run()
+        elif self._tab == "sql":
+            self.sql.run()
+
+    def escape(self) -> None:
+        """Esc: close the panel, or stop the query."""
+        if self.body.currentWidget() is self._panels[0]:
+            self.transform.close_panel()
+        elif self.has_panel:
+            self.export.close_panel()
+        elif self._tab == "sql":
+            self.sql.stop()
+
     # ---- what can be done ------------------------------------------------------------------------------------------
+
+    def _with(self, act: Callable[[Dataset], None]) -> None:
+        if self.dataset is not None:
+            act(self.dataset)
+
+    def _go(self, page_id: str) -> None:
+        self._with(lambda dataset: self.ctx.navigate(page_id, dataset_id=dataset.id))
 
     def _embedders(self) -> list[tuple[str, str]]:
         return [(c.id, c.title) for c in self.ctx.plugins.contributions("embedder")] or [("wordllama", "WordLlama")]
 
-    def _embed_menu(self) -> QMenu:
-        menu = QMenu(self)
+    def _fill_menus(self) -> None:
+        embed, more = QMenu(self), QMenu(self)
         for embedder, title in self._embedders():
-            menu.addAction(title).triggered.connect(lambda _=False, embedder=embedder: self.embed_with(embedder))
-        return menu
-
-    def _more_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.addAction(self.tr("Rename…")).triggered.connect(lambda: self.rename())
-        menu.addSeparator()
-        menu.addAction(self.tr("Delete")).triggered.connect(lambda: self.delete())
-        return menu
+            embed.addAction(title).triggered.connect(lambda _=False, name=embedder: self.embed_with(name))
+        self.header.embed.setMenu(embed)
+        for text, act in (
+            (f"{self.tr('Rename…')}\tF2", self.rename),
+            (self.tr("Duplicate"), lambda: self._with(self.actions_for.duplicate)),
+            (self.tr("Commit the edits") + "\tCtrl+S", self.commit),
+            ("", None),
+            (self.tr("Delete"), self.delete),
+        ):
+            if act is None:
+                more.addSeparator()
+            else:
+                more.addAction(text).triggered.connect(lambda _=False, act=act: act())
+        self.header.more.setMenu(more)
 
     def embed_with(self, embedder: str) -> None:
         """Embed the current version as a job."""
-        project, dataset = self.ctx.project, self.dataset
-        if project is not None and dataset is not None:
-            self.ctx.build_and_submit(lambda: project.specs.embed(dataset.id, embedder))
+        self._with(lambda dataset: self.actions_for.embed(dataset, embedder))
 
     @Slot()
     def rename(self) -> None:
-        """Ask for another name."""
-        project, dataset = self.ctx.project, self.dataset
-        if project is None or dataset is None:
-            return
-        name, is_ok = QInputDialog.getText(self, "Rename the dataset", "Name", text=dataset.name)
-        if is_ok and name.strip() != dataset.name:
-            self.ctx.run_op(self, lambda: project.datasets.rename(dataset.id, name))
+        """Let the user write another name."""
+        self._with(lambda _: self.header.name.edit())
 
     @Slot()
     def delete(self) -> None:
-        """Delete the dataset; it can be undone, so nobody is asked."""
-        project, dataset = self.ctx.project, self.dataset
-        if project is None or dataset is None:
-            return
+        """Delete the dataset; the message bar offers to bring it back."""
+        self._with(lambda dataset: self.actions_for.delete([dataset]))
 
-        def undo() -> None:
-            from fmstudio.project import Changes
+    @Slot()
+    def commit(self) -> None:
+        """Make the pending edits the next version, as a job."""
+        if self.header.pending.isVisibleTo(self) and not self._commit_job:
+            self._with(self.actions_for.commit)
+        elif not self._commit_job:
+            self.ctx.notify("info", self.tr("No edit waits for a commit."))
 
-            def bring_back() -> Any:
-                project.undo(dataset.id)
-                return Changes(datasets=frozenset({dataset.id}))
+    @Slot(str)
+    def _on_committing(self, job_id: str) -> None:
+        self._commit_job = job_id
+        self.show_pending()
 
-            self.ctx.run_op(self, bring_back)
-
-        self.ctx.run_op(
-            self, lambda: project.datasets.delete(dataset.id),
-            lambda _: self.ctx.notify("info", f"{dataset.name} is deleted. Its files are kept.", ("Undo", undo)),
-        )  # fmt: skip
-
-    def _open_recipes(self) -> None:
-        if self.dataset is not None:
-            self.ctx.navigate("recipes", dataset_id=self.dataset.id)
-
-    def _open_training(self) -> None:
-        if self.dataset is not None:
-            self.ctx.navigate("training", dataset_id=self.dataset.id)
-
-
-def _reasons_first(page: Any) -> RowsPage:
-    """Put why a row was dropped before what it was."""
-    from fmstudio.ui.widgets.paged_table import FixedPage
-
-    first = [i for name in FIRST_DROPPED for i, c in enumerate(page.columns) if c == name]
-    order = [*first, *(i for i in range(len(page.columns)) if i not in first)]
-    rows = [tuple(cells[i] for i in order) for cells in page.rows]
-    return FixedPage(tuple(page.columns[i] for i in order), rows, page.offset, page.total)
+    @Slot(object)
+    def _on_job(self, job: Job) -> None:
+        if self._commit_job and job.id == self._commit_job and job.is_finished:
+            self._commit_job = ""
+            self.show_pending()

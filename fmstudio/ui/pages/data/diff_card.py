@@ -139,7 +139,9 @@ def _bubble(bubble: Bubble) -> QWidget:
     frame = QFrame()
     frame.setProperty("bubble", bubble.role if bubble.role in ("user", "assistant") else "system")
     said = "" if bubble.kind == "same" else f"  {SIGNS[bubble.kind]} {WORDS[bubble.kind].lower()}"
-    inside = column(label(f"{ROLE_WORDS.get(bubble.role, bubble.role)}{said}", "caption"), gap=2, margins=(12, 6, 12, 8))
+    inside = column(
+        label(f"{ROLE_WORDS.get(bubble.role, bubble.role)}{said}", "caption"), gap=2, margins=(12, 6, 12, 8)
+    )
     _add_text(inside, bubble.pieces)
     frame.setLayout(inside)
     left, right = (24, 0) if bubble.role == "user" else (0, 24)

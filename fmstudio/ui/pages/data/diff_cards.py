@@ -172,10 +172,7 @@ class DiffCards(QScrollArea):
         now = card.mapTo(self.viewport(), card.rect().topLeft()).y()
         bar = self.verticalScrollBar()
         if now != wanted:
-            bar.blockSignals(True)
             bar.setValue(bar.value() + now - wanted)
-            bar.blockSignals(False)
-            self.widget().move(self.widget().x(), -bar.value())
 
     @Slot()
     def _settle(self) -> None:
@@ -191,7 +188,7 @@ class DiffCards(QScrollArea):
         """Fetch the page that is about to come into sight."""
         bar = self.verticalScrollBar()
         if not self._cards or self._is_busy or self._anchor is not None:
-            return
+            return  # what is being held in its place looks again when it has settled
         end = self._first + len(self._cards)
         if end < self.total and bar.value() > bar.maximum() - NEAR:
             self._ask(end)
@@ -200,7 +197,7 @@ class DiffCards(QScrollArea):
 
     def _bring(self, card: DiffCard) -> None:
         self._anchor = None
-        top, bar = card.y() + self._column.geometry().y() * 0, self.verticalScrollBar()
+        top, bar = card.y(), self.verticalScrollBar()
         room = self.viewport().height()
         if top < bar.value() or top + min(card.height(), room) > bar.value() + room:
             bar.setValue(max(0, top - 12))

@@ -64,7 +64,7 @@ def card_of(row: DiffRow) -> CardData:
 
 def _whole(name: str, value: Any) -> CellDiff:
     if is_messages(value):
-        return CellDiff(name, bubbles=tuple(Bubble(*_message(m)[:1], "same", _same(_message(m)[1])) for m in value))
+        return CellDiff(name, bubbles=tuple(Bubble(role, "same", _same(text)) for role, text in map(_message, value)))
     return CellDiff(name, pieces=_same(full_text(value)) if value is not None else (("gap", NOTHING),))
 
 
@@ -88,6 +88,8 @@ def _pieces(before: str, after: str) -> tuple[Piece, ...]:
     from fmstudio.project.diff_words import word_diff
 
     found: tuple[Piece, ...] = tuple(word_diff(before, after))
+    if [kind for kind, _ in found] == ["removed", "added"]:
+        return found[0], ("gap", " → "), found[1]
     return found or (("gap", "(the same text, stored in another way)"),)
 
 
@@ -112,7 +114,9 @@ def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     """Role and text of a message; what it has besides (calls of tools) is written below."""
     rest = {key: value for key, value in message.items() if key not in SPOKEN and value not in (None, [], {}, "")}
     more = json.dumps(rest, ensure_ascii=False, indent=2, default=str) if rest else ""
-    return str(message.get("role", "")), "\n".join(part for part in (plain_content(message.get("content")), more) if part)
+    return str(message.get("role", "")), "\n".join(
+        part for part in (plain_content(message.get("content")), more) if part
+    )
 
 
 def _lines(row: DiffRow) -> Iterator[str]:

@@ -27,7 +27,9 @@ class VersionColumns(QWidget):
         super().__init__()
         self.ctx = context
         self._place = ("", 0)
-        self.show_statistics = button(self.tr("Statistics of its columns"), self.load, kind="quiet", icon="chevron-right")
+        self.show_statistics = button(
+            self.tr("Statistics of its columns"), self.load, kind="quiet", icon="chevron-right"
+        )
         self._body = column(gap=4)
         self.setLayout(column(row(self.show_statistics, None), holder(self._body), gap=4))
 
@@ -55,9 +57,7 @@ class VersionColumns(QWidget):
             if place == self._place:
                 self._say(f"{problem.message} {problem.remedy}".strip(), "danger")
 
-        self.ctx.run_query(
-            lambda: project.statistics.columns(*place), show, fail, key="version statistics", owner=self
-        )
+        self.ctx.run_query(lambda: project.statistics.columns(*place), show, fail, key="version statistics", owner=self)
 
     def _say(self, text: str, role: str) -> None:
         clear(self._body)

@@ -16,8 +16,7 @@ ICONS = {
     "edit": "edit", "commit": "save", "discard": "undo", "restore": "history", "branch": "link",
     "rename": "edit", "name_version": "edit", "delete": "trash", "embed": "embed",
 }  # fmt: skip
-BY_HAND = frozenset({"edit", "discard", "restore", "branch", "rename", "name_version", "delete"})
-STATE_WORDS = {"undone": "undone", "superseded": "undone, then overtaken by new work"}
+STATE_WORDS = {"undone": "can be done again", "superseded": "overtaken by new work"}
 
 Stand = Literal["now", "done", "undone", "superseded"]
 
@@ -65,8 +64,10 @@ class HistoryItem:
     @property
     def spoken(self) -> str:
         """All of it, for a screen reader."""
-        now = "the present state" if self.stand == "now" else ""
-        return ", ".join(part for part in (self.text, self.change_text, self.detail.replace("  ·  ", ", "), now) if part)
+        now = {"now": "the present state", "done": ""}.get(self.stand, "undone")
+        return ", ".join(
+            part for part in (self.text, self.change_text, self.detail.replace("  ·  ", ", "), now) if part
+        )
 
 
 def read_history(project: Project, dataset_id: str) -> list[HistoryItem]:

@@ -111,8 +111,8 @@ class _Painter(QStyledItemDelegate):
         theme, item = Theme.current(), index.data(Qt.ItemDataRole.UserRole)
         if not isinstance(item, HistoryItem):
             return
-        rect: QRect = option.rect  # type: ignore[attr-defined]
-        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]
+        rect: QRect = option.rect
+        state: QStyle.StateFlag = option.state
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if state & QStyle.StateFlag.State_Selected:
@@ -124,11 +124,11 @@ class _Painter(QStyledItemDelegate):
         icons.icon(item.icon, token).paint(painter, QRect(rect.left() + 12, rect.center().y() - 9, 18, 18))
         right = self._tags(painter, item, rect)
         room = QRect(rect.left() + 40, rect.top() + 6, max(10, right - rect.left() - 48), 18)
-        font = QFont(option.font)  # type: ignore[attr-defined]
+        font = QFont(option.font)
         font.setStrikeOut(item.stand == "superseded")
         font.setWeight(QFont.Weight.DemiBold if item.stand == "now" else QFont.Weight.Normal)
         _write(painter, font, "faint" if is_off else "text", room, item.text)
-        font = QFont(option.font)  # type: ignore[attr-defined]
+        font = QFont(option.font)
         font.setPixelSize(12)
         room = QRect(rect.left() + 40, rect.top() + 25, rect.width() - 52, 17)
         _write(painter, font, "faint", room, item.detail)
@@ -148,8 +148,9 @@ class _Painter(QStyledItemDelegate):
         font.setPixelSize(12)
         tags = [(item.change_text, "positive" if item.change > 0 else "danger")]
         tags += [("now", "accent")] if item.stand == "now" else []
+        tags += [("undone", "faint")] if item.stand in ("undone", "superseded") else []
         for text, token in reversed([tag for tag in tags if tag[0]]):
-            width = QFontMetrics(font).horizontalAdvance(text)
+            width = QFontMetrics(font).horizontalAdvance(text) + 4
             room = QRect(right - width, rect.top() + 6, width, 18)
             _write(painter, font, "faint" if item.stand in ("undone", "superseded") else token, room, text)
             right -= width + 10

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from fmstudio.project.datasets import Dataset, Version
     from fmstudio.ui.context import AppContext
 
-COLUMNS = ("version", "name", "made by", "rows", "change", "dropped", "size", "made", "")
+COLUMNS = ("version", "state", "name", "made by", "rows", "change", "dropped", "size", "made")
+NONE = "–"
 MOST_FILES = 5
 
 
@@ -68,14 +69,16 @@ class VersionsPane(QWidget):
         self._connect()
 
     def _build(self) -> None:
-        actions = row(self.look, self.compare, self.restore, self.branch, self.name, self.lineage, self.job, None, gap=6)
+        actions = row(
+            self.look, self.compare, self.restore, self.branch, self.name, self.lineage, self.job, None, gap=6
+        )
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(holder(column(holder(self._story), self.columns, None, gap=10, margins=(16, 12, 16, 12))))
         layout = column(self.table, actions, card(area, padding=1), gap=8)
-        layout.setStretch(0, 3)
-        layout.setStretch(2, 2)
+        layout.setStretch(0, 1)
+        layout.setStretch(2, 1)
         self.setLayout(layout)
 
     def _connect(self) -> None:
@@ -106,12 +109,13 @@ class VersionsPane(QWidget):
     def _record(self, version: Version, rows: dict[int, int]) -> dict[str, Any]:
         change = version.rows - rows[version.parent] if version.parent in rows else 0
         current = self._dataset.version if self._dataset else 0
-        state = "current" if version.number == current else "collected" if is_collected(version) else ""
+        state = "current" if version.number == current else "collected" if is_collected(version) else NONE
         return {
-            "version": version.number, "name": version.name, "made by": version.operation, "rows": version.rows,
-            "change": f"{'+' if change > 0 else '−'}{abs(change):,}" if change else "",
+            "version": version.number,
+            "state": state, "name": version.name or NONE, "made by": version.operation, "rows": version.rows,
+            "change": f"{'+' if change > 0 else '−'}{abs(change):,}" if change else NONE,
             "dropped": version.dropped, "size": words.size(version.bytes),
-            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.created)), "": state,
+            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.created)),
         }  # fmt: skip
 
     def chosen(self) -> Version | None:
@@ -218,7 +222,9 @@ class VersionsPane(QWidget):
 
         def done(made: str) -> None:
             open_it = (self.tr("Open it"), lambda: self.ctx.navigate("data", dataset_id=made))
-            self.ctx.notify("positive", f"{name.strip()} begins as version {version.number} of {dataset.name}.", open_it)
+            self.ctx.notify(
+                "positive", f"{name.strip()} begins as version {version.number} of {dataset.name}.", open_it
+            )
 
         self.ctx.run_op(None, lambda: project.datasets.branch(dataset.id, version.number, name), done)
 

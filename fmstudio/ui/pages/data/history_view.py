@@ -236,9 +236,7 @@ class HistoryView(QWidget):
                 self.table.viewport().update()
                 self.only_touched.setVisible(len(self._touched) <= MOST_TOUCHED)
 
-        self.ctx.run_query(
-            lambda: project.past.touched(dataset.id, item.operation_id), mark, key="touched", owner=self
-        )
+        self.ctx.run_query(lambda: project.past.touched(dataset.id, item.operation_id), mark, key="touched", owner=self)
 
     def _say(self, text: str) -> None:
         self._gone_text.setText(text)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PySide6.QtGui import QGuiApplication
 
+from fmstudio.core.addresses import is_remote
 from fmstudio.core.paths import cache
 
 KEPT = 20
@@ -15,13 +16,15 @@ KEPT = 20
 
 
 def pasted_files() -> list[str]:
-    """Give the copied files, or a new file with the copied text; nothing when there is neither."""
+    """Give the copied files, the copied address, or a new file with the copied text; nothing when there is none."""
     mime = QGuiApplication.clipboard().mimeData()
     if mime.hasUrls():
         files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
         if files:
             return files
     text = mime.text() if mime.hasText() else ""
+    if is_remote(text.strip()) and len(text.split()) == 1:
+        return [text.strip()]
     return [str(_kept(text))] if text.strip() else []
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 
+from fmstudio.core.addresses import title_of
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.parts import button, clear, column, label, row
 
@@ -60,8 +60,7 @@ class ImportSource(QWidget):
         """Forget the file of before."""
         self._is_filling = True
         self._files = len(files)
-        first = Path(files[0])
-        self.name.setText(first.stem if not first.is_dir() else first.name)
+        self.name.setText(title_of(files[0]))
         self.importer.clear()
         self.encoding.clear()
         self._form.setRowVisible(self.importer, False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QScrollArea, QSplitter, QWidget
 
+from fmstudio.core.addresses import is_remote, name_of
 from fmstudio.jobs.outcome import Problem
 from fmstudio.ui.pages.data.import_detection import DetectionCard
 from fmstudio.ui.pages.data.import_figures import ImportFigures
@@ -140,12 +141,15 @@ class ImportView(QWidget):
 
     # ---- looking at a file -----------------------------------------------------------------------------------------
 
-    def open_files(self, files: list[str]) -> None:
-        """Preview these files, read as the first one is."""
+    def open_files(self, files: list[str], unseen: str = "") -> None:
+        """Preview these files, read as the first one is.
+
+        Args:
+            unseen: Why there is no preview: they are imported by what is in them, with nothing to correct.
+        """
         self._files, self._mapping, self._found = files, None, {}
-        first = Path(files[0])
         more = f" and {words.plural(len(files) - 1, 'more file')}" if len(files) > 1 else ""
-        self.title.setText(f"Import {first.name}{more}")
+        self.title.setText(f"Import {name_of(files[0])}{more}")
         self.facts.setText(self.tr("Reading the first rows…"))
         self.source.start(files)
         clear(self.notes)
@@ -155,6 +159,11 @@ class ImportView(QWidget):
         self.import_button.setText(self.tr("Import"))
         self.import_button.setEnabled(False)
         clear(self._problem)
+        if unseen:
+            self.facts.setText(f"{unseen} There is no preview; it is read by what is in it.")
+            self.import_button.setText(self.tr("Import without a preview"))
+            self.import_button.setEnabled(True)
+            return
         project = self.ctx.project
         if project is None:
             self._ask()
@@ -284,12 +293,12 @@ class ImportView(QWidget):
     # ---- files that are known --------------------------------------------------------------------------------------
 
     def _look_known(self) -> None:
-        path = Path(self._files[0])
-        if len(self._files) > 1 or not self._sources or not path.is_file():
+        path = self._files[0]
+        if len(self._files) > 1 or not self._sources or not (is_remote(path) or Path(path).is_file()):
             return
         if any(source.bytes == self._found["bytes"] for source in self._sources):
             self.ctx.request(
-                "identify_file", {"path": str(path)}, self._take_identity, lambda _: None, key="identify", owner=self
+                "identify_file", {"path": path}, self._take_identity, lambda _: None, key="identify", owner=self
             )
         else:
             self._offer_update()
@@ -302,8 +311,8 @@ class ImportView(QWidget):
             self._offer_update()
 
     def _offer_update(self) -> None:
-        name = Path(self._files[0]).name
-        known = [source for source in self._sources if source.name == name]
+        path, name = self._files[0], name_of(self._files[0])
+        known = [source for source in self._sources if path == source.path or name == source.name]
         if known:
             self.known.show_same_name(known)
 
@@ -333,9 +342,9 @@ class ImportView(QWidget):
     def _arguments(self) -> dict[str, Any]:
         """Arguments for `JobSpecs.import_files`."""
         found = self._found
-        is_kept = self._mapping is not None or found["remembered"] or bool(self.known.update_of)
+        is_kept = bool(found) and (self._mapping is not None or found["remembered"] or bool(self.known.update_of))
         return {
-            "files": [Path(file) for file in self._files],
+            "files": self._files,
             "name": self.source.name.text().strip(),
             "importer": str(self.source.importer.currentData() or ""),
             "mapping": found["mapping"] if is_kept and not self.source.is_each else self._mapping,

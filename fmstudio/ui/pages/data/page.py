@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import Qt, Slot
@@ -9,9 +10,11 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QStackedWidget
 
 from fmstudio.api.page import Page
+from fmstudio.core.addresses import is_remote
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.dataset_list import DatasetList
-from fmstudio.ui.pages.data.dataset_view import DatasetView
+from fmstudio.ui.pages.data.dataset_view import TABS, DatasetView
+from fmstudio.ui.pages.data.import_address import AddressPanel
 from fmstudio.ui.pages.data.import_paste import pasted_files
 from fmstudio.ui.pages.data.import_view import ImportView
 from fmstudio.ui.palette import Command
@@ -19,11 +22,16 @@ from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.parts import row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmstudio.jobs.spec import Job
     from fmstudio.project import Changes
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
 
+TAB_ICONS = {
+    "rows": "data", "search": "search", "sql": "keyboard", "versions": "history", "dropped": "drop", "rejects": "warning",
+}  # fmt: skip
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 
@@ -40,7 +48,7 @@ class DataPage(Page):
         self._awaited: set[str] = set()
         self.list = DatasetList()
         self.view = DatasetView(context)
-        self.importing = ImportView(context)
+        self.importing, self.address = ImportView(context), AddressPanel(context)
         self.empty = EmptyState(
             "data", self.tr("No data yet"),
             self.tr("Drop a file here: conversations, questions and answers, or plain texts, as JSONL, JSON, CSV, Parquet, "
@@ -48,7 +56,7 @@ class DataPage(Page):
             (self.tr("Choose a file…"), self.choose_files),
         )  # fmt: skip
         self.stack = QStackedWidget()
-        for widget in (self.empty, self.view, self.importing):
+        for widget in (self.empty, self.view, self.importing, self.address):
             self.stack.addWidget(widget)
         layout = row(self.list, self.stack, gap=0)
         layout.setStretch(1, 1)
@@ -58,23 +66,43 @@ class DataPage(Page):
     def _connect(self) -> None:
         self.list.chosen.connect(self.choose)
         self.list.import_wanted.connect(self.choose_files)
+        self.list.other_wanted.connect(self._import_other)
+        self.list.menu.aboutToShow.connect(lambda: self.list.allow_network(self.ctx.settings.allow_network))
+        self.address.fetched.connect(self._on_fetched)
+        self.address.closed.connect(self._show_front)
         self.importing.submitted.connect(self._on_submitted)
         self.importing.closed.connect(self._show_front)
         self.importing.dataset_wanted.connect(self.choose)
         self.view.undo_wanted.connect(lambda: self._step("undo"))
         self.view.redo_wanted.connect(lambda: self._step("redo"))
         self.ctx.data_changed.connect(self._on_changes)
+        self._connect_list()
+        self.view.submitted.connect(self._on_work)
+        self.view.actions_for.made.connect(self._on_made)
         for keys, act in (
             ("Ctrl+F", self._focus_filter),
             ("Ctrl+I", self.choose_files),
             ("F2", self.view.rename),
-            ("Ctrl+Return", self.importing.submit),
+            ("Ctrl+Return", self._on_run),
             ("Esc", self._on_escape),
             ("Ctrl+V", self.paste),
+            ("Ctrl+H", lambda: self.open_transform("replace")),
+            ("Ctrl+T", self.open_transform),
+            ("Ctrl+E", self.open_export),
+            ("Ctrl+S", self.view.commit),
+            *((f"Alt+{n}", partial(self._show_tab, tab)) for n, (tab, _) in enumerate(TABS, 1)),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
+
+    def _connect_list(self) -> None:
+        found, actions = self.list, self.view.actions_for
+        found.rename_wanted.connect(lambda one: self._on_one(one, lambda _: self.view.rename()))
+        found.duplicate_wanted.connect(lambda one: self._on_one(one, actions.duplicate))
+        found.export_wanted.connect(lambda one: self._on_one(one, lambda _: self.open_export()))
+        found.merge_wanted.connect(self.merge)
+        found.delete_wanted.connect(lambda ids: actions.delete([d for d in self._datasets if d.id in ids]))
 
     def page_shown(
         self,
@@ -101,17 +129,43 @@ class DataPage(Page):
             Command(self.tr("Import a file…"), self.choose_files, "Ctrl+I", "import"),
             Command(self.tr("Import a folder…"), self.choose_folder, "", "folder"),
             Command(self.tr("Import from the clipboard"), self.paste, "Ctrl+V", "import"),
+            Command(self.tr("Import from an address or hub id…"), self.open_address, "", "link"),
         ]
         if self.view.dataset is not None:
-            name = self.view.dataset.name
-            found += [
-                Command(f"Filter the rows of {name}", self._focus_filter, "Ctrl+F", "filter"),
-                Command(f"Search {name} by meaning", lambda: self.view.show_tab("search"), "", "search"),
-                Command(f"Versions of {name}", lambda: self.view.show_tab("versions"), "", "history"),
-                Command(f"Rename {name}…", self.view.rename, "F2", "edit"),
-                Command(f"Delete {name}", self.view.delete, "", "trash"),
-            ]
+            found += self._dataset_commands(self.view.dataset.name)
         return found
+
+    def _dataset_commands(self, name: str) -> list[Command]:
+        view, transform = self.view, self.open_transform
+        return [
+            Command(f"Filter the rows of {name}", self._focus_filter, "Ctrl+F", "filter"),
+            *self._tab_commands(name),
+            Command(f"Find and replace in {name}…", lambda: transform("replace"), "Ctrl+H", "search"),
+            Command(f"Split {name} into train, validation and test…", lambda: transform("split"), "", "recipes"),
+            Command(f"Change {name}: all changes…", transform, "Ctrl+T", "edit"),
+            *self._transform_commands(name),
+            Command(f"Export {name}…", self.open_export, "Ctrl+E", "export"),
+            Command(f"Commit the edits of {name}", view.commit, "Ctrl+S", "save"),
+            Command(f"Discard the edits of {name}", view.header.pending.discard_wanted.emit, "", "undo"),
+            Command(f"Clean {name} with a recipe…", view.header.clean.click, "", "clean"),
+            Command(f"Train on {name}…", view.header.train.click, "", "training"),
+            Command(f"Duplicate {name}", lambda: self.list.duplicate_wanted.emit(self._chosen_id), "", "copy"),
+            Command(f"Rename {name}…", view.rename, "F2", "edit"),
+            Command(f"Delete {name}", view.delete, "", "trash"),
+        ]
+
+    def _tab_commands(self, name: str) -> list[Command]:
+        return [
+            Command(f"{title} of {name}", partial(self._show_tab, tab), f"Alt+{number}", TAB_ICONS[tab])
+            for number, (tab, title) in enumerate(TABS, 1)
+        ]
+
+    def _transform_commands(self, name: str) -> list[Command]:
+        return [
+            Command(f"Change {name}: {one.title}…", partial(self.open_transform, one.id), "", "edit")
+            for one in self.view.transform.transforms.values()
+            if one.id not in ("replace", "split")
+        ]
 
     # ---- datasets ----------------------------------------------------------------------------------------------------
 
@@ -131,7 +185,9 @@ class DataPage(Page):
         for dataset in datasets:
             if dataset.id == self._chosen_id and dataset != before:
                 self.view.show_dataset(dataset)
-        if self.stack.currentWidget() is not self.importing:
+            elif dataset.id == self._chosen_id:
+                self.view.show_pending()
+        if self.stack.currentWidget() not in (self.importing, self.address):
             self._show_front()
 
     @Slot()
@@ -155,6 +211,49 @@ class DataPage(Page):
                 self._chosen_id = next(iter(arrived))
                 self._awaited -= arrived
             self.refresh()
+
+    def _on_one(self, dataset_id: str, act: Callable[[Dataset], object]) -> None:
+        """Bring a dataset to the front and do something to it."""
+        if self._chosen_id != dataset_id or self.stack.currentWidget() is not self.view:
+            self.choose(dataset_id)
+        if self.view.dataset is not None:
+            act(self.view.dataset)
+
+    @Slot(object, str)
+    def _on_work(self, job: Job, sentence: str) -> None:
+        """A job was started on a dataset: say so, and show what it makes when that is there."""
+        made = job.spec.meta.get("datasets") or []
+        self._awaited.update(str(one["dataset_id"]) for one in made[:1])
+        self.ctx.notify("info", sentence)
+
+    @Slot(str)
+    def _on_made(self, dataset_id: str) -> None:
+        self._chosen_id = dataset_id
+        self.refresh()
+
+    @Slot(object)
+    def merge(self, dataset_ids: list[str]) -> None:
+        """Open the merge of the first of these datasets with the others."""
+        chosen = [d for d in self._datasets if d.id in dataset_ids]
+        if chosen:
+            others = {"datasets": [d.name for d in chosen[1:]]}
+            self._on_one(chosen[0].id, lambda _: self.view.open_transform("merge", others))
+
+    @Slot()
+    def open_transform(self, transform: str = "") -> None:
+        """Open a transform of the dataset in front, or the list of all."""
+        if self.stack.currentWidget() is self.view:
+            self.view.open_transform(transform)
+
+    @Slot()
+    def open_export(self) -> None:
+        """Open the export of the dataset in front."""
+        if self.stack.currentWidget() is self.view:
+            self.view.open_export()
+
+    def _show_tab(self, tab: str) -> None:
+        if self.stack.currentWidget() is self.view:
+            self.view.show_tab(tab)
 
     def _step(self, direction: Literal["undo", "redo"]) -> None:
         if self.view.dataset is not None:
@@ -193,8 +292,27 @@ class DataPage(Page):
             self.ctx.notify("info", self.tr("The clipboard holds no text and no files."))
 
     def preview(self, files: list[str]) -> None:
-        """Show how these files would be imported."""
+        """Show how these files would be imported; what lies behind an address is fetched first."""
+        if is_remote(files[0]):
+            self.open_address(files[0])
+            return
         self.importing.open_files(files)
+        self.stack.setCurrentWidget(self.importing)
+
+    @Slot(str)
+    def _import_other(self, what: str) -> None:
+        {"folder": self.choose_folder, "paste": self.paste, "address": self.open_address}[what]()
+
+    def open_address(self, address: str = "") -> None:
+        """Ask for an address, or fetch this one, and preview what lies there."""
+        self.stack.setCurrentWidget(self.address)
+        self.address.open(address)
+
+    @Slot(str, str)
+    def _on_fetched(self, address: str, unseen: str) -> None:
+        if self.stack.currentWidget() is not self.address:
+            return
+        self.importing.open_files([address], unseen)
         self.stack.setCurrentWidget(self.importing)
 
     @Slot(object)
@@ -211,6 +329,17 @@ class DataPage(Page):
         self.view.rows.filter.setFocus()
 
     @Slot()
-    def _on_escape(self) -> None:
+    def _on_run(self) -> None:
         if self.stack.currentWidget() is self.importing:
+            self.importing.submit()
+        elif self.stack.currentWidget() is self.view:
+            self.view.run()
+
+    @Slot()
+    def _on_escape(self) -> None:
+        if self.stack.currentWidget() is self.address:
+            self.address.give_up()
+        elif self.stack.currentWidget() is self.importing:
             self._show_front()
+        else:
+            self.view.escape()

@@ -29,8 +29,8 @@ class SqlChart(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._result: ConsoleResult | None = None
-        self.kind, self.x, self.y = QComboBox(), QComboBox(), QComboBox()
-        for box, name in ((self.kind, "Kind of chart"), (self.x, "Column across"), (self.y, "Column up")):
+        self.kind, self.across, self.up = QComboBox(), QComboBox(), QComboBox()
+        for box, name in ((self.kind, "Kind of chart"), (self.across, "Column across"), (self.up, "Column up")):
             box.setAccessibleName(name)
             box.setMinimumContentsLength(8)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -42,12 +42,14 @@ class SqlChart(QWidget):
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
         self.save_button.setMenu(self._menu)
-        across, up = label(self.tr("Across"), "muted"), label(self.tr("Up"), "muted")
-        bar = row(self.kind, across, self.x, up, self.y, self.note, None, self.save_button, gap=8)
-        for box in (self.kind, self.x, self.y):
+        names = (label(self.tr("Across"), "muted"), label(self.tr("Up"), "muted"))
+        bar = row(self.kind, names[0], self.across, names[1], self.up, self.note, None, self.save_button, gap=8)
+        for box in (self.kind, self.across, self.up):
             box.currentIndexChanged.connect(lambda _: self._draw())
         self._none = EmptyState(
-            "evaluation", self.tr("Nothing to draw"), self.tr("A chart needs a column of numbers, e.g. count(*) by group.")
+            "evaluation",
+            self.tr("Nothing to draw"),
+            self.tr("A chart needs a column of numbers, e.g. count(*) by group."),
         )
         self._stack = QStackedWidget()
         self._stack.addWidget(self.plot)
@@ -58,33 +60,33 @@ class SqlChart(QWidget):
 
     def show_result(self, result: ConsoleResult) -> None:
         """Offer the columns of a result; what was chosen stays when it is there again."""
-        before = (self.x.currentText(), self.y.currentText())
+        before = (self.across.currentText(), self.up.currentText())
         self._result = result
         numbers = [i for i in range(len(result.columns)) if _is_numeric(result, i)]
-        for box in (self.x, self.y):
+        for box in (self.across, self.up):
             box.blockSignals(True)
             box.clear()
         for place, name in enumerate(result.columns):
-            self.x.addItem(name, place)
+            self.across.addItem(name, place)
             if place in numbers:
-                self.y.addItem(name, place)
+                self.up.addItem(name, place)
         first = next((i for i in range(len(result.columns)) if i not in numbers), 0)
-        self.x.setCurrentIndex(self.x.findText(before[0]) if self.x.findText(before[0]) >= 0 else first)
-        wanted = next((i for i in numbers if i != self.x.currentData()), numbers[0] if numbers else -1)
-        kept = self.y.findText(before[1])
-        self.y.setCurrentIndex(kept if kept >= 0 else self.y.findData(wanted))
-        for box in (self.x, self.y):
+        self.across.setCurrentIndex(self.across.findText(before[0]) if self.across.findText(before[0]) >= 0 else first)
+        wanted = next((i for i in numbers if i != self.across.currentData()), numbers[0] if numbers else -1)
+        kept = self.up.findText(before[1])
+        self.up.setCurrentIndex(kept if kept >= 0 else self.up.findData(wanted))
+        for box in (self.across, self.up):
             box.blockSignals(False)
         self._draw()
 
     def _draw(self) -> None:
-        result, up = self._result, self.y.currentData()
+        result, up = self._result, self.up.currentData()
         if result is None or up is None or not result.rows:
             self._stack.setCurrentWidget(self._none)
             self.note.setText("")
             return
         kind: PlotKind = self.kind.currentData()
-        across, most = int(self.x.currentData()), MOST_BARS if kind == "bars" else MOST_POINTS
+        across, most = int(self.across.currentData()), MOST_BARS if kind == "bars" else MOST_POINTS
         rows = [r for r in result.rows if r[up] is not None][:most]
         is_number = _is_numeric(result, across) and kind != "bars"
         xs = [_number(r[across]) for r in rows] if is_number else list(range(len(rows)))
@@ -93,7 +95,7 @@ class SqlChart(QWidget):
             pairs.sort()
         names = [] if is_number else [cell_text(_plain(r[across])) or "null" for r in rows]
         self.plot.show_values(
-            kind, self.x.currentText(), self.y.currentText(), [Series(self.y.currentText(), pairs)], names
+            kind, self.across.currentText(), self.up.currentText(), [Series(self.up.currentText(), pairs)], names
         )
         cut = len(rows) == most < len(result.rows)
         self.note.setText(f"the first {words.number(most)} of {words.number(len(result.rows))} rows" if cut else "")

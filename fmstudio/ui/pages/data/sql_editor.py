@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QPlainTextEdit, QTex
 from fmstudio.ui.pages.data.sql_highlighter import SqlHighlighter
 from fmstudio.ui.theme import Theme
 
-HINT = 'SELECT * FROM … WHERE …     Ctrl+Enter runs it, Ctrl+Space completes, Ctrl+Up brings back what was run before.'
+HINT = "SELECT * FROM … WHERE …     Ctrl+Enter runs it, Ctrl+Space completes, Ctrl+Up brings back what was run before."
 COMPLETE_DELAY_MS = 160
 MOST_SEEN = 9
 WORD = re.compile(r'(?:"[^"]*|[^\s"(),;=<>+*/|!\'-]*)$')
@@ -106,7 +106,7 @@ class SqlEditor(QPlainTextEdit):
         marked.movePosition(QTextCursor.MoveOperation.EndOfWord, QTextCursor.MoveMode.KeepAnchor)
         if not marked.hasSelection():
             marked.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
-        mark.cursor, mark.format = marked, look  # type: ignore[attr-defined]
+        mark.cursor, mark.format = marked, look
         self.setExtraSelections([mark])
         return True
 

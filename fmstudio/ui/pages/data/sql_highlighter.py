@@ -8,15 +8,16 @@ from PySide6.QtGui import QColor, QFont, QSyntaxHighlighter, QTextCharFormat, QT
 
 from fmstudio.ui.theme import Theme
 
-KEYWORDS = frozenset(
-    "all and anti any array as asc asof between by case cast collate cross cube current_date current_timestamp desc"
-    " describe distinct else end escape except exclude exists explain extract false filter first following from full"
-    " glob group grouping groups having ilike in inner intersect interval into is isnull join last lateral left like"
-    " limit map natural not notnull null nulls of offset on or order ordinality outer over overlaps partition percent"
-    " pivot positional preceding qualify range recursive repeatable replace right rollup row rows sample select semi"
-    " sets show similar some struct summarize table tablesample then to true try_cast unbounded union unpivot using"
-    " values when where window with within".split()
-)
+_KEYWORD_TEXT = """
+all and anti any array as asc asof between by case cast collate cross cube current_date current_timestamp desc
+describe distinct else end escape except exclude exists explain extract false filter first following from full
+glob group grouping groups having ilike in inner intersect interval into is isnull join last lateral left like
+limit map natural not notnull null nulls of offset on or order ordinality outer over overlaps partition percent
+pivot positional preceding qualify range recursive repeatable replace right rollup row rows sample select semi
+sets show similar some struct summarize table tablesample then to true try_cast unbounded union unpivot using
+values when where window with within
+"""
+KEYWORDS = frozenset(_KEYWORD_TEXT.split())
 """Words that DuckDB's grammar gives a meaning in queries that read (https://duckdb.org/docs/sql/query_syntax/select)."""
 _TOKEN = re.compile(
     r"(?P<comment>--[^\n]*)|(?P<open>/\*)|(?P<string>'(?:[^']|'')*'?)|(?P<name>\"(?:[^\"]|\"\")*\"?)"

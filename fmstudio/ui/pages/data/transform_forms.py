@@ -53,9 +53,7 @@ def grouped(transforms: Mapping[str, TransformInfo]) -> list[tuple[str, list[Tra
     ]
 
 
-def form_schema(
-    info: TransformInfo, columns: Sequence[str], others: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
+def form_schema(info: TransformInfo, columns: Sequence[str], others: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The schema of a transform's form.
 
     Args:

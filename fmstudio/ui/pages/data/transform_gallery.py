@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QPainter, QPalette
 from PySide6.QtWidgets import (
     QLineEdit,
@@ -25,19 +25,21 @@ ID, ABOUT = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 LINE, HEAD = 46, 30
 PAD = 10
 
+_Index = QModelIndex | QPersistentModelIndex
+
 
 class _TwoLines(QStyledItemDelegate):
     """Draws a title over a fainter description; a heading is one line."""
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
         return QSize(200, LINE if index.data(ID) else HEAD)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         theme = Theme.current()
         painter.save()
-        rect: QRect = option.rect  # type: ignore[attr-defined]
-        state, is_head = option.state, not index.data(ID)  # type: ignore[attr-defined]
-        font = QFont(option.font)  # type: ignore[attr-defined]
+        rect: QRect = option.rect
+        state, is_head = option.state, not index.data(ID)
+        font = QFont(option.font)
         if state & QStyle.StateFlag.State_Selected and not is_head:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
@@ -55,9 +57,7 @@ class _TwoLines(QStyledItemDelegate):
             font.setPixelSize(12)
             painter.setFont(font)
             painter.setPen(theme.color("muted"))
-            about = painter.fontMetrics().elidedText(
-                str(index.data(ABOUT)), Qt.TextElideMode.ElideRight, inner.width()
-            )
+            about = painter.fontMetrics().elidedText(str(index.data(ABOUT)), Qt.TextElideMode.ElideRight, inner.width())
             painter.drawText(inner, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom), about)
         painter.restore()
 

@@ -217,9 +217,7 @@ class TransformPanel(QWidget):
         theirs = self._others.get(str(self.form.fields["dataset"].value or ""), [])
         for name in OTHER_COLUMNS:
             control = self.form.fields[name].control
-            if isinstance(control, ChoiceBox) and control.count() != len(theirs):
-                control.set_choices(theirs)
-            elif isinstance(control, CheckList) and control.count() != len(theirs):
+            if isinstance(control, ChoiceBox | CheckList) and control.choices() != theirs:
                 control.set_choices(theirs)
 
     # ---- preview and run -------------------------------------------------------------------------------------------

@@ -1,119 +1,160 @@
-"""Versions of a dataset, what made each, and where the rows came from."""
+"""What happened to a dataset, its versions, and what differs between them: three ways to look at its past."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QStackedWidget, QWidget
 
+from fmstudio.ui.pages.data.diff_view import DiffView
+from fmstudio.ui.pages.data.history_items import HistoryItem, read_history
+from fmstudio.ui.pages.data.history_versions import VersionsPane, step_line
+from fmstudio.ui.pages.data.history_view import HistoryView
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.paged_table import PagedTable
-from fmstudio.ui.widgets.parts import button, card, clear, column, holder, label, row
+from fmstudio.ui.widgets.parts import button, column, row
 
 if TYPE_CHECKING:
+    from fmstudio.project import Changes
     from fmstudio.project.datasets import Dataset, Version
     from fmstudio.ui.context import AppContext
 
-COLUMNS = ("version", "made by", "rows", "dropped", "size", "made", "")
+__all__ = ["VersionsView", "step_line"]
+
+PARTS = (("history", "History"), ("versions", "Versions"), ("compare", "Compare"))
 
 
 class VersionsView(QWidget):
-    """A table of versions; below it the chosen one's story.
+    """History with its time slider, versions, and the comparison of two of them.
 
     Signals:
         version_wanted: (number) the user wants to see the rows of a version.
         job_wanted: (job id) the user wants to see the job that made it.
+        lineage_wanted: The user wants to see where the data came from and what used it.
+        version_lineage_wanted: (number) the same, of one version.
     """
 
     version_wanted = Signal(int)
     job_wanted = Signal(str)
+    lineage_wanted = Signal()
+    version_lineage_wanted = Signal(int)
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
         self.ctx = context
-        self._versions: list[Version] = []
         self._dataset: Dataset | None = None
-        self.table = PagedTable(self.tr("Versions"))
-        self.table.verticalHeader().hide()
-        self.table.row_chosen.connect(self._on_row)
-        self._story = column(gap=4)
-        self.look = button(self.tr("Look at its rows"), self._look)
-        self.job = button(self.tr("Show the job"), self._show_job, kind="quiet")
-        story = card(holder(self._story), row(self.look, self.job, None), gap=10)
-        layout = column(self.table, story, gap=10)
-        layout.setStretch(0, 1)
+        self._is_stale = False
+        self.history = HistoryView(context)
+        self.versions = VersionsPane(context)
+        self.diff = DiffView(context)
+        self.stack = QStackedWidget()
+        self.choices: dict[str, QPushButton] = {}
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        line, group = row(gap=4), QButtonGroup(self)
+        for part, title in PARTS:
+            made = button(title, lambda part=part: self.show_part(part))  # type: ignore[misc]
+            made.setCheckable(True)
+            made.setProperty("choice", "true")
+            group.addButton(made)
+            self.choices[part] = made
+            line.addWidget(made)
+        line.addStretch(1)
+        tip = self.tr("Where the data came from, and what used it")
+        line.addWidget(button(self.tr("Lineage"), self.lineage_wanted.emit, kind="quiet", icon="link", tip=tip))
+        for widget in (self.history, self.versions, self.diff):
+            self.stack.addWidget(widget)
+        layout = column(line, self.stack, gap=8)
+        layout.setStretch(1, 1)
         self.setLayout(layout)
+        self.show_part("history")
+        self._again = QTimer(self, singleShot=True, interval=0)
+        self._again.timeout.connect(self._load)
+
+    def _connect(self) -> None:
+        self.history.job_wanted.connect(self.job_wanted)
+        self.versions.job_wanted.connect(self.job_wanted)
+        self.versions.version_wanted.connect(self.version_wanted)
+        self.versions.lineage_wanted.connect(self.version_lineage_wanted)
+        self.versions.compare_wanted.connect(self.compare)
+        self.ctx.data_changed.connect(self._on_changes)
+        for keys, act in (
+            ("Alt+Left", lambda: self._step(-1)),
+            ("Alt+Right", lambda: self._step(1)),
+            ("Esc", self.history.go_to_now),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
+
+    @property
+    def table(self) -> PagedTable:
+        """The table of versions."""
+        return self.versions.table
+
+    # ---- what is shown ---------------------------------------------------------------------------------------------
 
     def show_dataset(self, dataset: Dataset) -> None:
-        """List the versions of a dataset, newest first."""
+        """Show the past of a dataset; it is read when it comes into sight."""
         self._dataset = dataset
-        project = self.ctx.project
-        if project is not None:
-            self.ctx.run_query(lambda: project.datasets.versions(dataset.id), self._show, key="versions", owner=self)
+        self._refresh()
 
-    def _show(self, versions: list[Version]) -> None:
-        self._versions = versions[::-1]
-        current = self._dataset.version if self._dataset else 0
-        records = [
-            {
-                "version": v.number, "made by": v.operation, "rows": v.rows, "dropped": v.dropped,
-                "size": words.size(v.bytes), "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(v.created)),
-                "": "current" if v.number == current else "undone" if v.number > current else "",
-            }
-            for v in self._versions
-        ]  # fmt: skip
-        self.table.rows.load_records(records, COLUMNS)
-        self.table.selectRow(next((i for i, v in enumerate(self._versions) if v.number == current), 0))
+    def show_part(self, part: str) -> None:
+        """Bring ``history``, ``versions`` or ``compare`` to the front."""
+        widgets: dict[str, QWidget] = {"history": self.history, "versions": self.versions, "compare": self.diff}
+        self.choices[part].setChecked(True)
+        self.stack.setCurrentWidget(widgets[part])
 
-    def _chosen(self) -> Version | None:
-        number = self.table.currentIndex().row()
-        return self._versions[number] if 0 <= number < len(self._versions) else None
+    @Slot(int, int)
+    def compare(self, before: int, after: int) -> None:
+        """Show what differs between two versions."""
+        self.show_part("compare")
+        self.diff.compare(before, after)
 
-    @Slot(int)
-    def _on_row(self, number: int) -> None:
-        clear(self._story)
-        version = self._chosen()
-        if version is None:
+    def _step(self, by: int) -> None:
+        self.show_part("history")
+        self.history.step(by)
+
+    def _refresh(self) -> None:
+        self._is_stale = True
+        if self.isVisible():
+            self._again.start()
+
+    @Slot()
+    def _load(self) -> None:
+        project, dataset = self.ctx.project, self._dataset
+        if project is None or dataset is None or not self._is_stale:
             return
-        self._story.addWidget(label(f"Version {version.number}: {version.operation}", "heading"))
-        for line in self._lines(version):
-            self._story.addWidget(label(line, "muted", wrap=True, selectable=True))
+        self._is_stale = False
 
-    def _lines(self, version: Version) -> list[str]:
-        if version.parent is None:
-            source: dict[str, Any] = self._dataset.source if self._dataset else {}
-            lines = [
-                f"From {Path(str(item.get('path', ''))).name}, {words.size(item.get('bytes', 0))}, "
-                f"SHA-256 {str(item.get('sha256', ''))[:16]}…"
-                for item in source.get("files", [])[:5]
-            ]
-            rejected = f", {words.plural(version.rejected, 'piece')} rejected" if version.rejected else ""
-            return [*lines, f"{words.plural(version.rows, 'row')}{rejected}"]
-        steps = version.statistics.get("steps", [])
-        return [f"Made from version {version.parent}", *(step_line(step) for step in steps)]
+        def read() -> Any:
+            found = project.datasets.get(dataset.id)
+            pending = bool(project.edits.pending(dataset.id))
+            return found, read_history(project, dataset.id), project.datasets.versions(dataset.id), pending
 
-    def _look(self) -> None:
-        version = self._chosen()
-        if version is not None:
-            self.version_wanted.emit(version.number)
+        self.ctx.run_query(read, lambda found: self._show(*found), key="past", owner=self)
 
-    def _show_job(self) -> None:
-        version = self._chosen()
-        if version is not None and version.job_id:
-            self.job_wanted.emit(version.job_id)
+    def _show(self, dataset: Dataset, items: list[HistoryItem], versions: list[Version], has_edits: bool) -> None:
+        if self._dataset is None or dataset.id != self._dataset.id:
+            return
+        self._dataset = dataset
+        self.choices["history"].setText(f"{self.tr('History')} {words.number(len(items))}")
+        self.choices["versions"].setText(f"{self.tr('Versions')} {words.number(len(versions))}")
+        self.history.show_history(dataset, items)
+        self.versions.show_versions(dataset, versions)
+        self.diff.show_dataset(dataset, versions, has_edits)
 
+    @Slot(object, object)
+    def _on_changes(self, changes: Changes, origin: object) -> None:
+        if self._dataset is not None and self._dataset.id in changes.datasets:
+            self._refresh()
 
-def step_line(step: dict[str, Any]) -> str:
-    """One step of a recipe in words: what it did to how many rows."""
-    parts = []
-    if step.get("dropped"):
-        parts.append(f"{words.plural(int(step['dropped']), 'row')} dropped")
-    if step.get("changed"):
-        parts.append(f"{words.plural(int(step['changed']), 'row')} changed")
-    if step.get("columns"):
-        parts.append(f"added {', '.join(step['columns'])}")
-    name = step.get("title", step.get("operator", ""))
-    return f"{step.get('step', '')}. {name}: {', '.join(parts) or 'nothing to change'}"
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: read what has changed meanwhile."""
+        super().showEvent(event)
+        if self._is_stale:
+            self._again.start()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QUrl, Slot, qVersion
+from PySide6.QtCore import Qt, QTimer, QUrl, Slot, qVersion
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QScrollArea
 
@@ -14,6 +14,7 @@ from fmstudio import __version__
 from fmstudio.api.page import Page
 from fmstudio.core.paths import cache, home
 from fmstudio.ui.pages.settings import cache_files
+from fmstudio.ui.pages.settings.network import NetworkSetting
 from fmstudio.ui.pages.settings.python_setting import PythonSetting
 from fmstudio.ui.theme import CHOICES, Theme
 from fmstudio.ui.widgets.parts import PAGE_MARGIN, ElidedLabel, Item, button, card, column, holder, label, row
@@ -36,18 +37,19 @@ class SettingsPage(Page):
         self.ctx = context
         self.themes: dict[str, QPushButton] = {}
         self.python = PythonSetting(context)
+        self.network = NetworkSetting(context)
         self.cache_size = label("", "muted")
         self.clear_button = button(self.tr("Clear the cache"), self.clear_cache, icon="trash")
         heading = column(
             label(self.tr("Settings"), "display"), label(self.tr("Saved as you change them."), "muted"), gap=4
         )
         content = column(
-            heading, 4, self._look(), self._workers(), self._storage(), self._about(), None,
+            heading, 4, self._look(), self._workers(), self._network(), self._storage(), self._about(), None,
             gap=12, margins=(PAGE_MARGIN, 20, PAGE_MARGIN, PAGE_MARGIN),
         )  # fmt: skip
         inner = holder(content)
         inner.setMaximumWidth(WIDEST)
-        scroll = QScrollArea()
+        scroll = self._scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -55,9 +57,17 @@ class SettingsPage(Page):
         scroll.setWidget(inner)
         self.setLayout(column(scroll))
 
-    def page_shown(self, **args: Any) -> None:
-        """Measure the cache."""
+    def page_shown(self, section: str = "", **args: Any) -> None:
+        """Measure the cache and read the ledger; ``section="network"`` brings the switch into sight."""
         self.measure_cache()
+        self.network.measure()
+        if section == "network":
+            QTimer.singleShot(0, self, self._show_network)
+
+    @Slot()
+    def _show_network(self) -> None:
+        self._scroll.ensureWidgetVisible(self.network, 0, 80)
+        self.network.allow.setFocus()
 
     # ---- sections --------------------------------------------------------------------------------------------------
 
@@ -79,6 +89,11 @@ class SettingsPage(Page):
         text = self.tr("The program that imports, cleans, trains and serves. Leave it empty to use FM Studio's own, or "
                        "name another environment, for instance one with PyTorch for your graphics card.")  # fmt: skip
         return _section(self.tr("Python of the workers"), text, self.python)
+
+    def _network(self) -> QFrame:
+        text = self.tr("Off: FM Studio opens no connection to another machine, ever. On: it fetches the files and hub "
+                       "datasets whose address you type in an import, and nothing else. Each connection is listed here.")  # fmt: skip
+        return _section(self.tr("Network"), text, self.network)
 
     def _storage(self) -> QFrame:
         path = ElidedLabel(str(home()), "mono", Qt.TextElideMode.ElideMiddle)

@@ -1,0 +1,279 @@
+"""Counts what columns hold, in DuckDB, over rows given as SQL. What is measured of a value depends on its kind: a number
+itself, a text's characters, a conversation's characters, a list's length, a moment's seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from fmstudio.api.rows import ROW_ID
+from fmstudio.project.filters import Kind, kind_of
+from fmstudio.project.row_index import name_sql
+from fmstudio.project.statistics_model import Bin, ColumnStatistics, ColumnSummary, Spread
+
+BINS = 16
+TOP, SAMPLES, OUTLIERS = 20, 5, 8
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+EXACT_DISTINCT_ROWS = 2_000_000
+FAR = 3.5
+"""Modified z-score from which a value counts as an outlier: 0.6745 × distance / MAD (Iglewicz & Hoaglin, 1993)."""
+
+_CJK = r"[\x{2E80}-\x{9FFF}\x{AC00}-\x{D7AF}\x{F900}-\x{FAFF}]"
+
+
+@dataclass(slots=True)
+class CountedRows:
+    """The rows of one question: cursor, SQL of the rows, columns with types, number of rows."""
+
+    cursor: duckdb.DuckDBPyConnection
+    sql: str
+    types: dict[str, str]
+    count: int
+    key: str
+    sampled: str = ""
+
+
+# ---- what is measured ------------------------------------------------------------------------------------------------
+
+
+def _measure(column: str, kind: Kind) -> str:
+    """SQL of the number that stands for a value."""
+    name = name_sql(column)
+    if kind == "number":
+        return f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END"
+    if kind == "text":
+        return f"length({name}::VARCHAR)::DOUBLE"
+    if kind == "boolean":
+        return f"{name}::INTEGER::DOUBLE"
+    if kind == "time":
+        return f"epoch(TRY_CAST({name} AS TIMESTAMP))"
+    if kind == "messages":
+        return f"coalesce(list_sum(list_transform({name}, lambda m: length(m.content))), 0)::DOUBLE"
+    if kind == "texts":
+        return f"len({name})::DOUBLE"
+    if kind == "bytes":
+        return f"octet_length({name})::DOUBLE"
+    return f"length({name}::VARCHAR)::DOUBLE"
+
+
+_MEASURES: dict[str, str] = {
+    "number": "value", "text": "characters", "boolean": "value", "time": "time", "messages": "characters",
+    "texts": "items", "bytes": "bytes", "nested": "characters",
+}  # fmt: skip
+
+
+def _label(low: float, high: float, kind: Kind) -> str:
+    if kind == "boolean":
+        return "yes" if low >= 0.5 else "no"
+    if kind == "time":
+        return " – ".join(time.strftime("%Y-%m-%d", time.gmtime(edge)) for edge in (low, high))
+    if low == high:
+        return _number(low)
+    return f"{_number(low)} – {_number(high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"
+
+
+# ---- headers ---------------------------------------------------------------------------------------------------------
+
+
+def summaries(rows: CountedRows) -> list[ColumnSummary]:
+    """One pass over the sample for the measures of all columns, then a histogram of each."""
+    names = [name for name in rows.types if name != ROW_ID]
+    kinds = [kind_of(rows.types[name]) for name in names]
+    if not names:
+        return []
+    measured = [
+        f"{_measure(name, kind)} AS m{i}, {name_sql(name)} IS NULL AS z{i}, hash({name_sql(name)}) AS h{i}"
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    ]
+    where = f"WHERE {rows.sampled}" if rows.sampled else ""
+    table = f"summary_{threading.get_ident()}"
+    cursor = rows.cursor
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {', '.join(measured)} FROM {rows.sql} {where}")
+    try:
+        asked = [
+            f"count(*) FILTER (z{i}), approx_count_distinct(h{i}) FILTER (NOT z{i}), min(m{i}), max(m{i})"
+            for i in range(len(names))
+        ]
+        found = cursor.execute(f"SELECT count(*), {', '.join(asked)} FROM {table}").fetchone() or ()
+        taken = int(found[0])
+        summaries = []
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+            missing, distinct, low, high = found[1 + 4 * i : 5 + 4 * i]
+            scale = rows.count / taken if taken and rows.sampled else 1.0
+            bins = _histogram(cursor, table, f"m{i}", low, high, kind, scale)
+            is_all_different = rows.sampled and distinct > 0.9 * (taken - missing)
+            scaled = round(distinct * scale) if is_all_different else int(distinct)
+            summaries.append(
+                ColumnSummary(
+                    name, rows.types[name], kind, rows.count, round(missing * scale), min(scaled, rows.count), bins,
+                    bool(rows.sampled),
+                )
+            )  # fmt: skip
+        return summaries
+    finally:
+        cursor.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _histogram(
+    cursor: duckdb.DuckDBPyConnection, source: str, measure: str, low: Any, high: Any, kind: Kind, scale: float = 1.0
+) -> tuple[Bin, ...]:
+    """Equal bins from the lowest to the highest value; whole numbers in few values get a bin each."""
+    if low is None or high is None:
+        return ()
+    if kind == "boolean":
+        edges = [(0.0, 0.0), (1.0, 1.0)]
+        place = f"{measure}::INTEGER"
+    elif low == high:
+        edges, place = [(low, high)], "0"
+    else:
+        is_counted = kind != "time" and low == int(low) and high == int(high)
+        bins = min(BINS, int(high - low) + 1) if is_counted else BINS
+        width = (high - low + (1 if is_counted else 0)) / bins
+        if is_counted:
+            width = math.ceil(width)
+            bins = math.ceil((high - low + 1) / width)
+        place = f"least({bins - 1}, floor(({measure} - ({low!r})) / {width!r})::INTEGER)"
+        edges = [(low + i * width, low + (i + 1) * width - (1 if is_counted else 0)) for i in range(bins)]
+        edges[-1] = (edges[-1][0], high)
+    counted = cursor.execute(
+        f"SELECT {place} AS bin, count(*) FROM {source} WHERE {measure} IS NOT NULL GROUP BY bin"
+    ).fetchall()
+    counts = {int(place): count for place, count in counted}
+    return tuple(Bin(a, b, _label(a, b, kind), round(counts.get(i, 0) * scale)) for i, (a, b) in enumerate(edges))
+
+
+# ---- one column ------------------------------------------------------------------------------------------------------
+
+
+def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
+    kind = kind_of(rows.types[name])
+    column = name_sql(name)
+    cursor = rows.cursor
+    table = f"column_{threading.get_ident()}"
+    cursor.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {ROW_ID} AS id, {_measure(name, kind)} AS m, {column} IS NULL AS z,"
+        f" hash({column}) AS h, {', '.join(f'{sql} AS {key}' for key, sql in _extra(name, kind).items()) or '0 AS unused'}"
+        f" FROM {rows.sql}"
+    )
+    try:
+        is_estimate = rows.count > EXACT_DISTINCT_ROWS
+        count_distinct = "approx_count_distinct(h)" if is_estimate else "count(DISTINCT h)"
+        found = cursor.execute(
+            f"SELECT count(*) FILTER (z), {count_distinct} FILTER (NOT z), min(m), max(m), count(*) FROM {table}"
+        ).fetchone() or (0, 0, None, None, 0)
+        missing, distinct, low, high, total = found
+        there = total - missing
+        spreads = {key: _spread(cursor, table, key) for key in _extra(name, kind)}
+        values = _spread(cursor, table, "m") if kind in ("number", "time") else None
+        lengths = _spread(cursor, table, "m") if kind in ("text", "messages", "nested") else None
+        is_emptiable = kind in ("text", "texts", "messages")
+        empty = _one(cursor, f"SELECT count(*) FROM {table} WHERE m = 0 AND NOT z") if is_emptiable else 0
+        return ColumnStatistics(
+            name=name,
+            type=rows.types[name],
+            kind=kind,
+            rows=total,
+            missing=missing,
+            empty=empty,
+            distinct=min(distinct, there),
+            is_distinct_estimate=is_estimate,
+            duplicates=max(0, there - distinct),
+            histogram=_histogram(cursor, table, "m", low, high, kind),
+            measure=_MEASURES[kind],
+            values=values,
+            characters=lengths,
+            words=spreads.get("words"),
+            turns=spreads.get("turns"),
+            items=_spread(cursor, table, "m") if kind == "texts" else None,
+            tokens=spreads.get("tokens"),
+            top=_top(rows, column, kind),
+            outliers=_outliers(cursor, table, kind),
+            samples=_samples(rows, column, table),
+        )
+    finally:
+        cursor.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _extra(name: str, kind: Kind) -> dict[str, str]:
+    """More measures of a value, in SQL."""
+    column = name_sql(name)
+    if kind == "text":
+        text = f"{column}::VARCHAR"
+    elif kind == "messages":
+        text = f"array_to_string(list_transform({column}, lambda m: coalesce(m.content, '')), ' ')"
+    else:
+        return {}
+    cjk = f"length(regexp_replace({text}, '[^' || '{_CJK[1:-1]}' || ']', '', 'g'))"
+    more = {
+        "words": f"len(string_split_regex(trim({text}), '\\s+'))::DOUBLE",
+        "tokens": f"ceil({cjk} + (length({text}) - {cjk}) / 4.0)::DOUBLE",
+    }
+    return {**more, "turns": f"len({column})::DOUBLE"} if kind == "messages" else more
+
+
+def _spread(cursor: duckdb.DuckDBPyConnection, table: str, measure: str) -> Spread | None:
+    shares = ", ".join(str(share) for share in QUANTILES)
+    row = cursor.execute(
+        f"SELECT min({measure}), max({measure}), avg({measure}), coalesce(stddev_samp({measure}), 0),"
+        f" quantile_cont({measure}, [{shares}]), sum({measure}) FROM {table}"
+    ).fetchone()
+    if row is None or row[0] is None:
+        return None
+    return Spread(row[0], row[1], row[2], row[3], dict(zip(QUANTILES, row[4], strict=True)), row[5])
+
+
+def _top(rows: CountedRows, column: str, kind: Kind) -> tuple[tuple[Any, int], ...]:
+    values = {
+        "messages": f"(SELECT unnest({column}, max_depth := 2) FROM {rows.sql})",
+        "texts": f"(SELECT unnest({column}) AS v FROM {rows.sql})",
+    }.get(kind, f"(SELECT {column} AS v FROM {rows.sql})")
+    if kind in ("bytes", "nested"):
+        return ()
+    value = "role" if kind == "messages" else "v"
+    return tuple(
+        rows.cursor.execute(
+            f"SELECT {value}, count(*) AS n FROM {values} WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT {TOP}"
+        ).fetchall()
+    )
+
+
+def _outliers(cursor: duckdb.DuckDBPyConnection, table: str, kind: Kind) -> tuple[tuple[int, Any], ...]:
+    if kind == "boolean":
+        return ()
+    row = cursor.execute(f"SELECT median(m), mad(m) FROM {table}").fetchone()
+    if row is None or not row[1]:
+        return ()
+    middle, mad = row
+    return tuple(
+        cursor.execute(
+            f"SELECT id, m FROM {table} WHERE 0.6745 * abs(m - {middle!r}) / {mad!r} > {FAR}"
+            f" ORDER BY abs(m - {middle!r}) DESC, id LIMIT {OUTLIERS}"
+        ).fetchall()
+    )
+
+
+def _samples(rows: CountedRows, column: str, table: str) -> tuple[tuple[int, Any], ...]:
+    """A few values from all over, the same ones each time."""
+    ids = rows.cursor.execute(f"SELECT id FROM {table} WHERE NOT z ORDER BY hash(id) LIMIT {SAMPLES}").fetchall()
+    if not ids:
+        return ()
+    wanted = ", ".join(str(row[0]) for row in ids)
+    found = rows.cursor.execute(
+        f"SELECT {ROW_ID}, {column} FROM {rows.sql} WHERE {ROW_ID} IN ({wanted}) ORDER BY {ROW_ID}"
+    ).fetchall()
+    return tuple(found)
+
+
+def _one(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = cursor.execute(sql).fetchone()
+    return int(row[0]) if row else 0
