@@ -14,10 +14,13 @@ if TYPE_CHECKING:
         AdapterScale,
         ChatBackend,
         Chunk,
+        ControlVector,
         FinishReason,
         GenerateRequest,
+        HeldConversation,
         ModelInfo,
         TokenLogprob,
+        ToolCall,
     )
     from fmstudio.api.context import LogLevel, TaskContext
     from fmstudio.api.dataset_exporter import DatasetExporter, DatasetFacts, ExportReport
@@ -36,10 +39,14 @@ if TYPE_CHECKING:
     )
     from fmstudio.api.params import Params
     from fmstudio.api.rows import CANONICAL_COLUMNS, ROW_ID, Message, SchemaKind, text_array
+    from fmstudio.api.sampling import DRY_BREAKERS, SAMPLERS, Sampling
     from fmstudio.api.trainer import EvalRecord, Evaluator, Exporter, Trainer, TrainRequest, TrainResult
 
 _HOMES = {
-    "chat_backend": "AdapterScale ChatBackend Chunk FinishReason GenerateRequest ModelInfo TokenLogprob",
+    "chat_backend": (
+        "AdapterScale ChatBackend Chunk ControlVector FinishReason GenerateRequest HeldConversation ModelInfo "
+        "TokenLogprob ToolCall"
+    ),
     "context": "LogLevel TaskContext",
     "dataset_exporter": "DatasetExporter DatasetFacts ExportReport",
     "embedder": "Embedder",
@@ -48,18 +55,22 @@ _HOMES = {
     "operator": "Annotator Clusters Decision Deduplicator Expander Filter Mapper Operator",
     "params": "Params",
     "rows": "CANONICAL_COLUMNS Message ROW_ID SchemaKind text_array",
+    "sampling": "DRY_BREAKERS SAMPLERS Sampling",
     "trainer": "EvalRecord Evaluator Exporter TrainRequest TrainResult Trainer",
 }
 
 __all__ = [
     "CANONICAL_COLUMNS",
+    "DRY_BREAKERS",
     "ROW_ID",
+    "SAMPLERS",
     "AdapterScale",
     "Annotator",
     "Cancelled",
     "ChatBackend",
     "Chunk",
     "Clusters",
+    "ControlVector",
     "DatasetExporter",
     "DatasetFacts",
     "Decision",
@@ -73,6 +84,7 @@ __all__ = [
     "Filter",
     "FinishReason",
     "GenerateRequest",
+    "HeldConversation",
     "ImportReport",
     "Importer",
     "LogLevel",
@@ -83,9 +95,11 @@ __all__ = [
     "Params",
     "Part",
     "Reject",
+    "Sampling",
     "SchemaKind",
     "TaskContext",
     "TokenLogprob",
+    "ToolCall",
     "TrainRequest",
     "TrainResult",
     "Trainer",

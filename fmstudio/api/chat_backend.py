@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Literal
 from fmstudio.api.errors import UserError
 from fmstudio.api.params import Params
 from fmstudio.api.rows import Message
+from fmstudio.api.sampling import Sampling
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+ContextPolicy = Literal["refuse", "drop_oldest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +45,88 @@ class AdapterScale:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerateRequest:
+class ControlVector:
+    """A direction added to the hidden state of some layers: a slider for tone or topic.
+
+    Attributes:
+        path: A GGUF file of the kind ``controlvector``.
+        layer_start, layer_end: First and last layer it acts on, counted from 1; 0 = all that the file has.
+    """
+
+    path: Path
+    scale: float = 1.0
+    layer_start: int = 0
+    layer_end: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRequest(Sampling):
     """One turn. Exactly one of `messages`, `prompt` and `tokens` is given.
 
     Attributes:
-        seed: Sampler seed; the same seed, settings and context give the same tokens.
+        messages: A message may also hold ``tool_calls`` and ``tool_call_id``, in OpenAI's shape.
+        forced_prefix: The answer begins with this, as text or as exact tokens; it is not reported back.
+        continue_final: The last message is an unfinished answer: go on from its end.
         max_tokens: Most tokens to generate; None = until the context is full.
-        top_k: 0 = off. min_p: 0 = off. repeat_penalty: 1 = off.
         logprobs: Number of alternatives to report per token; 0 = none.
         adapters: The adapters of this turn; None = keep those in force.
+        control_vectors: Those of this turn.
+        conversation: The caller's name for it, for its list of what is held.
+        context_policy: What to do when the messages do not fit: refuse, or drop the oldest whole turns.
+        json_schema: The answer is JSON that this schema accepts; ``{}`` = any JSON object.
+        grammar: The answer follows this GBNF grammar.
+        tools: OpenAI's tool definitions.
+        tool_choice: ``none``, ``auto``, ``required`` or the name of one tool.
+        parallel_tool_calls: Whether one answer may hold several calls.
+        split_reasoning: Report text between ``<think>`` and ``</think>`` as `Chunk.reasoning`.
+        template_options: More names for the chat template, such as ``enable_thinking``.
     """
 
     messages: Sequence[Message] | None = None
     prompt: str | None = None
     tokens: Sequence[int] | None = None
-    temperature: float = 0.7
-    top_p: float = 0.95
-    top_k: int = 40
-    min_p: float = 0.05
-    repeat_penalty: float = 1.0
-    seed: int = 0
+    forced_prefix: str | Sequence[int] = ()
+    continue_final: bool = False
     max_tokens: int | None = None
     stop: Sequence[str] = ()
     logprobs: int = 0
     adapters: Sequence[AdapterScale] | None = None
+    control_vectors: Sequence[ControlVector] = ()
+    conversation: str = ""
+    context_policy: ContextPolicy = "refuse"
+    json_schema: Mapping[str, Any] | bool | None = None
+    grammar: str = ""
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    split_reasoning: bool = True
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One generated token: its text, natural-log probability and the best alternatives (text, logprob)."""
+    """A token, its natural-log probability by the model itself, and the best alternatives, likeliest first.
+
+    Attributes:
+        token: Its text; half a character reads as U+FFFD.
+        id: Its number, for `GenerateRequest.forced_prefix`.
+        data: Its bytes.
+    """
 
     token: str
     logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    id: int = -1
+    data: bytes = b""
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool. `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +135,14 @@ class Chunk:
 
     Attributes:
         text: New text, whole characters only (may be empty).
+        reasoning: New text of the model's reasoning.
+        tool_calls: Calls that are now complete.
         token_ids: The tokens this chunk stands for.
         prompt_done, prompt_total: Prompt tokens evaluated so far, during prefill.
         finish_reason: Set on the last chunk only.
         usage: On the last chunk: prompt_tokens, completion_tokens, cached_tokens.
         timings: On the last chunk: prompt_ms, predicted_ms, predicted_per_second.
+        dropped_messages: On the last chunk: which messages (by index) were left out to make room.
     """
 
     text: str = ""
@@ -99,15 +153,33 @@ class Chunk:
     usage: dict[str, int] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    dropped_messages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldConversation:
+    """A conversation whose evaluated tokens are still in memory, so that its next turn starts at once."""
+
+    conversation: str
+    n_tokens: int
+    bytes: int
+    is_active: bool
 
 
 class ChatBackend(ABC):
     """One model in one process. All methods are called on one thread, one at a time.
 
     Manifest facts: ``formats = ["gguf"]``.
+
+    Attributes:
+        takes_turns: Whether several iterators of `generate` may be under way, advanced in any order, and other
+            methods called between their chunks. Each must give what it would give alone.
     """
 
     Params: ClassVar[type[Params]] = Params
+    takes_turns: ClassVar[bool] = False
 
     @classmethod
     def probe_settings(cls) -> list[dict[str, Any]]:
@@ -155,6 +227,37 @@ class ChatBackend(ABC):
         Raises:
             UserError: The prompt does not fit into the context, or has no turn to answer.
         """
+
+    def tokenize(self, text: str) -> list[int]:
+        """Turn plain text into token ids, without a template.
+
+        Raises:
+            UserError: This engine cannot.
+        """
+        raise UserError("This engine does not show tokens.", remedy="Choose another engine.")
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Give the text of tokens.
+
+        Raises:
+            UserError: This engine cannot, or a token is unknown.
+        """
+        raise UserError("This engine does not show tokens.", remedy="Choose another engine.")
+
+    def token_view(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> list[TokenLogprob]:
+        """Say of each token of an answer that exists already how likely it was, and what else could have stood there.
+
+        Args:
+            request: Its last message, or its `forced_prefix`, is the answer; `logprobs` is the number of alternatives.
+
+        Raises:
+            UserError: This engine cannot, or it does not fit into the context.
+        """
+        raise UserError("This engine does not show probabilities.", remedy="Choose another engine.")
+
+    def held(self) -> list[HeldConversation]:
+        """List the conversations that are held in memory."""
+        return []
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Free the model."""

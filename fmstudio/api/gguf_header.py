@@ -24,7 +24,8 @@ MAGIC: Final = b"GGUF"
 MAX_KEYS: Final = 65_536
 MAX_TENSORS: Final = 262_144
 MAX_STRING: Final = 16 * 1024 * 1024
-MAX_ELEMENTS: Final = 8_000_000  # of all string arrays together: 30 times the largest vocabulary with merges
+MAX_TEXT: Final = 64 * 1024 * 1024  # of all names and texts that are kept
+MAX_ELEMENTS: Final = 2_000_000  # of all string arrays together: twice the largest vocabulary with merges
 KEPT_ARRAY: Final = 64
 _MAX_DIMS: Final = 4
 
@@ -203,6 +204,7 @@ class _Reader:
         self.size = size
         self.pos = 0
         self.budget = MAX_ELEMENTS
+        self.text_budget = MAX_TEXT
         self._stream = stream
 
     def take(self, count: int, what: str) -> bytes:
@@ -231,7 +233,11 @@ class _Reader:
         return value
 
     def string(self, what: str, limit: int = MAX_STRING) -> str:
+        start = self.pos
         length = self.count(f"bytes of {what}", min(limit, self.size), 1)
+        self.text_budget -= length
+        if self.text_budget < 0:
+            raise self.damaged(start, f"its names and texts take more than {MAX_TEXT:,} bytes")
         return self.take(length, what).decode("utf-8", "replace")
 
     def value(self, key: str) -> Scalar | tuple[Scalar, ...] | GgufArray:

@@ -126,9 +126,10 @@ def show_rows(args: argparse.Namespace) -> None:
         raise UserError("--limit and --offset must not be negative.")
     with open_project(args.project) as project:
         if args.rejects:
-            rejects = project.rejects(args.dataset, args.limit)
+            rejects = project.rejects(args.dataset, args.limit, args.version)
             print_json({"rejects": rejects}) if args.json else print_table(
-                ("line", "reason", "raw"), [(r.get("line"), r["reason"], r["raw"]) for r in rejects]
+                ("version", "file", "line", "reason", "raw"),
+                [(r["version"], r.get("file"), r.get("line"), r["reason"], r["raw"]) for r in rejects],
             )
             return
         if args.dropped:

@@ -144,7 +144,7 @@ def import_files(args: argparse.Namespace) -> None:
         job = run_job(project, spec)
         made = spec.meta.get("datasets") or [{**spec.meta, "step": "import"}]
         datasets = [project.datasets.get(one["dataset_id"]) for one in made]
-        rejects = project.rejects(datasets[0].id, 5)
+        rejects = [r for r in project.rejects(datasets[0].id, 5) if r["version"] == datasets[0].version]
     results = [job.results[one["step"]] for one in made]
     if args.json:
         every = [{"dataset": d, **r} for d, r in zip(datasets, results, strict=True)]

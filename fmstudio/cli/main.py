@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         model_commands,
         network_command,
         system_commands,
+        transform_commands,
         version_commands,
     )
 
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         export_commands,
         model_commands,
         version_commands,
+        transform_commands,
         insight_commands,
         network_command,
     ):

@@ -52,7 +52,7 @@ def make_queue(project: Project) -> JobQueue:
         try:
             project.publish(job)
         except UserError as error:
-            published(Problem(error.message, error.remedy, error.details, True))
+            published(Problem(error.message, error.remedy, error.details, True, error.can_retry))
         else:
             published(None)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fmstudio.api.errors import UserError
+from fmstudio.jobs.engine_remedy import with_action
 from fmstudio.jobs.launcher import Launcher, Process, worker_argv
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
 from fmstudio.jobs.probe import Outcome, Probe, Working, forget, recall, settings_key
@@ -123,8 +124,11 @@ class Engine:
             self._may_probe_again = True
             self._begin()
 
-    def restart(self) -> None:
+    def restart(self, params: Mapping[str, Any] | None = None) -> None:
         """Start again what was started last, after it failed or was stopped.
+
+        Args:
+            params: Changes to what it was started with, such as a problem's ``remedy_action``.
 
         Raises:
             UserError: Nothing was ever started.
@@ -133,6 +137,7 @@ class Engine:
             if self._start is None:
                 raise UserError("There is no model to load.", remedy="Choose one.")
             self._end_process()
+            self._start = replace(self._start, params={**self._start.params, **(params or {})})
             self._may_probe_again = True
             self._begin()
 
@@ -168,7 +173,8 @@ class Engine:
     def as_error(self) -> UserError:
         """The problem as an exception."""
         problem = self.problem or Problem("The model engine is not running.", "Load the model again.")
-        return UserError(problem.message, remedy=problem.remedy, details=problem.details)
+        action = problem.remedy_action
+        return UserError(problem.message, remedy=problem.remedy, details=problem.details, remedy_action=action)
 
     def lost_connection(self, error: OSError) -> UserError:
         """Explain a broken connection: by the end of the process, which is reported a moment later, if it ended."""
@@ -259,10 +265,10 @@ class Engine:
                 error = self._error
                 self._fail(Problem(error.message, error.remedy, error.details, error.is_user_error))
             else:
-                self._fail(outcome.problem("The model engine"))
+                self._fail(outcome.problem("The model engine"), outcome.signal_name)
 
-    def _fail(self, problem: Problem) -> None:
-        self.problem = problem
+    def _fail(self, problem: Problem, signal: str = "") -> None:
+        self.problem = with_action(problem, self._started().params, signal=signal)
         self._set("failed")
 
     def _set(self, state: EngineState) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import signal as signals
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is shown on one card: what happened, what to do now, and text for *Copy details*.
 
-    `is_user_error` tells a mistake the user can mend from a fault (exit code 2 or 1 on the command line).
+    `is_user_error` tells a mistake the user can mend from a fault (exit code 2 or 1 on the command line). `can_retry`
+    says of such an error that the very same may succeed the next time: the disk was full, a connection broke.
+    `remedy_action` is the remedy for a machine: parameters to change, e.g. ``{"n_ctx": 2048}``.
     """
 
     message: str
     remedy: str = ""
     details: str = ""
     is_user_error: bool = False
+    can_retry: bool = False
+    remedy_action: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()

@@ -65,13 +65,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Worker → app: the task failed. `is_user_error` tells a mistake the user can mend from a bug."""
+    """Worker → app: the task failed; see `Problem` for what the fields mean."""
 
     type: ClassVar[str] = "error"
     message: str
     remedy: str = ""
     details: str = ""
     is_user_error: bool = False
+    can_retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from fmstudio.jobs.launcher import Launcher, Process, log_tail, worker_argv
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
 from fmstudio.jobs.protocol import Cancel, Error, Progress, Wire, decode
-from fmstudio.jobs.spec import Job, JobSpec, State
+from fmstudio.jobs.spec import Job, JobSpec, State, problem_from
 
 CANCEL_GRACE_S = 10.0
 TERMINATE_GRACE_S = 5.0
@@ -177,9 +177,7 @@ class JobQueue:
     def _on_message(self, job: Job, message: Wire) -> None:
         with self._lock:
             if isinstance(message, Error):
-                self._failures[job.id] = Problem(
-                    message.message, message.remedy, message.details, message.is_user_error
-                )
+                self._failures[job.id] = problem_from(message)
             job.apply(message)
             self._announce(job)
 

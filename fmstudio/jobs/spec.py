@@ -121,6 +121,17 @@ class Job:
         return self.state in FINISHED
 
     @property
+    def can_retry(self) -> bool:
+        """Whether running it again may end otherwise.
+
+        It may after a cancel, a fault, a kill or a full disk. The same file read in the same way is refused again.
+        """
+        if not self.is_finished or self.state == "succeeded":
+            return False
+        is_refused = self.error is not None and self.error.is_user_error and not self.error.can_retry
+        return not (is_refused and self.kind == "import")
+
+    @property
     def result(self) -> dict[str, Any]:
         """Results of all steps in one mapping; later steps win."""
         merged: dict[str, Any] = {}
@@ -153,7 +164,7 @@ class Job:
             self.log.append(message.text if message.level == "info" else f"{message.level}: {message.text}")
             del self.log[:-LOG_LINES_KEPT]
         elif isinstance(message, Error):
-            self.error = Problem(message.message, message.remedy, message.details, message.is_user_error)
+            self.error = problem_from(message)
 
     def read_results(self) -> None:
         """Read the DONE markers, the truth about what is finished."""
@@ -220,3 +231,8 @@ class Job:
         job.read_results()
         job.read_events()
         return job
+
+
+def problem_from(message: Error) -> Problem:
+    """What a worker said of its failure, as the app shows it."""
+    return Problem(message.message, message.remedy, message.details, message.is_user_error, message.can_retry)

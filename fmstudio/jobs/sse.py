@@ -21,6 +21,11 @@ class ChatEvent:
         text: New text of the answer, may be empty.
         finish_reason: ``stop`` or ``length`` on the last event with a choice.
         usage, timings: On the last events.
+        reasoning: New text of the model's reasoning.
+        tool_calls: Calls that are now complete, in OpenAI's shape.
+        logprobs: Entries of ``logprobs.content``, with ``id``.
+        seed: On the last event with a choice: what makes the answer repeatable.
+        dropped_messages: On the same event: indexes of messages that were left out to make room.
         progress: llama-server's ``prompt_progress`` while the prompt is evaluated.
     """
 
@@ -29,6 +34,11 @@ class ChatEvent:
     usage: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     progress: dict[str, int] = field(default_factory=dict)
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    seed: int | None = None
+    dropped_messages: list[int] = field(default_factory=list)
 
 
 def post_chat(port: int, key: str, body: dict[str, Any]) -> Iterator[ChatEvent]:
@@ -63,12 +73,18 @@ def _events(response: http.client.HTTPResponse) -> Iterator[ChatEvent]:
         if "error" in value:
             raise _refusal(line[6:])
         choice = (value.get("choices") or [{}])[0]
+        delta = choice.get("delta") or {}
         yield ChatEvent(
-            text=(choice.get("delta") or {}).get("content") or "",
+            text=delta.get("content") or "",
             finish_reason=choice.get("finish_reason"),
             usage=value.get("usage") or {},
             timings=value.get("timings") or {},
             progress=value.get("prompt_progress") or {},
+            reasoning=delta.get("reasoning_content") or "",
+            tool_calls=delta.get("tool_calls") or [],
+            logprobs=(choice.get("logprobs") or {}).get("content") or [],
+            seed=value.get("seed"),
+            dropped_messages=(value.get("context") or {}).get("dropped_messages") or [],
         )
     raise ConnectionError("the stream ended before the answer was finished")
 
@@ -78,6 +94,12 @@ def _refusal(data: bytes) -> UserError:
         error = json.loads(data)["error"]
         remedy = str(error.get("remedy") or "")
         message = str(error["message"]).removesuffix(remedy).strip()
-        return UserError(message, remedy=remedy, details=str(error.get("details") or ""))
+        action = error.get("remedy_action")
+        return UserError(
+            message,
+            remedy=remedy,
+            details=str(error.get("details") or ""),
+            remedy_action=action if isinstance(action, dict) else None,
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return UserError("The engine refused the request.", details=data.decode("utf-8", "replace"))

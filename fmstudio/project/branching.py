@@ -18,6 +18,7 @@ from fmstudio.project.carrying import carry
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.history import log_operation
 from fmstudio.project.overlay import Overlays
+from fmstudio.project.side_columns import STANDS
 
 OWNER_FILE = "made-by.json"
 """Says in each folder of results which job left it there, or that it is a branch."""
@@ -89,10 +90,10 @@ def _enter(catalog: Catalog, overlays: Overlays, origin: tuple[str, int], made: 
         }
         insert(connection, "versions", {**version, **begun})
         connection.execute(
-            "INSERT INTO side_columns SELECT ?, 1, name, type, folder, facts, job_id, created FROM side_columns"
-            " WHERE dataset_id = ? AND version = ?",
+            "INSERT INTO side_columns SELECT ?, 1, name, type, folder, facts, job_id, created FROM side_columns s"
+            f" WHERE dataset_id = ? AND version = ? AND {STANDS}",
             [made, *origin],
         )
         log_operation(connection, "branch", made, None, 1, title, came_from)
         if state.version == number:
-            carry(catalog, connection, state.operations, (made, 1), set, -1)
+            carry(catalog, connection, state.operations, (made, 1), set, -1, is_same=True)

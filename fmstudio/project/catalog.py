@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -33,7 +34,7 @@ class Catalog:
 
     Raises:
         ProjectLocked: Another process has it open; the message names it.
-        UserError: The file is damaged or from a newer version.
+        UserError: The file is damaged or from a newer version, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,8 +43,15 @@ class Catalog:
         self._write_lock = threading.RLock()
         self.revision = 0
         self._connection = self._open()
-        migrate(self._connection)
-        write_json(self._holder, {"pid": os.getpid(), "command": _command(), "since": time.time()})
+        try:
+            migrate(self._connection)
+            write_json(self._holder, {"pid": os.getpid(), "command": _command(), "since": time.time()})
+        except (OSError, duckdb.Error) as error:
+            self._connection.close()
+            raise _unwritable(error, "The project could not be opened") from error
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         try:
@@ -51,6 +59,8 @@ class Catalog:
         except duckdb.IOException as error:
             if "lock" in str(error).lower() or "being used by another process" in str(error):
                 raise self._locked(error) from error
+            if _is_full(error):
+                raise _unwritable(error, "The project could not be opened") from error
             raise UserError(
                 f"The project's catalogue {self._path} cannot be opened: {error}",
                 remedy="Check the disk and the folder's permissions.",
@@ -101,11 +111,7 @@ class Catalog:
                 self.revision += 1
             except duckdb.Error as error:
                 self._roll_back()
-                raise UserError(
-                    f"The project's catalogue cannot be written: {str(error).splitlines()[0]}",
-                    remedy="Free some disk space, then try again. Nothing was changed.",
-                    details=str(error),
-                ) from error
+                raise _unwritable(error, "The change could not be written") from error
             except BaseException:
                 self._roll_back()
                 raise
@@ -131,6 +137,24 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, values: dict[str, 
     ]
     marks = ", ".join("?" for _ in cells)
     connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", cells)
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the disk is full, or a limit on sizes says so; DuckDB tells it only in the system's words."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    said = str(error).lower()
+    return (isinstance(error, OSError) and error.errno in numbers) or any(os.strerror(n).lower() in said for n in numbers)
+
+
+def _unwritable(error: OSError | duckdb.Error, what: str) -> UserError:
+    if _is_full(error):
+        remedy = "Free some disk space, then try again. Nothing was changed."
+        return UserError(f"{what}: the disk is full.", remedy=remedy, details=str(error), can_retry=True)
+    return UserError(
+        f"{what} into the project's catalogue: {str(error).splitlines()[0]}",
+        remedy="Check the disk and the folder's permissions, then try again. Nothing was changed.",
+        details=str(error),
+    )
 
 
 def _command() -> str:

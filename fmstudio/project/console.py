@@ -22,6 +22,7 @@ from fmstudio.jobs.spec import JobSpec, StepSpec
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.console_completion import complete
 from fmstudio.project.datasets import Dataset, Datasets
+from fmstudio.project.rejects import RejectFile, reject_files
 from fmstudio.project.seen_rows import SeenRows
 from fmstudio.project.transforms import new_dataset
 from fmstudio.recipes.console_views import View, checked_query, mentioned
@@ -117,7 +118,7 @@ class Console:
             current = self._datasets.version(dataset.id)
             if current.dropped:
                 more.append(ConsoleTable(f"{dataset.name}.dropped", "dropped", current.dropped))
-            if rejected := sum(version.rejected for version in self._datasets.versions(dataset.id)):
+            if rejected := sum(one.count for one in self._rejects(dataset)):
                 more.append(ConsoleTable(f"{dataset.name}.rejects", "rejects", rejected))
         return found + more
 
@@ -126,21 +127,21 @@ class Console:
         name, source = dataset.name, {"id": dataset.id, "version": dataset.version}
         own = edits_in / dataset.id if edits_in is not None else None
         views = {name: View.of_rows(name, self._seen.of(dataset, edits_in=own))}
-        rejects: list[Path] = []
         for version in self._datasets.versions(dataset.id):
-            folder = self._datasets.version_folder(dataset.id, version.number)
             numbered = f"{name}@{version.number}"
             views[numbered] = View.of_rows(numbered, self._seen.published(dataset, version.number))
-            rejects += [path for path in (folder / "rejects.jsonl",) if path.exists()]
         folder = self._datasets.version_folder(dataset.id, dataset.version) / "dropped"
         if dropped := sorted(folder.glob("*.parquet")):
             listed = [str(path) for path in dropped]
             views[f"{name}.dropped"] = View.of_dropped(f"{name}.dropped", listed, [str(folder)], source)
-        if rejects:
-            folders = [str(path.parent) for path in rejects]
-            listed = [str(path) for path in rejects]
+        if rejects := self._rejects(dataset):
+            folders = [str(one.path.parent) for one in rejects]
+            listed = [str(one.path) for one in rejects]
             views[f"{name}.rejects"] = View.of_rejects(f"{name}.rejects", listed, folders, source)
         return views
+
+    def _rejects(self, dataset: Dataset) -> list[RejectFile]:
+        return reject_files(self._catalog, self._datasets.folder, (dataset.id, dataset.version))
 
     def _needed(self, sql: str, edits_in: Path | None = None) -> list[View]:
         """The views that a query may mean."""

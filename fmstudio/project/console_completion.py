@@ -41,9 +41,9 @@ def complete(text: str, position: int, tables: Mapping[str, Sequence[str]]) -> l
         table = named.get(owner.casefold())
         return _fitting(word, (f"{owner}.{quoted(column)}" for column in tables[table])) if table else []
     columns = [column for table in dict.fromkeys(named.values()) for column in tables[table]]
-    if not columns:
-        columns = [column for name, own in tables.items() if "@" not in name for column in own]
-    offers = [*map(quoted, dict.fromkeys(columns)), *KEYWORDS]
+    every = [column for name, own in tables.items() if "@" not in name for column in own]
+    # Before a table is named, a word is more likely SQL than a column of any dataset.
+    offers = [*map(quoted, dict.fromkeys(columns)), *KEYWORDS] if columns else [*KEYWORDS, *map(quoted, every)]
     if word:
         offers += [*map(quoted, tables), *(f"{name}(" for name in functions())]
     return _fitting(word, offers)

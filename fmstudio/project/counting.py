@@ -14,7 +14,7 @@ import duckdb
 
 from fmstudio.api.rows import ROW_ID
 from fmstudio.project.filters import Kind, kind_of
-from fmstudio.project.row_index import name_sql
+from fmstudio.project.row_index import name_sql, quoted
 from fmstudio.project.statistics_model import Bin, ColumnStatistics, ColumnSummary, Spread
 
 BINS = 16
@@ -24,7 +24,12 @@ EXACT_DISTINCT_ROWS = 2_000_000
 FAR = 3.5
 """Modified z-score from which a value counts as an outlier: 0.6745 × distance / MAD (Iglewicz & Hoaglin, 1993)."""
 
-_CJK = r"[\x{2E80}-\x{9FFF}\x{AC00}-\x{D7AF}\x{F900}-\x{FAFF}]"
+TOKEN_COUNTS = ("tokens", "n_tokens", "num_tokens", "token_count")
+"""Columns in which a tokenizer's counts are found, alone or behind the name of the column they count."""
+
+_NOT_CJK = r"[^\x{2E80}-\x{9FFF}\x{AC00}-\x{D7AF}\x{F900}-\x{FAFF}]+"
+_UNEVEN = r"\s\s|[^\S ]|^\s|\s$"
+"""White space other than single spaces between words: then counting spaces does not count words."""
 
 
 @dataclass(slots=True)
@@ -42,9 +47,16 @@ class CountedRows:
 # ---- what is measured ------------------------------------------------------------------------------------------------
 
 
-def _measure(column: str, kind: Kind) -> str:
+def _is_list(kind: Kind, type_name: str) -> bool:
+    """Whether a value is a list of which the items are counted."""
+    return kind == "texts" or (kind == "nested" and type_name.endswith("]"))
+
+
+def _measure(column: str, kind: Kind, type_name: str) -> str:
     """SQL of the number that stands for a value."""
     name = name_sql(column)
+    if _is_list(kind, type_name):
+        return f"len({name})::DOUBLE"
     if kind == "number":
         return f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END"
     if kind == "text":
@@ -55,8 +67,6 @@ def _measure(column: str, kind: Kind) -> str:
         return f"epoch(TRY_CAST({name} AS TIMESTAMP))"
     if kind == "messages":
         return f"coalesce(list_sum(list_transform({name}, lambda m: length(m.content))), 0)::DOUBLE"
-    if kind == "texts":
-        return f"len({name})::DOUBLE"
     if kind == "bytes":
         return f"octet_length({name})::DOUBLE"
     return f"length({name}::VARCHAR)::DOUBLE"
@@ -92,7 +102,7 @@ def summaries(rows: CountedRows) -> list[ColumnSummary]:
     if not names:
         return []
     measured = [
-        f"{_measure(name, kind)} AS m{i}, {name_sql(name)} IS NULL AS z{i}, hash({name_sql(name)}) AS h{i}"
+        f"{_measure(name, kind, rows.types[name])} AS m{i}, {name_sql(name)} IS NULL AS z{i}, hash({name_sql(name)}) AS h{i}"
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
     ]
     where = f"WHERE {rows.sampled}" if rows.sampled else ""
@@ -156,15 +166,17 @@ def _histogram(
 
 
 def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
-    kind = kind_of(rows.types[name])
+    """Count everything about one column, over all rows."""
+    type_name = rows.types[name]
+    kind, is_list = kind_of(type_name), _is_list(kind_of(type_name), type_name)
     column = name_sql(name)
     cursor = rows.cursor
     table = f"column_{threading.get_ident()}"
-    cursor.execute(
-        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {ROW_ID} AS id, {_measure(name, kind)} AS m, {column} IS NULL AS z,"
-        f" hash({column}) AS h, {', '.join(f'{sql} AS {key}' for key, sql in _extra(name, kind).items()) or '0 AS unused'}"
-        f" FROM {rows.sql}"
-    )
+    counted = _token_column(name, rows.types)
+    extra = _extra(name, kind, counted)
+    measures = {"m": _measure(name, kind, type_name), "z": f"{column} IS NULL", "h": f"hash({column})", **extra}
+    chosen = ", ".join(f"{sql} AS {key}" for key, sql in measures.items())
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {ROW_ID} AS id, {chosen} FROM {rows.sql}")
     try:
         is_estimate = rows.count > EXACT_DISTINCT_ROWS
         count_distinct = "approx_count_distinct(h)" if is_estimate else "count(DISTINCT h)"
@@ -173,14 +185,14 @@ def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
         ).fetchone() or (0, 0, None, None, 0)
         missing, distinct, low, high, total = found
         there = total - missing
-        spreads = {key: _spread(cursor, table, key) for key in _extra(name, kind)}
+        spreads = {key: _spread(cursor, table, key) for key in extra}
         values = _spread(cursor, table, "m") if kind in ("number", "time") else None
-        lengths = _spread(cursor, table, "m") if kind in ("text", "messages", "nested") else None
-        is_emptiable = kind in ("text", "texts", "messages")
+        lengths = _spread(cursor, table, "m") if kind in ("text", "messages", "nested") and not is_list else None
+        is_emptiable = is_list or kind in ("text", "messages")
         empty = _one(cursor, f"SELECT count(*) FROM {table} WHERE m = 0 AND NOT z") if is_emptiable else 0
         return ColumnStatistics(
             name=name,
-            type=rows.types[name],
+            type=type_name,
             kind=kind,
             rows=total,
             missing=missing,
@@ -189,14 +201,16 @@ def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
             is_distinct_estimate=is_estimate,
             duplicates=max(0, there - distinct),
             histogram=_histogram(cursor, table, "m", low, high, kind),
-            measure=_MEASURES[kind],
+            measure="items" if is_list else _MEASURES[kind],
             values=values,
             characters=lengths,
             words=spreads.get("words"),
             turns=spreads.get("turns"),
-            items=_spread(cursor, table, "m") if kind == "texts" else None,
+            contents=_contents(rows, column) if kind == "messages" else None,
+            items=_spread(cursor, table, "m") if is_list else None,
             tokens=spreads.get("tokens"),
-            top=_top(rows, column, kind),
+            is_token_estimate=not counted,
+            top=_top(rows, name, kind),
             outliers=_outliers(cursor, table, kind),
             samples=_samples(rows, column, table),
         )
@@ -204,7 +218,14 @@ def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def _extra(name: str, kind: Kind) -> dict[str, str]:
+def _token_column(name: str, types: dict[str, str]) -> str:
+    """The column with a tokenizer's counts of this one; empty when there is none."""
+    texts = [c for c, type_name in types.items() if kind_of(type_name) in ("text", "messages")]
+    wanted = [f"{name}_{count}" for count in TOKEN_COUNTS] + (list(TOKEN_COUNTS) if texts == [name] else [])
+    return next((c for c in wanted if c in types and kind_of(types[c]) == "number"), "")
+
+
+def _extra(name: str, kind: Kind, counted: str) -> dict[str, str]:
     """More measures of a value, in SQL."""
     column = name_sql(name)
     if kind == "text":
@@ -213,12 +234,23 @@ def _extra(name: str, kind: Kind) -> dict[str, str]:
         text = f"array_to_string(list_transform({column}, lambda m: coalesce(m.content, '')), ' ')"
     else:
         return {}
-    cjk = f"length(regexp_replace({text}, '[^' || '{_CJK[1:-1]}' || ']', '', 'g'))"
+    # Regular expressions cost seconds on a million texts: they are asked only where plainer counting would be wrong.
+    cjk = f"CASE WHEN strlen({text}) = length({text}) THEN 0 ELSE length(regexp_replace({text}, '{_NOT_CJK}', '', 'g')) END"
+    spaces = f"strlen({text}) - strlen(replace({text}, ' ', '')) + 1"
+    words = f"len(list_filter(string_split_regex({text}, '\\s+'), lambda word: word <> ''))"
     more = {
-        "words": f"len(string_split_regex(trim({text}), '\\s+'))::DOUBLE",
-        "tokens": f"ceil({cjk} + (length({text}) - {cjk}) / 4.0)::DOUBLE",
+        "words": f"(CASE WHEN {text} = '' THEN 0 WHEN regexp_matches({text}, '{_UNEVEN}') THEN {words} ELSE {spaces} END)::DOUBLE",
+        "tokens": f"{name_sql(counted)}::DOUBLE"
+        if counted
+        else f"ceil({cjk} + (length({text}) - {cjk}) / 4.0)::DOUBLE",
     }
     return {**more, "turns": f"len({column})::DOUBLE"} if kind == "messages" else more
+
+
+def _contents(rows: CountedRows, column: str) -> Spread | None:
+    """The spread of the characters of single messages."""
+    contents = f"(SELECT length(unnest({column}).content)::DOUBLE AS m FROM {rows.sql})"
+    return _spread(rows.cursor, contents, "m")
 
 
 def _spread(cursor: duckdb.DuckDBPyConnection, table: str, measure: str) -> Spread | None:
@@ -232,19 +264,31 @@ def _spread(cursor: duckdb.DuckDBPyConnection, table: str, measure: str) -> Spre
     return Spread(row[0], row[1], row[2], row[3], dict(zip(QUANTILES, row[4], strict=True)), row[5])
 
 
-def _top(rows: CountedRows, column: str, kind: Kind) -> tuple[tuple[Any, int], ...]:
-    values = {
-        "messages": f"(SELECT unnest({column}, max_depth := 2) FROM {rows.sql})",
-        "texts": f"(SELECT unnest({column}) AS v FROM {rows.sql})",
-    }.get(kind, f"(SELECT {column} AS v FROM {rows.sql})")
-    if kind in ("bytes", "nested"):
+def _top(rows: CountedRows, name: str, kind: Kind) -> tuple[tuple[Any, int], ...]:
+    """The most frequent values; of conversations their roles, of lists their items, of records the keys that are there."""
+    column = name_sql(name)
+    if kind == "nested":
+        return _keys(rows, name)
+    if kind == "bytes":
         return ()
-    value = "role" if kind == "messages" else "v"
+    value = {"messages": f"unnest({column}).role", "texts": f"unnest({column})"}.get(kind, column)
     return tuple(
         rows.cursor.execute(
-            f"SELECT {value}, count(*) AS n FROM {values} WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT {TOP}"
+            f"SELECT v, count(*) AS n FROM (SELECT {value} AS v FROM {rows.sql}) WHERE v IS NOT NULL GROUP BY v"
+            f" ORDER BY n DESC, v LIMIT {TOP}"
         ).fetchall()
     )
+
+
+def _keys(rows: CountedRows, name: str) -> tuple[tuple[str, int], ...]:
+    """The keys of records, and in how many rows each has a value."""
+    kind = rows.cursor.execute(f"SELECT {name_sql(name)} FROM {rows.sql} LIMIT 0").description[0][1]
+    if str(kind.id) != "struct":
+        return ()
+    keys = [key for key, _ in kind.children]
+    counts = ", ".join(f"count(struct_extract({name_sql(name)}, {quoted(key)}))" for key in keys)
+    found = rows.cursor.execute(f"SELECT {counts} FROM {rows.sql}").fetchone() or ()
+    return tuple(sorted(zip(keys, found, strict=True), key=lambda item: -item[1])[:TOP])
 
 
 def _outliers(cursor: duckdb.DuckDBPyConnection, table: str, kind: Kind) -> tuple[tuple[int, Any], ...]:

@@ -16,6 +16,7 @@ from fmstudio.project.cell_values import arrow_name, parse_type
 from fmstudio.project.changes import Changes
 from fmstudio.project.history import History, HistoryEntry, Operation, files_collected, log_operation, name_version
 from fmstudio.project.overlay import Overlay, Overlays
+from fmstudio.project.side_columns import STANDS
 
 __all__ = ["Column", "Dataset", "Datasets", "HistoryEntry", "Operation", "Version", "log_operation"]
 
@@ -131,10 +132,10 @@ class Datasets:
             " d.source,"
             " (SELECT count(*) FROM versions n WHERE n.dataset_id = d.id)::INTEGER AS versions"
             " FROM datasets d JOIN versions v ON v.dataset_id = d.id AND v.number = d.current_version"
-            f" WHERE {condition} ORDER BY d.created",
+            f" WHERE {condition} ORDER BY (SELECT min(o.id) FROM operations o WHERE o.dataset_id = d.id), d.created",
             parameters,
         )
-        side = self._catalog.query("SELECT dataset_id, version, name, type FROM side_columns")
+        side = self._catalog.query(f"SELECT dataset_id, version, name, type FROM side_columns s WHERE {STANDS}")
         return [
             _dataset(
                 row,
@@ -177,10 +178,10 @@ class Datasets:
         return sorted(self.version_folder(dataset_id, found.number).glob("rows-*.parquet"))
 
     def side_columns(self, dataset_id: str, version: int) -> list[dict[str, Any]]:
-        """Side columns of a version: name, type, folder (relative to the project), facts."""
+        """Side columns of a version that were not undone: name, type, folder (relative to the project), facts."""
         return self._catalog.records(
-            "SELECT name, type, folder, facts, job_id, created FROM side_columns WHERE dataset_id = ? AND version = ?"
-            " ORDER BY created DESC",
+            "SELECT name, type, folder, facts, job_id, created FROM side_columns s"
+            f" WHERE dataset_id = ? AND version = ? AND {STANDS} ORDER BY s.rowid DESC",
             [dataset_id, version],
         )
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.datasets import Datasets
@@ -67,6 +68,7 @@ class DiffMaker:
             self._diffs[key] = self._made(one, two, (origin_id, before), (found.id, after or state.version), not after)
             while len(self._diffs) > KEPT:
                 self._diffs.popitem(last=False)
+            self._forget(two.files)
         self._diffs.move_to_end(key)
         return self._diffs[key]
 
@@ -107,17 +109,16 @@ class DiffMaker:
         if key not in self._tables:
             self._tables[key] = compare(self._rows, f"diff_{_short(key)}", one, two, by_hand)
         self._tables.move_to_end(key)
-        self._forget()
         return self._tables[key]
 
-    def _forget(self) -> None:
+    def _forget(self, files: Sequence[Path]) -> None:
         """Drop tables that no difference which is kept needs."""
         needed = {diff.table.name for diff in self._diffs.values()}
         needed |= {part.table for diff in self._diffs.values() for part in diff.parts if part.table}
-        for key in [k for k, table in self._tables.items() if table.name not in needed][: -KEPT * 2]:
-            table = self._tables.pop(key)
-            with self._rows.seen(()) as (cursor, _, _, _):
-                cursor.execute(f"DROP TABLE IF EXISTS {table.name}")
+        unneeded = [key for key, table in self._tables.items() if table.name not in needed]
+        with self._rows.seen(files) as (cursor, _, _, _):
+            for key in unneeded[: -KEPT * 2]:
+                cursor.execute(f"DROP TABLE IF EXISTS {self._tables.pop(key).name}")
 
     def _by_hand(self, dataset_ids: set[str]) -> frozenset[str]:
         """Columns that edits by hand ever brought to these datasets."""

@@ -19,7 +19,8 @@ from typing import Any
 from fmstudio.api.errors import UserError
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
-from fmstudio.project.garbage import Find, Fingerprint, Garbage, find_garbage, stats, tmp_files
+from fmstudio.project.file_stats import stats
+from fmstudio.project.garbage import Find, Fingerprint, Garbage, find_garbage, tmp_files
 from fmstudio.project.needed import UNDO_DEPTH, job_states, needed_versions
 from fmstudio.project.rows import RowReader
 from fmstudio.project.trash import Trash
@@ -141,7 +142,7 @@ class Disk:
     def _going(self, batch: str) -> Iterator[Any]:
         """The files in a batch that no hard link outside keeps, each once."""
         links: dict[tuple[int, int], list[Any]] = {}
-        for stat in stats(self._folder / "trash" / batch):
+        for stat in self._trash.moved(batch):
             links.setdefault((stat.st_dev, stat.st_ino), []).append(stat)
         yield from (same[0] for same in links.values() if len(same) >= same[0].st_nlink)
 

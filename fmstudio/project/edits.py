@@ -35,7 +35,7 @@ class Pending:
         cells: Cells changed in rows that the version has.
         added: Rows added.
         deleted: Rows of the version deleted.
-        operations: Operations that made them.
+        operations: Operations that made them. Some may stand and yet change nothing: what was set back is no edit.
     """
 
     cells: int
@@ -45,7 +45,7 @@ class Pending:
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
-        return bool(self.operations)
+        return bool(self.cells or self.added or self.deleted)
 
 
 class Edits:

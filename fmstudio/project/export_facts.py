@@ -15,8 +15,14 @@ GENERATIONS = 20
 """Datasets made from datasets that are followed back; more would be a catalogue that goes in circles."""
 
 
-def dataset_facts(datasets: Datasets, dataset: Dataset, number: int, where: str, license: str) -> DatasetFacts:
-    """What is known of a version; the counts of rows that go out and of dropped reasons are the worker's to fill in."""
+def dataset_facts(
+    datasets: Datasets, dataset: Dataset, number: int, where: str, license: str, rejected: int | None = None
+) -> DatasetFacts:
+    """What is known of a version; the counts of rows that go out and of dropped reasons are the worker's to fill in.
+
+    Args:
+        rejected: Pieces that could not be read; None = those of this dataset's own imports.
+    """
     chain = version_chain(datasets, dataset.id, number)
     ancestors = list(_ancestors(datasets, dataset, GENERATIONS))
     told = [operation for one, version in ancestors for operation in _operations(datasets, one, version, one.name)]
@@ -32,7 +38,7 @@ def dataset_facts(datasets: Datasets, dataset: Dataset, number: int, where: str,
         created=time.time(),
         sources=list(unique.values()),
         operations=[*told, *_operations(datasets, dataset, number, "")],
-        rejected=sum(version.rejected for version in chain),
+        rejected=sum(version.rejected for version in chain) if rejected is None else rejected,
         app=f"FM Studio {__version__}",
     )
 

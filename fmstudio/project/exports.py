@@ -16,6 +16,7 @@ from fmstudio.jobs.spec import Job, JobSpec, StepSpec
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.datasets import Datasets, Version
 from fmstudio.project.export_facts import dataset_facts, version_chain
+from fmstudio.project.rejects import reject_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -125,7 +126,8 @@ class Exports:
         number = self._datasets.version(found.id, version).number
         place = self._checked(target, overwrite)
         chain = version_chain(self._datasets, found.id, number)
-        facts = dataset_facts(self._datasets, found, number, chosen.where, license)
+        rejects = reject_files(self._catalog, self._folder, (found.id, number))[::-1]
+        facts = dataset_facts(self._datasets, found, number, chosen.where, license, sum(one.count for one in rejects))
         meta = {"dataset_id": found.id, "version": number, "exporter": exporter, "path": str(place)}
         work: dict[str, Any] = {
             "exporter": exporter,
@@ -137,7 +139,7 @@ class Exports:
             "where": chosen.where,
             "columns": list(chosen.columns),
             "folder": str(self._folder),
-            "rejects": [str(path) for path in self._found(chain, "rejects.jsonl")],
+            "rejects": [str(one.path) for one in rejects],
             "dropped": self._dropped(chain),
             "include": chosen.extras(),
             "facts": facts.to_dict(),

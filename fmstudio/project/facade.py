@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
-from fmstudio.core.jsonfile import read_lines, write_text
+from fmstudio.core.jsonfile import write_text
 from fmstudio.jobs.spec import Job
 from fmstudio.project.catalog import Catalog, ProjectLocked
 from fmstudio.project.changes import Changes
+from fmstudio.project.chat_presets import ChatPresets
 from fmstudio.project.chats import Chats
 from fmstudio.project.console import Console
 from fmstudio.project.datasets import Dataset, Datasets, Operation
@@ -22,11 +23,14 @@ from fmstudio.project.disk import Disk
 from fmstudio.project.edits import Edits
 from fmstudio.project.exports import Exports
 from fmstudio.project.importing import Imports
+from fmstudio.project.lessons import Lessons
 from fmstudio.project.lineage import Lineage
+from fmstudio.project.model_endpoints import Endpoints
 from fmstudio.project.models import ModelLibrary
 from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.past import Past
 from fmstudio.project.publish import Publisher
+from fmstudio.project.rejects import read_rejects, reject_files
 from fmstudio.project.rows import Page, RowReader
 from fmstudio.project.seen_rows import SeenRows
 from fmstudio.project.specs import JobSpecs
@@ -48,6 +52,8 @@ class Project:
         exports: What went out of the project.
         models: The model library.
         chats: Conversations and ratings.
+        lessons: The datasets that grow from what is judged in the chat.
+        presets: Named settings of chats, in versions.
         imports: Known files and remembered mappings.
         transforms: Previews of transforms.
         console: Read-only SQL over the datasets.
@@ -71,7 +77,10 @@ class Project:
         self.lineage_graph = Lineage(self._catalog, self.datasets, self._rows)
         self.disk = Disk(self._catalog, self._rows, folder)
         self.models = ModelLibrary(self._catalog)
-        self.chats = Chats(self._catalog)
+        self.endpoints = Endpoints(self._catalog)
+        self.chats = Chats(self._catalog, folder)
+        self.lessons = Lessons(self._catalog, self.datasets, self.edits, self.chats, folder, self.page)
+        self.presets = ChatPresets(self._catalog)
         self.imports = Imports(self._catalog, self.datasets)
         self.exports = Exports(self._catalog, self.datasets, self.edits, folder)
         seen = SeenRows(self.datasets, self.edits, folder)
@@ -192,10 +201,10 @@ class Project:
             return Page((), [], 0, 0)
         return self._rows.page(files, offset=offset, limit=limit)
 
-    def rejects(self, dataset: str, limit: int = 200) -> list[dict[str, Any]]:
-        """Pieces of the imported files that could not be read: file, line, byte, reason, raw."""
-        path = self.datasets.version_folder(self.datasets.get(dataset).id, 1) / "rejects.jsonl"
-        return [record for record, _ in zip(read_lines(path), range(limit), strict=False)]
+    def rejects(self, dataset: str, limit: int = 200, version: int | None = None) -> list[dict[str, Any]]:
+        """Pieces that could not be read of the files a version came from; see `fmstudio.project.rejects`."""
+        found = self.datasets.version(self.datasets.get(dataset).id, version)
+        return read_rejects(reject_files(self._catalog, self.folder, (found.dataset_id, found.number)), limit)
 
     # ---- undo and lineage ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The first step of a job that works on what the user sees: it folds the pending edits in.
 
 The edits are written to the job's folder when the job is specified, so that later ones cannot slip in; those come along
-when the result is published (see `Publisher`).
+when the result is published (see `NextVersions`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from fmstudio.project.datasets import Datasets
 from fmstudio.project.edits import Edits, Pending
 
 STEP = "commit"
+FOLDED: Any = {"folded": "files"}
+"""Stands, as a parameter of a step, for the files of the version with the edits folded in."""
 
 
 def commit_spec(datasets: Datasets, edits: Edits, dataset: str) -> JobSpec:
@@ -35,25 +37,28 @@ def commit_spec(datasets: Datasets, edits: Edits, dataset: str) -> JobSpec:
 def with_folding(datasets: Datasets, edits: Edits, dataset_id: str, spec: JobSpec) -> JobSpec:
     """Put a commit step before the steps of a job when edits are pending on the dataset.
 
-    Steps that say ``"files": "folded"`` get the files of the version, with the edits folded in.
-    ``meta`` gets ``version`` and ``folded``, which `Publisher` needs.
+    Parameters of steps that are `FOLDED` become the files of the version, with the edits folded in.
+    ``meta`` gets ``version``, ``folded`` and ``fold_title``, which `NextVersions` needs.
     """
     version = datasets.overlays.state(dataset_id).version
     files: Any = [str(file) for file in datasets.files(dataset_id, version)]
     if not edits.pending(dataset_id):
-        return _filled(spec, files, {"version": version, "folded": []}, [])
+        # Edits that were set back are part of what the job sees: they must not come along to what it makes.
+        nothing = {"version": version, "folded": list(datasets.overlays.state(dataset_id).operations)}
+        return _filled(spec, files, nothing, [])
     folder = datasets.folder / "jobs" / spec.id / "overlay"
     overlay = edits.export_overlay(dataset_id, folder)
     if overlay["version"] != version:
         raise UserError("The dataset changed at this very moment.", remedy="Try again.")
     step = StepSpec(STEP, "transform", {"transform": "commit", "params": {}, "files": files, "overlay": overlay})
-    folded = {"version": version, "folded": overlay["operations"]}
+    title = commit_title(edits.pending(dataset_id))
+    folded = {"version": version, "folded": overlay["operations"], "fold_title": title}
     return _filled(spec, {"from_step": STEP, "key": "paths"}, folded, [step])
 
 
 def _filled(spec: JobSpec, files: Any, meta: dict[str, Any], first: list[StepSpec]) -> JobSpec:
     steps = [
-        replace(step, params={**step.params, "files": files}) if step.params.get("files") == "folded" else step
+        replace(step, params={name: files if value == FOLDED else value for name, value in step.params.items()})
         for step in spec.steps
     ]
     return replace(spec, steps=(*first, *steps), meta={**spec.meta, **meta})

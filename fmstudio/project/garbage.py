@@ -12,7 +12,9 @@ from typing import Any, Literal
 from fmstudio.core.jsonfile import read_json
 from fmstudio.project.branching import OWNER_FILE
 from fmstudio.project.catalog import Catalog
+from fmstudio.project.file_stats import stats
 from fmstudio.project.needed import JobState, job_states, needed_versions
+from fmstudio.project.side_columns import overtaken
 from fmstudio.project.version_path import Place, VersionTree
 
 GarbageKind = Literal["version", "column", "orphan", "job", "tmp"]
@@ -68,7 +70,7 @@ def find_garbage(catalog: Catalog, folder: Path, undo_depth: int, old_tmp: dict[
         *_jobs(catalog, jobs),
         *_tmp(old_tmp),
     ]
-    return _measured([find for find in found if find.parts])
+    return _measured([find for find in found if any(True for part in find.parts for _ in stats(part))])
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------
@@ -97,11 +99,14 @@ def _versions(catalog: Catalog, folder: Path, needed: dict[Place, str]) -> Itera
 
 def _columns(catalog: Catalog, folder: Path, needed: dict[Place, str]) -> Iterator[Find]:
     rows = catalog.query("SELECT folder, name, dataset_id, version FROM side_columns")
-    kept = {row[0] for row in rows if (row[2], row[3]) in needed}
+    gone = overtaken(catalog)
+    kept = {row[0] for row in rows if (row[2], row[3]) in needed} - gone
     for place, name, dataset_id, version in sorted({row[0]: row for row in rows if row[0] not in kept}.values()):
         path = folder / place
         if path.is_dir():
             reason = f"belongs to version {version}, which nothing needs"
+            if place in gone:
+                reason = "was undone, and new work has overtaken it"
             yield Find(Garbage(path, 0, reason, "column", f"Column {name}", dataset_id, version), (path,))
 
 
@@ -198,16 +203,3 @@ def _measured(found: list[Find]) -> list[Find]:
                 size += stat.st_size
         made.append(replace(find, garbage=replace(find.garbage, bytes=size)))
     return made
-
-
-def stats(path: Path) -> Iterator[os.stat_result]:
-    """What the disk says of a file, or of each file below a folder; links are not followed."""
-    if path.is_symlink() or not path.is_dir():
-        if path.exists() or path.is_symlink():
-            yield path.lstat()
-        return
-    for entry in os.scandir(path):
-        if entry.is_dir(follow_symlinks=False):
-            yield from stats(Path(entry.path))
-        else:
-            yield os.lstat(entry.path)  # scandir's own answer lacks the number of links on Windows

@@ -58,6 +58,26 @@ STEPS: list[str] = [
     """
     CREATE TABLE collections (id VARCHAR, created DOUBLE, bytes BIGINT, items JSON);
     """,
+    # 4: chats in folders, pinned and searchable; deleted turns, chosen drafts, presets, tokens, lessons
+    """
+    ALTER TABLE conversations ADD COLUMN folder VARCHAR DEFAULT '';
+    ALTER TABLE conversations ADD COLUMN is_pinned BOOLEAN DEFAULT false;
+    ALTER TABLE conversations ADD COLUMN titled_by VARCHAR DEFAULT '';
+    ALTER TABLE conversations ADD COLUMN shown VARCHAR DEFAULT '';
+    ALTER TABLE messages ADD COLUMN deleted_by VARCHAR DEFAULT '';
+    ALTER TABLE messages ADD COLUMN folded VARCHAR DEFAULT '';
+    UPDATE messages SET folded = lower(strip_accents(content));
+    CREATE TABLE chat_folders (name VARCHAR, created DOUBLE);
+    CREATE TABLE chat_choices (
+        id VARCHAR, conversation_id VARCHAR, kind VARCHAR, chosen VARCHAR, rejected JSON, is_withdrawn BOOLEAN,
+        created DOUBLE);
+    CREATE TABLE chat_presets (
+        id VARCHAR, name VARCHAR, version INTEGER, settings JSON, note VARCHAR, is_deleted BOOLEAN, created DOUBLE);
+    CREATE TABLE chat_tokens (message_id VARCHAR, tokens JSON, created DOUBLE);
+    CREATE TABLE lesson_sets (view VARCHAR, dataset_id VARCHAR, created DOUBLE);
+    CREATE TABLE lessons (
+        key VARCHAR, view VARCHAR, dataset_id VARCHAR, conversation_id VARCHAR, hash VARCHAR, updated DOUBLE);
+    """,
 ]
 
 

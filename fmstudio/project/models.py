@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
+from fmstudio.models.adapter_bases import fitting, require_base
+from fmstudio.models.copying import copy_model
 from fmstudio.models.inspect import ModelFacts, fingerprint, inspect_model, packaged_models
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
@@ -19,7 +23,8 @@ class ModelEntry:
     """A model or adapter in the library.
 
     Attributes:
-        format: ``gguf``, ``hf`` or ``peft``.
+        kind: ``base``, ``adapter``, ``embedding`` or ``endpoint``.
+        format: ``gguf``, ``hf``, ``peft`` or ``endpoint`` (a server; see `fmstudio.project.model_endpoints`).
         facts: architecture, n_params, quantization, context_length, license, has_chat_template, fingerprint …
         base_id: For an adapter trained here: the base model's id. dataset_id, dataset_version, job_id: its lineage.
         metrics: For an adapter trained here: what the run measured.
@@ -42,7 +47,15 @@ class ModelEntry:
     @property
     def is_missing(self) -> bool:
         """Whether the file is gone from its place."""
-        return not self.path.exists()
+        return self.format != "endpoint" and not self.path.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """A model that was looked at; for an adapter the ids of the bases it fits."""
+
+    facts: ModelFacts
+    bases: tuple[str, ...] = ()
 
 
 class ModelLibrary:
@@ -72,41 +85,134 @@ class ModelLibrary:
         what = kind or "model"
         raise UserError(f"There is no {what} “{id_or_name}” in this project.", remedy=f"There is: {names}.")
 
-    def add(self, path: Path, name: str = "") -> ModelEntry:
-        """Register a file or folder where it lies; the same place twice is the same entry.
+    def check(self, path: Path) -> CheckedModel:
+        """Look at a file or folder without changing anything; for any thread.
 
         Raises:
-            UserError: It is no model, is damaged, or would execute code (see `inspect_model`).
+            UserError: It is no model, is damaged, would execute code, or is an adapter that fits no base model here.
         """
         facts = inspect_model(path)
-        known = self._catalog.query("SELECT id FROM models WHERE path = ? AND NOT is_removed", [str(facts.path)])
+        if facts.kind != "adapter":
+            return CheckedModel(facts)
+        bases = [m for m in self.all() if m.kind == "base" and m.format in ("gguf", "hf") and not m.is_missing]
+        ids, refusals = fitting(facts.path, facts.format, [(m.id, m.path, m.format) for m in bases])
+        if bases and not ids:
+            raise _fits_nothing(facts, len(bases), refusals)
+        return CheckedModel(facts, tuple(ids))
+
+    def register(self, checked: CheckedModel, name: str = "", facts: Mapping[str, Any] | None = None) -> ModelEntry:
+        """Make a checked model known where it lies; the same place twice is the same entry.
+
+        An adapter that fits exactly one base gets it; of several the user chooses (`choose_base`).
+
+        Args:
+            facts: More to remember of it.
+        """
+        known = self._catalog.query("SELECT id FROM models WHERE path = ? AND NOT is_removed", [str(checked.facts.path)])
         if known:
             return self.get(str(known[0][0]))
-        entry = _from_facts(facts, name)
-        values = {
-            "id": entry.id,
-            "name": entry.name,
-            "kind": entry.kind,
-            "format": entry.format,
-            "path": str(entry.path),
-            "bytes": entry.bytes,
-            "facts": entry.facts,
-            "base_id": "",
-            "dataset_id": "",
-            "job_id": "",
-            "metrics": {},
-            "is_removed": False,
-            "created": entry.created,
-        }
+        entry = _from_facts(checked, name, facts or {})
         with self._catalog.transaction() as connection:
-            insert(connection, "models", values)
+            insert(connection, "models", _row(entry))
         return entry
+
+    def add(self, path: Path, name: str = "") -> ModelEntry:
+        """Check, register and fingerprint at once; reads the whole file.
+
+        Raises:
+            UserError: See `check`.
+        """
+        return self.with_fingerprint(self.register(self.check(path), name))
+
+    def copy_in(self, path: Path, folder: Path, cancelled: Callable[[], bool] = lambda: False) -> Path:
+        """Copy a model into `folder` (of the project), whole or not at all; give the copy's path.
+
+        Raises:
+            UserError: It is no model, or the disk is too small.
+        """
+        return copy_model(self.check(path).facts, folder, cancelled)
+
+    def with_fingerprint(self, entry: ModelEntry, cancelled: Callable[[], bool] = lambda: False) -> ModelEntry:
+        """Compute and keep the hash of a model that has none yet; reads the whole file.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        if entry.facts.get("fingerprint") or entry.format == "endpoint" or entry.is_missing:
+            return entry
+        try:
+            made = fingerprint(entry.path, cancelled)
+        except OSError as error:
+            raise UserError(f"“{entry.path}” cannot be read: {error}.", remedy="Check the disk.") from error
+        if made:
+            self.note(entry.id, fingerprint=made)
+        return self.get(entry.id)
+
+    def note(self, model_id: str, **facts: Any) -> Changes:
+        """Remember facts of an entry; None forgets one.
+
+        Raises:
+            UserError: There is no such entry.
+        """
+        with self._catalog.transaction() as connection:
+            held = connection.execute("SELECT facts FROM models WHERE id = ?", [model_id]).fetchone()
+            if held is None:
+                raise UserError("The model is no longer in the library.")
+            merged = {**json.loads(held[0] or "{}"), **facts}
+            kept = json.dumps({k: v for k, v in merged.items() if v is not None}, ensure_ascii=False)
+            connection.execute("UPDATE models SET facts = ? WHERE id = ?", [kept, model_id])
+        return Changes(models=True)
+
+    def note_metrics(self, model_id: str, metrics: Mapping[str, Any]) -> None:
+        """Remember what was measured of an entry, beside what is known."""
+        with self._catalog.transaction() as connection:
+            held = connection.execute("SELECT metrics FROM models WHERE id = ?", [model_id]).fetchone()
+            merged = {**json.loads((held and held[0]) or "{}"), **metrics}
+            connection.execute("UPDATE models SET metrics = ? WHERE id = ?", [json.dumps(merged), model_id])
+
+    def choose_base(self, adapter_id: str, base_id: str) -> Changes:
+        """Say which base an adapter belongs to.
+
+        Raises:
+            UserError: It does not fit that base.
+        """
+        adapter, base = self.get(adapter_id), self.get(base_id)
+        require_base(adapter.path, adapter.format, base.path, base.format)
+        with self._catalog.transaction() as connection:
+            connection.execute("UPDATE models SET base_id = ? WHERE id = ?", [base.id, adapter.id])
+        return Changes(models=True)
+
+    def rename(self, model_id: str, name: str) -> Changes:
+        """Call an entry otherwise.
+
+        Raises:
+            UserError: The name is empty.
+        """
+        if not name.strip():
+            raise UserError("A model needs a name.", remedy="Write one.")
+        with self._catalog.transaction() as connection:
+            connection.execute("UPDATE models SET name = ? WHERE id = ?", [name.strip(), model_id])
+        return Changes(models=True)
+
+    def adapters_of(self, base: ModelEntry) -> list[ModelEntry]:
+        """Adapters that fit a base: those that name it, and those whose shapes do. Reads heads."""
+        found = []
+        for entry in self.all():
+            if entry.kind != "adapter" or entry.is_missing:
+                continue
+            if entry.base_id != base.id:
+                try:
+                    require_base(entry.path, entry.format, base.path, base.format)
+                except UserError:
+                    continue
+            found.append(entry)
+        return found
 
     def add_packaged(self) -> None:
         """Register models that arrive inside installed packages, once; a removed one stays removed."""
         for name, path in packaged_models():
             if not self._catalog.query("SELECT 1 FROM models WHERE path = ?", [str(path.resolve())]):
-                self.add(path, name)
+                self.register(self.check(path), name)
 
     def remove(self, model_id: str) -> Changes:
         """Take an entry out of the library; the file stays where it is."""
@@ -125,7 +231,18 @@ class ModelLibrary:
         return self._catalog.records("SELECT * FROM runs ORDER BY created DESC")
 
 
-def _from_facts(facts: ModelFacts, name: str) -> ModelEntry:
+def _fits_nothing(facts: ModelFacts, bases: int, refusals: list[UserError]) -> UserError:
+    first = refusals[0].message
+    text = f"“{facts.path.name}” belongs to none of the {bases} base models here. {first}" if bases > 1 else first
+    return UserError(
+        text,
+        remedy="Add the base model it was trained on first, then the adapter.",
+        details="\n".join(str(refusal) for refusal in refusals),
+    )
+
+
+def _from_facts(checked: CheckedModel, name: str, more: Mapping[str, Any]) -> ModelEntry:
+    facts = checked.facts
     return ModelEntry(
         id=f"m-{secrets.token_hex(4)}",
         name=name or facts.name,
@@ -133,9 +250,15 @@ def _from_facts(facts: ModelFacts, name: str) -> ModelEntry:
         format=facts.format,
         path=facts.path,
         bytes=facts.bytes,
-        facts={**facts.facts, "fingerprint": fingerprint(facts.path)},
+        facts={**facts.facts, **more},
+        base_id=checked.bases[0] if len(checked.bases) == 1 else "",
         created=time.time(),
     )
+
+
+def _row(entry: ModelEntry) -> dict[str, Any]:
+    values = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    return {**values, "path": str(entry.path), "is_removed": False}
 
 
 def _entry(row: dict[str, Any]) -> ModelEntry:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import duckdb
@@ -44,7 +46,9 @@ class Overlay:
         cells: New values of cells of the version's rows: row id → column → value.
         added: Whole new rows by row id, ascending; columns left out are missing values.
         deleted: Ids of the version's rows that are gone.
-        new_columns: Columns the version does not have, with their DuckDB types, in order.
+        new_columns: Columns the version does not have, with their DuckDB types, in order; each holds some value.
+        originals: What cells held in the version, as JSON: row id → column → value. A cell that is set back to it is
+            in neither; one whose original is not known (see `carrying`) is in `cells` only.
     """
 
     key: str = ""
@@ -52,6 +56,7 @@ class Overlay:
     added: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     new_columns: Mapping[str, str] = field(default_factory=dict)
+    originals: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict, compare=False, repr=False)
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
@@ -69,6 +74,87 @@ class Overlay:
 
 
 EMPTY = Overlay()
+
+
+class Folding:
+    """An overlay that is being extended, operation by operation; leaves the one it began with as it was."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        self._cells = dict(overlay.cells)
+        self._added = dict(overlay.added)
+        self._deleted = set(overlay.deleted)
+        self._originals = dict(overlay.originals)
+        self._columns = dict(overlay.new_columns)
+        self._uses = Counter({name: 0 for name in self._columns})
+        for row in (*self._cells.values(), *self._added.values()) if self._columns else ():
+            self._count(row, 1)
+
+    def apply(self, params: Mapping[str, Any], edits: Sequence[Edit]) -> None:
+        """Take in one operation: its parameters and its edits."""
+        # A column that nothing used any more is new again, and of the type its next use says.
+        for name, kind in params.get("new_columns", {}).items():
+            self._columns.setdefault(name, kind)
+            self._uses.setdefault(name, 0)
+        is_known = knows_before(params)
+        for row_id, kind, column, value, before in edits:
+            if kind == "add":
+                self._added[row_id] = decode(value) if value is not None else {}
+                self._count(self._added[row_id], 1)
+            elif kind == "delete":
+                self._delete(row_id)
+            elif row_id in self._added:
+                self._added[row_id] = self._replaced(self._added[row_id], column, value)
+            else:
+                self._set(row_id, column, value, before, is_known)
+        self._columns = {name: kind for name, kind in self._columns.items() if self._uses[name]}
+
+    def finish(self, key: str) -> Overlay:
+        """What all the operations change."""
+        added = dict(sorted(self._added.items()))
+        return Overlay(key, self._cells, added, frozenset(self._deleted), self._columns, self._originals)
+
+    def _set(self, row_id: int, column: str, value: str | None, before: str | None, is_known: bool) -> None:
+        cells, originals = self._cells.get(row_id, {}), self._originals.get(row_id, {})
+        if column not in cells and is_known:
+            originals = self._originals[row_id] = {**originals, column: before}
+        if column in originals and originals[column] == value:
+            self._count({column: cells.get(column)}, -1)
+            _put(self._cells, row_id, {name: kept for name, kept in cells.items() if name != column})
+            _put(self._originals, row_id, {name: kept for name, kept in originals.items() if name != column})
+        else:
+            self._cells[row_id] = self._replaced(cells, column, value)
+
+    def _delete(self, row_id: int) -> None:
+        if row_id in self._added:
+            self._count(self._added.pop(row_id), -1)
+            return
+        self._count(self._cells.pop(row_id, {}), -1)
+        self._originals.pop(row_id, None)
+        self._deleted.add(row_id)
+
+    def _replaced(self, row: Mapping[str, Any], column: str, value: str | None) -> dict[str, Any]:
+        made = {**row, column: None if value is None else decode(value)}
+        self._count({column: row.get(column)}, -1)
+        self._count({column: made[column]}, 1)
+        return made
+
+    def _count(self, row: Mapping[str, Any], by: int) -> None:
+        for name, value in row.items():
+            if value is not None and name in self._columns:
+                self._uses[name] += by
+
+
+def knows_before(params: Mapping[str, Any]) -> bool:
+    """Whether the edits of an operation (with these parameters) say what the cells of this very version held before."""
+    return "carried_from" not in params or bool(params.get("same_rows"))
+
+
+def _put(rows: dict[int, Mapping[str, Any]], row_id: int, row: Mapping[str, Any]) -> None:
+    """Set a row's cells; a row without any is none."""
+    if row:
+        rows[row_id] = row
+    else:
+        rows.pop(row_id, None)
 
 
 class Overlays:
@@ -136,50 +222,15 @@ class Overlays:
 
     def _extended(self, overlay: Overlay, operations: tuple[int, ...]) -> Overlay:
         ids = ", ".join(str(number) for number in operations)
-        edits = self._catalog.query(
-            f"SELECT kind, row_id, column_name, value FROM edits WHERE operation_id IN ({ids})"
-            " ORDER BY operation_id, row_id"
+        rows = self._catalog.query(
+            "SELECT operation_id, row_id, kind, column_name, value, before FROM edits"
+            f" WHERE operation_id IN ({ids}) ORDER BY operation_id, row_id"
         )
-        params = self._catalog.records(f"SELECT id, params FROM operations WHERE id IN ({ids}) ORDER BY id")
-        folding = _Folding(overlay)
-        for kind, row_id, column, value in edits:
-            folding.apply(kind, row_id, column, None if value is None else decode(value))
-        key = hashlib.blake2b(f"{overlay.key},{ids}".encode(), digest_size=12).hexdigest()
-        return folding.finish(key, _ordered(overlay.new_columns, params))
-
-
-def _ordered(known: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """New columns in the order in which they were first used; the first use says the type."""
-    columns = dict(known)
-    for record in records:
-        for name, kind in (record["params"] or {}).get("new_columns", {}).items():
-            columns.setdefault(name, kind)
-    return columns
-
-
-class _Folding:
-    """An overlay that is being extended; leaves the one it began with as it was."""
-
-    def __init__(self, overlay: Overlay) -> None:
-        self._cells = dict(overlay.cells)
-        self._added = dict(overlay.added)
-        self._deleted = set(overlay.deleted)
-
-    def apply(self, kind: str, row_id: int, column: str, value: Any) -> None:
-        if kind == "add":
-            self._added[row_id] = value
-        elif kind == "set":
-            rows = self._added if row_id in self._added else self._cells
-            rows[row_id] = {**rows.get(row_id, {}), column: value}
-        elif row_id in self._added:
-            del self._added[row_id]
-        else:
-            self._cells.pop(row_id, None)
-            self._deleted.add(row_id)
-
-    def finish(self, key: str, new_columns: Mapping[str, str]) -> Overlay:
-        added = dict(sorted(self._added.items()))
-        return Overlay(key, self._cells, added, frozenset(self._deleted), new_columns)
+        edits = {number: [row[1:] for row in group] for number, group in groupby(rows, key=itemgetter(0))}
+        folding = Folding(overlay)
+        for record in self._catalog.records(f"SELECT id, params FROM operations WHERE id IN ({ids}) ORDER BY id"):
+            folding.apply(record["params"] or {}, edits.get(record["id"], []))
+        return folding.finish(hashlib.blake2b(f"{overlay.key},{ids}".encode(), digest_size=12).hexdigest())
 
 
 def write_edits(

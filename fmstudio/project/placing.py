@@ -68,9 +68,10 @@ class Places:
         }
         said = []
         for marker in [
+            # First, as it takes the place of all the job's outputs; others then come into it.
+            *self._folder.glob(f"models/*/{OWNER_FILE}"),
             *self._folder.glob(f"datasets/*/*/{OWNER_FILE}"),
             *self._folder.glob(f"datasets/*/columns/*/{OWNER_FILE}"),
-            *self._folder.glob(f"models/*/{OWNER_FILE}"),
         ]:
             place = marker.parent.relative_to(self._folder).as_posix()
             if place in known:

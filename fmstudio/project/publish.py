@@ -6,26 +6,23 @@ the catalogue does not know: `recover` gives it back to its job, and publishing 
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.core.addresses import name_of
 from fmstudio.jobs.spec import Job
-from fmstudio.models.inspect import fingerprint, inspect_model
-from fmstudio.project.carrying import carry
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
 from fmstudio.project.datasets import Datasets
 from fmstudio.project.exports import record_export
 from fmstudio.project.history import change_facts, log_operation
 from fmstudio.project.importing import remember_import, source_of
+from fmstudio.project.model_publish import insert_model, note_folder, note_quality
+from fmstudio.project.next_versions import NextVersions, version_row
 from fmstudio.project.placing import Places
 from fmstudio.project.rows import RowReader
 
@@ -37,9 +34,9 @@ class Publisher:
         self._catalog = catalog
         self._datasets = datasets
         self._folder = folder
-        self._rows = rows
         self._lock = threading.RLock()
         self._places = Places(catalog, folder)
+        self._versions = NextVersions(catalog, datasets, rows, self._places)
         self._kinds: dict[str, Callable[[Job], Changes]] = {
             "import": self._import,
             "recipe": self._recipe,
@@ -47,7 +44,10 @@ class Publisher:
             "sql_dataset": self._new_datasets,
             "embed": self._embed,
             "train": self._train,
-            "convert": self._convert,
+            "convert": self._model,
+            "merge": self._model,
+            "model_quality": self._model_fact,
+            "model_export": self._model_fact,
             "dataset_export": self._export,
         }
 
@@ -69,6 +69,7 @@ class Publisher:
                 raise UserError(
                     f"The result of “{job.title}” could not be moved into the project: {error}.",
                     remedy="Free some disk space, then choose Retry: the finished work is kept.",
+                    can_retry=True,
                 ) from error
             except BaseException:
                 self._places.return_all()
@@ -105,7 +106,7 @@ class Publisher:
                     "source": source_of(result),
                 }
                 insert(connection, "datasets", dataset)
-                insert(connection, "versions", self._version_row(dataset_id, 1, None, job, result, "Import"))
+                insert(connection, "versions", version_row(dataset_id, 1, None, job, result, "Import"))
                 log_operation(connection, "import", dataset_id, None, 1, job.title, one, job.id)
                 remember_import(connection, one, result)
             self._mark(connection, job)
@@ -118,13 +119,16 @@ class Publisher:
         facts = {"kind": result["kind"], "source": source_of(result, old.source)}
         statistics = {"update": result["update"], "source": source_of(result)}
         title = f"Update from {name_of(meta['files'][0])}"
-        with self._next_version(job, "import", "update", title, statistics) as (connection, operation):
+        with self._versions.next_version(job, "import", "update", title, statistics) as (connection, operation):
             change_facts(connection, operation, old.id, {"kind": old.kind, "source": old.source}, facts)
             remember_import(connection, meta, result)
+            self._mark(connection, job)
         return Changes(datasets=frozenset({old.id}))
 
     def _recipe(self, job: Job) -> Changes:
-        with self._next_version(job, "recipe", "recipe", f"Recipe “{job.spec.meta['recipe']['name']}”"):
+        title = f"Recipe “{job.spec.meta['recipe']['name']}”"
+        with self._versions.next_version(job, "recipe", "recipe", title) as (connection, _):
+            self._mark(connection, job)
             return Changes(datasets=frozenset({job.spec.meta["dataset_id"]}))
 
     def _transform(self, job: Job) -> Changes:
@@ -134,11 +138,12 @@ class Publisher:
             return self._new_datasets(job)
         step, old = job.spec.steps[-1].name, self._datasets.get(meta["dataset_id"])
         kind = "commit" if meta["transform"] == "commit" else "transform"
-        with self._next_version(job, step, kind, meta["title"]) as (connection, operation):
+        with self._versions.next_version(job, step, kind, meta["title"]) as (connection, operation):
             made = job.results[step].get("kind", old.kind)
             if made != old.kind:
                 facts = {"kind": old.kind, "source": old.source}
                 change_facts(connection, operation, old.id, facts, {**facts, "kind": made})
+            self._mark(connection, job)
             return Changes(datasets=frozenset({old.id}))
 
     def _new_datasets(self, job: Job) -> Changes:
@@ -163,100 +168,63 @@ class Publisher:
                     "source": meta["source"],
                 }
                 insert(connection, "datasets", dataset)
-                insert(connection, "versions", self._version_row(dataset_id, 1, None, job, part, meta["title"]))
+                insert(connection, "versions", version_row(dataset_id, 1, None, job, part, meta["title"]))
                 log_operation(connection, job.kind, dataset_id, None, 1, meta["title"], {**meta, **one}, job.id)
             self._mark(connection, job)
         return Changes(datasets=frozenset(one["dataset_id"] for one in made))
-
-    @contextmanager
-    def _next_version(
-        self, job: Job, step: str, kind: str, title: str, statistics: dict[str, Any] | None = None
-    ) -> Iterator[tuple[Any, int]]:
-        """Make a step's output the dataset's next version; what the caller does inside is part of the transaction.
-
-        The job's ``meta`` names ``dataset_id``, ``version`` (what it was made from) and, when edits that were pending
-        went into it, their operations in ``folded``. Edits made since the job was started come along.
-
-        Yields:
-            The connection, and the id of the operation that was logged.
-
-        Raises:
-            UserError: Edits that went into it were taken back meanwhile.
-        """
-        meta, result = job.spec.meta, job.results[step]
-        dataset_id, parent, folded = meta["dataset_id"], meta["version"], tuple(meta.get("folded", ()))
-        with self._catalog.transaction() as connection:
-            state = self._datasets.overlays.state(dataset_id)
-            if folded and (state.version != parent or state.operations[: len(folded)] != folded):
-                raise UserError(
-                    f"The edits that “{job.title}” began with were taken back while it ran, so it changed nothing.",
-                    remedy="Look at the dataset, then start it again.",
-                )
-            number = self._next_number(dataset_id)
-            place = self._datasets.version_folder(dataset_id, number)
-            self._place(job, step, place)
-            row = self._version_row(dataset_id, number, parent, job, result, title)
-            insert(connection, "versions", {**row, "statistics": {**row["statistics"], **(statistics or {})}})
-            connection.execute("UPDATE datasets SET current_version = ? WHERE id = ?", [number, dataset_id])
-            operation = log_operation(connection, kind, dataset_id, state.version, number, title, meta, job.id)
-            if state.version == parent and len(state.operations) > len(folded):
-                files = sorted(place.glob("rows-*.parquet"))
-                existing, last_id = partial(self._rows.existing, files), self._rows.last_id(files)
-                later = state.operations[len(folded) :]
-                carry(self._catalog, connection, later, (dataset_id, number), existing, last_id)
-            yield connection, operation
-            self._mark(connection, job)
-        self._remove_other_outputs(job, step)
-
-    def _remove_other_outputs(self, job: Job, step: str) -> None:
-        """What earlier steps wrote for the last one is of no more use."""
-        for other in job.spec.steps:
-            if other.name != step:
-                shutil.rmtree(job.out_folder(other.name), ignore_errors=True)
 
     def _embed(self, job: Job) -> Changes:
         result, meta = job.results["embed"], job.spec.meta
         dataset_id = meta["dataset_id"]
         folder = self._folder / "datasets" / dataset_id / "columns" / f"{meta['column_name']}-{job.id}"
-        self._place(job, "embed", folder)
+        place = folder.relative_to(self._folder).as_posix()
         with self._catalog.transaction() as connection:
+            version = self._versions.folded_version(connection, job)
+            self._place(job, "embed", folder)
             column = {
                 "dataset_id": dataset_id,
-                "version": meta["version"],
+                "version": version,
                 "name": meta["column_name"],
                 "type": f"FLOAT[{result['dim']}]",
-                "folder": folder.relative_to(self._folder).as_posix(),
+                "folder": place,
                 "facts": {**result, "embedder": meta["embedder"], "column": meta["column"]},
                 "job_id": job.id,
                 "created": time.time(),
             }
             insert(connection, "side_columns", column)
+            row = connection.execute("SELECT current_version FROM datasets WHERE id = ?", [dataset_id]).fetchone()
+            current = row[0] if row else version
+            params = {"side_column": place, "version": version}
+            log_operation(connection, "embed", dataset_id, current, current, job.title, params, job.id)
             self._mark(connection, job)
         return Changes(datasets=frozenset({dataset_id}))
 
     def _train(self, job: Job) -> Changes:
         meta = job.spec.meta
         out = self._folder / "models" / job.id
-        self._place(job, None, out)
         metrics = {k: v for k, v in job.result.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         peft = out / "train" / Path(job.results["train"]["adapter_dir"]).name
         gguf = out / "export" / Path(job.results["export"]["path"]).name
         with self._catalog.transaction() as connection:
+            version = self._versions.folded_version(connection, job)
+            self._place(job, None, out)
+            described = {**meta["run"], "version": version}
             for kind_format, path in (("peft", peft), ("gguf", gguf)):
-                insert(connection, "models", _adapter_row(job, kind_format, path, metrics))
+                insert(connection, "models", _adapter_row(job, kind_format, path, metrics, described))
             run = {
                 "job_id": job.id,
                 "name": meta["name"],
                 "dataset_id": meta["dataset_id"],
-                "dataset_version": meta["version"],
+                "dataset_version": version,
                 "base_id": meta["base_id"],
-                "run": meta["run"],
+                "run": described,
                 "metrics": {**metrics, "answers": job.result.get("answers", [])},
                 "created": time.time(),
             }
             insert(connection, "runs", run)
             self._mark(connection, job)
-        return Changes(models=True, runs=True)
+        changed = {meta["dataset_id"]} if version != meta["version"] else set()
+        return Changes(datasets=frozenset(changed), models=True, runs=True)
 
     def _export(self, job: Job) -> Changes:
         with self._catalog.transaction() as connection:
@@ -264,28 +232,21 @@ class Publisher:
             self._mark(connection, job)
         return Changes(datasets=frozenset({job.spec.meta["dataset_id"]}))
 
-    def _convert(self, job: Job) -> Changes:
+    def _model(self, job: Job) -> Changes:
+        """A model made of models: converted, merged."""
+        step = job.spec.meta.get("step", "convert")
         out = self._folder / "models" / job.id
-        self._place(job, "convert", out)
-        facts = inspect_model(out / Path(job.results["convert"]["path"]).name)
-        meta = job.spec.meta
+        self._place(job, step, out)
         with self._catalog.transaction() as connection:
-            model = {
-                "id": job.id,
-                "name": meta["name"],
-                "kind": facts.kind,
-                "format": facts.format,
-                "path": str(facts.path),
-                "bytes": facts.bytes,
-                "facts": {**facts.facts, "fingerprint": fingerprint(facts.path), "made_from": meta["model_id"]},
-                "base_id": "",
-                "dataset_id": "",
-                "job_id": job.id,
-                "metrics": {},
-                "is_removed": False,
-                "created": time.time(),
-            }
-            insert(connection, "models", model)
+            insert_model(connection, job, out)
+            self._mark(connection, job)
+        self._remove_other_outputs(job, step)
+        return Changes(models=True)
+
+    def _model_fact(self, job: Job) -> Changes:
+        """Something to remember of a model: a quality report, a folder it was exported to."""
+        with self._catalog.transaction() as connection:
+            (note_quality if job.kind == "model_quality" else note_folder)(connection, job)
             self._mark(connection, job)
         return Changes(models=True)
 
@@ -295,33 +256,13 @@ class Publisher:
         """Rename a step's output folder (None: all steps' outputs) to where it stays."""
         self._places.take(job, step, target)
 
-    def _version_row(
-        self, dataset_id: str, number: int, parent: int | None, job: Job, result: dict[str, Any], operation: str
-    ) -> dict[str, Any]:
-        return {
-            "dataset_id": dataset_id,
-            "number": number,
-            "parent": parent,
-            "rows": result["rows"],
-            "dropped": result.get("dropped", 0),
-            "rejected": result.get("rejected", 0),
-            "bytes": result["bytes"],
-            "columns": result["columns"],
-            "operation": operation,
-            "statistics": {"steps": result.get("steps", [])},
-            "job_id": job.id,
-            "created": time.time(),
-        }
-
-    def _next_number(self, dataset_id: str) -> int:
-        rows = self._catalog.query("SELECT max(number) FROM versions WHERE dataset_id = ?", [dataset_id])
-        return int(rows[0][0]) + 1
-
     def _mark(self, connection: Any, job: Job) -> None:
         insert(connection, "published", {"job_id": job.id, "created": time.time()})
 
 
-def _adapter_row(job: Job, file_format: str, path: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+def _adapter_row(
+    job: Job, file_format: str, path: Path, metrics: dict[str, Any], run: dict[str, Any]
+) -> dict[str, Any]:
     meta = job.spec.meta
     size = path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
     return {
@@ -331,10 +272,10 @@ def _adapter_row(job: Job, file_format: str, path: Path, metrics: dict[str, Any]
         "format": file_format,
         "path": str(path),
         "bytes": size,
-        "facts": {"run": meta["run"]},
+        "facts": {"run": run},
         "base_id": meta["base_id"],
         "dataset_id": meta["dataset_id"],
-        "dataset_version": meta["version"],
+        "dataset_version": run["version"],
         "job_id": job.id,
         "metrics": metrics,
         "is_removed": False,

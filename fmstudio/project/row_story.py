@@ -51,7 +51,7 @@ def row_story(catalog: Catalog, datasets: Datasets, rows: RowReader, dataset_id:
             continue
         if operation.kind == "edit":
             changes, now = _edited(operation, edits[operation.id], now)
-        elif operation.kind in ("rename", "name_version") or operation.version_after in collected:
+        elif operation.kind in ("rename", "name_version", "embed") or operation.version_after in collected:
             continue
         else:
             files = datasets.files(dataset_id, operation.version_after)

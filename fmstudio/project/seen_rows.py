@@ -17,6 +17,10 @@ from fmstudio.project.edits import Edits
 from fmstudio.recipes.sandbox import Seen
 
 
+KEPT = 16
+"""States of edits whose files are kept while the project is open."""
+
+
 class SeenRows:
     """Gives `Seen` of datasets. Thread-safe.
 
@@ -46,7 +50,8 @@ class SeenRows:
 
     def published(self, dataset: Dataset, number: int) -> Seen:
         """A version as it was published, without edits."""
-        files = tuple(str(file) for file in self._datasets.files(dataset.id, number))
+        folder = self._datasets.version_folder(dataset.id, number)
+        files = tuple(str(file) for file in sorted(folder.glob("rows-*.parquet")))
         return Seen(dataset.id, dataset.name, number, files)
 
     def _kept(self, dataset_id: str, operations: tuple[int, ...]) -> dict[str, str]:
@@ -61,8 +66,15 @@ class SeenRows:
                 if tuple(made["operations"]) != operations:
                     shutil.rmtree(fresh)
                     raise UserError("The dataset changed at this very moment.", remedy="Try again.")
+                self._forget_old()
                 fresh.rename(target)
         return edits
+
+    def _forget_old(self) -> None:
+        """Remove the edits of states long past; a query that still reads some was asked of the newest ones."""
+        old = sorted(self._temp.iterdir(), key=lambda folder: folder.stat().st_mtime)[:-KEPT]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _written(self, dataset_id: str, target: Path) -> dict[str, str]:
         made = self._edits.export_overlay(dataset_id, target)

@@ -14,7 +14,7 @@ from fmstudio.project.console import Console
 from fmstudio.project.datasets import Datasets
 from fmstudio.project.edits import Edits
 from fmstudio.project.exports import ExportInclude, Exports
-from fmstudio.project.folding import commit_spec, with_folding
+from fmstudio.project.folding import FOLDED, commit_spec, with_folding
 from fmstudio.project.import_specs import (
     ImportRequest,
     each_spec,
@@ -23,6 +23,7 @@ from fmstudio.project.import_specs import (
     one_spec,
     update_spec,
 )
+from fmstudio.project.model_specs import QualityPrompts, convert_spec, folder_spec, merge_spec, quality_spec
 from fmstudio.project.models import ModelEntry, ModelLibrary
 from fmstudio.project.transforms import Transforms
 
@@ -127,7 +128,7 @@ class JobSpecs:
         """
         found = self._datasets.get(dataset)
         title, meta = f"Run “{recipe['name']}” on {found.name}", {"dataset_id": found.id, "recipe": recipe}
-        work = {"recipe": recipe, "files": "folded", "kind": found.kind}
+        work = {"recipe": recipe, "files": FOLDED, "kind": found.kind}
         if version is None or version == found.version:
             spec = JobSpec.new(title, "recipe", [StepSpec("recipe", "run_recipe", work)], meta=meta)
             return with_folding(self._datasets, self._edits, found.id, spec)
@@ -152,22 +153,23 @@ class JobSpecs:
         return self._console.save_spec(sql, name)
 
     def embed(self, dataset: str, embedder: str, column: str = "", params: dict[str, Any] | None = None) -> JobSpec:
-        """Embed the current version of a dataset into a side column."""
+        """Embed the current version of a dataset into a side column; pending edits are folded in first."""
         found = self._datasets.get(dataset)
         work = {
             "embedder": embedder,
             "embedder_params": params or {},
-            "files": [str(f) for f in self._datasets.files(found.id)],
+            "files": FOLDED,
             "column": column,
         }
         meta = {
             "dataset_id": found.id,
-            "version": found.version,
             "embedder": embedder,
             "column": column,
             "column_name": f"embedding_{embedder}",
         }
-        return JobSpec.new(f"Embed {found.name} ({embedder})", "embed", [StepSpec("embed", "embed", work)], meta=meta)
+        title = f"Embed {found.name} ({embedder})"
+        spec = JobSpec.new(title, "embed", [StepSpec("embed", "embed", work)], meta=meta)
+        return with_folding(self._datasets, self._edits, found.id, spec)
 
     def export_dataset(
         self,
@@ -196,13 +198,16 @@ class JobSpecs:
     def train(self, run: TrainRun) -> JobSpec:
         """Train, export the adapter to GGUF and, where the base is a GGUF, compare engine and trainer.
 
+        On the current version (the default) pending edits are folded in first.
+
         Raises:
             UserError: The dataset, its version or the base model is not there.
         """
         dataset = self._datasets.get(run.dataset)
         version = self._datasets.version(dataset.id, run.version).number
         base = self._base(run.base)
-        files = [str(f) for f in self._datasets.files(dataset.id, version)]
+        is_current = version == dataset.version
+        files = FOLDED if is_current else [str(f) for f in self._datasets.files(dataset.id, version)]
         steps = [
             StepSpec(
                 "train",
@@ -245,28 +250,34 @@ class JobSpecs:
             "base_id": base.id,
             "run": {**run.model_dump(), "version": version, "base_fingerprint": base.facts.get("fingerprint", "")},
         }
-        return JobSpec.new(f"Train {run.name}", "train", steps, slot="gpu", meta=meta)
+        spec = JobSpec.new(f"Train {run.name}", "train", steps, slot="gpu", meta=meta)
+        return with_folding(self._datasets, self._edits, dataset.id, spec) if is_current else spec
 
-    def convert(self, model: str, precision: str) -> JobSpec:
-        """Write a GGUF base model in another precision; the result is a base model of its own in the library.
+    def convert(self, model: str, precision: str, prompts: QualityPrompts | None = None) -> JobSpec:
+        """Write a base model in another precision, and measure it on `prompts`; see `model_specs.convert_spec`."""
+        return convert_spec(self._base(model), precision, prompts)
 
-        Raises:
-            UserError: It is not there, or no GGUF.
-        """
-        base = self._base(model)
-        if base.format != "gguf":
-            raise UserError(f"{base.name} is no GGUF file.", remedy="Choose a GGUF base model.")
-        name = f"{base.name} {precision}"
-        work = {
-            "exporter": "gguf_quantize",
-            "source": str(base.path),
-            "base_model": str(base.path),
-            "params": {"precision": precision},
-        }
-        meta = {"name": name, "model_id": base.id, "precision": precision}
-        return JobSpec.new(
-            f"Convert {base.name} to {precision}", "convert", [StepSpec("convert", "export", work)], meta=meta
-        )
+    def merge(self, adapter: str, base: str = "", precision: str = "F16", scale: float = 1.0) -> JobSpec:
+        """Merge an adapter into a base (by default its own); see `model_specs.merge_spec`."""
+        found = self._models.get(adapter, kind="adapter")
+        return merge_spec(found, self._base(base or found.base_id), precision, scale)
+
+    def measure_model(self, model: str, source: str, prompts: QualityPrompts) -> JobSpec:
+        """Measure what a conversion did to a model; see `model_specs.quality_spec`."""
+        return quality_spec(self._models.get(model), self._models.get(source), prompts)
+
+    def export_model(
+        self, model: str, target: Path, *, adapter: str = "", copy: bool = False, context: int = 4096
+    ) -> JobSpec:
+        """Write a folder for Ollama, llama-server and vLLM; see `model_specs.folder_spec`."""
+        found = self._models.get(adapter, kind="adapter", file_format="gguf") if adapter else None
+        return folder_spec(self._base(model), found, target, copy=copy, context=context)
+
+    def quality_prompts(self, dataset: str = "", most: int = 32) -> QualityPrompts:
+        """The rows of a dataset's current version as prompts; without a dataset the built-in ones."""
+        if not dataset:
+            return QualityPrompts(most=most)
+        return QualityPrompts(self._datasets.files(self._datasets.get(dataset).id), most)
 
     def _base(self, name: str) -> ModelEntry:
         path = Path(name)
@@ -275,4 +286,4 @@ class JobSpecs:
             raise UserError(f"{base.name} is an adapter.", remedy="Choose the base model it was made for.")
         if base.is_missing:
             raise UserError(f"The file of {base.name} is gone ({base.path}).", remedy="Put it back, or add it again.")
-        return base
+        return self._models.with_fingerprint(base)

@@ -64,8 +64,11 @@ class ColumnStatistics:
         duplicates: Values that are there more than once, counted beyond their first.
         values: Spread of numbers or moments (seconds since 1970); None for other kinds.
         characters, words: Spread of a text's or conversation's length; `turns`: of its messages; `items`: of a list.
-        tokens: Spread of tokens: an estimate from the characters (4 a token, 1 a token in CJK scripts).
-        top: Most frequent values with their counts; of conversations: roles; of lists of texts: their items.
+        contents: Spread of the characters of single messages of conversations.
+        tokens: Spread of tokens: when `is_token_estimate`, from the characters (4 a token, 1 a token in CJK scripts);
+            else a tokenizer's, from a column of counts.
+        top: Most frequent values with their counts; of conversations: roles; of lists of texts: their items; of records:
+            keys that have a value.
         outliers: Row id and measure, the farthest first; samples: row id and value.
     """
 
@@ -84,8 +87,10 @@ class ColumnStatistics:
     characters: Spread | None = None
     words: Spread | None = None
     turns: Spread | None = None
+    contents: Spread | None = None
     items: Spread | None = None
     tokens: Spread | None = None
+    is_token_estimate: bool = True
     top: tuple[tuple[Any, int], ...] = ()
     outliers: tuple[tuple[int, Any], ...] = ()
     samples: tuple[tuple[int, Any], ...] = ()

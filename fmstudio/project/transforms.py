@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import shutil
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fmstudio.jobs.spec import JobSpec, StepSpec
 from fmstudio.project.datasets import Dataset, Datasets
 from fmstudio.project.edits import Edits
-from fmstudio.project.folding import with_folding
+from fmstudio.project.folding import FOLDED, with_folding
 from fmstudio.project.seen_rows import SeenRows
 from fmstudio.recipes.sandbox import Seen, open_sandbox
 from fmstudio.recipes.transform_preview import TransformPreview, preview_transform
@@ -53,16 +55,11 @@ class Transforms:
         seen, others = self._seen.of(found), self._others(kind, params, None)
         temp = self._folder / "tmp" / f"preview-{next(self._numbers)}"
         folders = {str(temp), *seen.folders, *(folder for other in others for folder in other.folders)}
-        with closing(open_sandbox(folders, temp)) as connection:
-            with self._lock:
-                self._stop()
-                self._running = connection
-            try:
+        try:
+            with closing(open_sandbox(folders, temp)) as connection, self._as_running(connection):
                 return preview_transform(connection, kind, params, seen, others, limit)
-            finally:
-                with self._lock:
-                    if self._running is connection:
-                        self._running = None
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
 
     def interrupt(self) -> None:
         """End the preview that is being made, if there is one."""
@@ -84,7 +81,7 @@ class Transforms:
             "params": values.model_dump(mode="json"),
             "title": kind.words(values),
         }
-        work = {**meta, "files": "folded", "kind": found.kind, "next_row_id": self._edits.next_row_id(found.id)}
+        work = {**meta, "files": FOLDED, "kind": found.kind, "next_row_id": self._edits.next_row_id(found.id)}
         spec = JobSpec.new(f"{kind.title}: {found.name}", "transform", [StepSpec(STEP, "transform", work)], meta=meta)
         job_folder = self._folder / "jobs" / spec.id
         others = self._others(kind, params, job_folder)
@@ -99,6 +96,19 @@ class Transforms:
         meta["source"] = {"transform": transform, "params": meta["params"], "datasets": made_from}
         meta["datasets"] = self._made(values, kind, found, makes)
         return spec
+
+    @contextmanager
+    def _as_running(self, connection: Any) -> Iterator[None]:
+        """Be the preview that is being made; the one before is interrupted."""
+        with self._lock:
+            self._stop()
+            self._running = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._running is connection:
+                    self._running = None
 
     def _stop(self) -> None:
         if self._running is not None:

@@ -6,11 +6,13 @@ it is deleted, then or at the next open.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fmstudio.core.jsonfile import fsync_folder, read_json, write_json
+from fmstudio.project.file_stats import stats
 
 MANIFEST = "moved.json"
 
@@ -47,6 +49,12 @@ class Trash:
         for parent in {path.parent for path in paths}:
             fsync_folder(parent)
         fsync_folder(place)
+
+    def moved(self, batch: str) -> Iterator[os.stat_result]:
+        """What the disk says of each file in a batch."""
+        for path in (self._folder / batch).iterdir():
+            if path.name != MANIFEST:
+                yield from stats(path)
 
     def put_back(self, batch: str) -> None:
         """Rename everything of a batch to where it was."""

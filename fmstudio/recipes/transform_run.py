@@ -58,7 +58,7 @@ def run_transform(params: dict[str, Any], out_dir: Path, ctx: TaskContext) -> di
     folders = {str(temp), *seen.folders, *(folder for other in others for folder in other.folders)}
     with closing(open_sandbox(folders, temp)) as connection, interruptible(connection, ctx), told(kind.title, []):
         ctx.progress(0, None, "looking at the rows")
-        scope = Scope.make(connection, seen, others)
+        scope = Scope.make(connection, seen, others, check=ctx.check_cancelled)
         values = kind.parse(params["params"])
         running = _Running(out_dir, ctx, kind, kind.plan(scope, values), scope)
         makes = kind.made(values)

@@ -35,7 +35,7 @@ def problem_of(error: BaseException) -> Problem:
     """Turn an exception into what the problem card shows; an unexpected one is a fault, with its traceback."""
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UserError):
-        return Problem(error.message, error.remedy, error.details or details, is_user_error=True)
+        return Problem(error.message, error.remedy, error.details or details, True, error.can_retry)
     kind = type(error).__name__
     return Problem(f"Something went wrong that should not: {kind}: {error}.", "Copy the details for a report.", details)
 

@@ -103,6 +103,7 @@ def fetch(
         raise UserError(
             f"{name} is on the network, and FM Studio does not use it.",
             remedy="Switch the network on in Settings (or: fmstudio network on), or download the file yourself.",
+            can_retry=True,
         )
     own = folder / hashlib.sha256(name.encode()).hexdigest()[:12]
     own.mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,9 @@ def fetch(
         path = client.download(name, own)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UserError(
-            f"{name} could not be fetched: {error}.", remedy="Check the connection and try again; it goes on from here."
+            f"{name} could not be fetched: {error}.",
+            remedy="Check the connection and try again; it goes on from here.",
+            can_retry=True,
         ) from error
     report.note(f"Fetched {name} ({path.stat().st_size:,} bytes).")
     return [path]

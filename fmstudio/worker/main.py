@@ -39,15 +39,17 @@ def explain(error: BaseException) -> Error:
 
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UserError):
-        return Error(error.message, error.remedy, error.details or details, is_user_error=True)
+        return Error(error.message, error.remedy, error.details or details, True, error.can_retry)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Error(
             "The disk is full, or a file would grow beyond what is allowed here.",
             "Free some space, then choose Retry. Earlier data is intact.",
             details,
             is_user_error=True,
+            can_retry=True,
         )
     if isinstance(error, MemoryError):
-        return Error("There is not enough memory.", "Close other programs or choose smaller settings.", details, True)
+        remedy = "Close other programs or choose smaller settings."
+        return Error("There is not enough memory.", remedy, details, is_user_error=True, can_retry=True)
     kind = type(error).__name__
     return Error(f"Something went wrong that should not: {kind}: {error}.", "Copy the details for a report.", details)

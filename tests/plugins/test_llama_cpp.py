@@ -161,7 +161,7 @@ class TestGenerating:
         assert tokens_of(warm) == tokens_of(cold)
 
     def test_the_answer_of_the_turn_before_is_not_evaluated_again(self, backend: LlamaCppBackend) -> None:
-        prompt = backend._render(ASK)
+        prompt = backend._prompts.render(ASK)[1]
         answer = tokens_of(ask(backend, tokens=prompt, messages=None, max_tokens=20))
         more = [*prompt, *answer, 5, 6, 7]
         # All but the last token of the answer was evaluated to find the next one.
@@ -171,7 +171,7 @@ class TestGenerating:
         chunks = [chunk for chunk in ask(backend, logprobs=4, max_tokens=6) if chunk.logprobs]
         for chunk in chunks:
             (item,) = chunk.logprobs
-            values = [value for _, value in item.top]
+            values = [other.logprob for other in item.top]
             assert len(values) == 4 and values == sorted(values, reverse=True)
             assert item.logprob == values[0] <= 0  # greedy takes the best
 

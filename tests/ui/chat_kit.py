@@ -21,6 +21,7 @@ class Script:
         pieces: Text pieces of the answer.
         delay: Seconds before each piece.
         prompt: (done, total) events sent first.
+        tokens: Ids of the pieces, one each; empty = none are said.
         die_after: Close the connection without an end after that many pieces.
         error: Refuse with this error object.
     """
@@ -28,6 +29,7 @@ class Script:
     pieces: list[str] = field(default_factory=lambda: ["Hello", ", ", "world", "."])
     delay: float = 0.0
     prompt: list[tuple[int, int]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     die_after: int | None = None
     error: dict[str, Any] | None = None
 
@@ -36,7 +38,10 @@ class FakeOpenAI:
     """Serves /v1/chat/completions (streaming) and /tokenize; remembers every body.
 
     Attributes:
-        bodies: Chat requests in order.
+        bodies: Chat requests for an answer in order.
+        titles: Requests for a title (whole answers, not streamed) in order.
+        title: What it answers to them; empty = nothing.
+        token_view: What it answers to ``/token-view``.
         hung_up: Set when a client left before the end of its answer.
     """
 
@@ -45,6 +50,9 @@ class FakeOpenAI:
     def __init__(self) -> None:
         self.script = Script()
         self.bodies: list[dict[str, Any]] = []
+        self.titles: list[dict[str, Any]] = []
+        self.title = ""
+        self.token_view: list[dict[str, Any]] = []
         self.hung_up = threading.Event()
         fake = self
 
@@ -75,8 +83,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {FakeOpenAI.key}":
             self._json({"error": {"message": "wrong key"}}, 401)
         elif self.path == "/tokenize":
+            if "content" in body:
+                self._json({"tokens": list(range(len(body["content"].split())))})
+                return
             count = sum(len(m["content"].split()) for m in body["messages"])
             self._json({"count": count, "n_ctx": 4096})
+        elif self.path == "/token-view":
+            self._json({"content": self.server_state.token_view})
+        elif not body.get("stream"):
+            self.server_state.titles.append(body)
+            message = {"role": "assistant", "content": self.server_state.title}
+            self._json({"choices": [{"message": message, "finish_reason": "stop"}]})
         else:
             self.server_state.bodies.append(body)
             self._chat()
@@ -102,7 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             if script.die_after == index:
                 return
             time.sleep(script.delay)
-            self._event({"choices": [{"delta": {"content": piece}, "finish_reason": None}]})
+            said = {"tokens": [script.tokens[index]]} if script.tokens else {}
+            self._event({"choices": [{"delta": {"content": piece}, "finish_reason": None, **said}]})
         count = len(script.pieces)
         usage = {"prompt_tokens": 7, "completion_tokens": count}
         timings = {"predicted_per_second": 31.5, "prompt_ms": 12.0}

@@ -51,7 +51,9 @@ def with_past(folder: Path, count: int = 60) -> str:
     commit(project, dataset)
     kept = [i for i in range(count) if i % 4 and i not in (5, 6)]
     changed = table(count).to_pylist()
-    rows = [{**changed[i], "messages": conversation(i, ANSWER.replace("Please hold", "Hold")), "score": 9} for i in kept]
+    rows = [
+        {**changed[i], "messages": conversation(i, ANSWER.replace("Please hold", "Hold")), "score": 9} for i in kept
+    ]
     project.publish(recipe_job(project, dataset, pa.Table.from_pylist(rows, schema=table(1).schema)))
     project.edits.rate(dataset, [1, 2], 1)
     project.edits.add_rows(dataset, [{"messages": conversation(900), "topic": "sound", "score": 1}])

@@ -206,7 +206,8 @@ def test_a_dead_engine_becomes_a_card_and_retry_brings_the_answer(
     retry = next(b for b in card.findChildren(QPushButton) if "retry" in b.text().lower())
     qtbot.mouseClick(retry, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(stored(context, page)) == 3 and not page.controller.is_busy, timeout=10_000)
-    assert stored(context, page)[-1].content == "Hello, world."
+    assert stored(context, page)[-1].content == "half an Hello, world.", "the answer was gone on with"
+    assert server.bodies[-1]["forced_prefix"] == "half an "
     assert len(context.engine.starts) == 2
     assert problem_card(page) is None
     assert page.transcript.cards[-1].data.versions == 2

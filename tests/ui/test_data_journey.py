@@ -208,3 +208,89 @@ def test_a_dropped_recipe_opens_in_recipes(
     assert page.recipe() == {"name": "Mine", "steps": [{"operator": "length_filter", "params": {"min_words": 7}}]}
     page.save(str(tmp_path / "again.yaml"))
     qtbot.waitUntil((tmp_path / "again.yaml").exists, timeout=LONG)
+
+
+def press(qtbot: Any, window: MainWindow, *keys: Qt.Key, control: bool = False) -> None:
+    """Press keys where the keyboard is, as a person without a mouse does."""
+    modifier = Qt.KeyboardModifier.ControlModifier if control else Qt.KeyboardModifier.NoModifier
+    for key in keys:
+        qtbot.keyClick(QApplication.focusWidget() or window, key, modifier)
+
+
+def tab_to(qtbot: Any, window: MainWindow, wanted: QWidget) -> None:
+    """Press Tab until a control has the keyboard."""
+    for _ in range(60):
+        if wanted.hasFocus():
+            return
+        press(qtbot, window, Qt.Key.Key_Tab)
+    raise AssertionError(f"Tab does not lead to {wanted.accessibleName()}")
+
+
+def test_a_transform_a_query_and_an_export_need_no_mouse(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    Key = Qt.Key
+    window = open_window(project_folder)
+    path = write_jsonl(tmp_path / "texts.jsonl", [{"text": f"colour {i}", "n": i} for i in range(30)])
+    page = import_by_drop(qtbot, window, path, 30)
+    view = page.view
+    qtbot.waitUntil(lambda: view.rows.table.rows.total == 30, timeout=LONG)
+    for reached in (
+        page.list.list,
+        view.header.change,
+        view.header.export,
+        view._tabs["rows"],
+        view.rows.filter,
+        view.rows.table,
+    ):
+        tab_to(qtbot, window, reached)
+    press(qtbot, window, Key.Key_H, control=True)
+    qtbot.waitUntil(lambda: view.transform.form is not None, timeout=LONG)
+    qtbot.keyClicks(QApplication.focusWidget(), "colour")
+    press(qtbot, window, Key.Key_Tab)
+    qtbot.keyClicks(QApplication.focusWidget(), "color")
+    qtbot.waitUntil(view.transform.run_button.isEnabled, timeout=LONG)
+    tab_to(qtbot, window, view.transform.run_button)
+    press(qtbot, window, Key.Key_Space)
+    qtbot.waitUntil(lambda: view.dataset is not None and view.dataset.version == 2, timeout=LONG)
+    assert view.rows.table.hasFocus()
+
+    qtbot.keyClick(window, Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    qtbot.keyClicks(QApplication.focusWidget(), "SELECT text, n FROM texts WHERE n > 27 ORDER BY n")
+    press(qtbot, window, Key.Key_Return, control=True)
+    qtbot.waitUntil(lambda: view.sql.table.rows.total == 2, timeout=LONG)
+    assert (view.sql.table.rows.record(0) or {}) == {"text": "color 28", "n": 28}
+    tab_to(qtbot, window, view.sql.table)
+
+    press(qtbot, window, Key.Key_E, control=True)
+    panel = view.export
+    qtbot.waitUntil(lambda: panel.formats.currentItem() is not None and panel.formats.hasFocus(), timeout=LONG)
+    press(qtbot, window, Key.Key_Down, Key.Key_Down)
+    chosen = panel.formats.current()
+    assert chosen is not None and chosen.id == "csv"
+    tab_to(qtbot, window, panel.target)
+    press(qtbot, window, Key.Key_A, control=True)
+    qtbot.keyClicks(QApplication.focusWidget(), str(tmp_path / "out.csv"))
+    press(qtbot, window, Key.Key_Return, control=True)
+    qtbot.waitUntil(panel.result.isVisible, timeout=LONG)
+    assert (tmp_path / "out.csv").read_text().splitlines()[:2] == ["text,n", "color 0,0"]
+    tab_to(qtbot, window, panel.result.copy_button)
+    press(qtbot, window, Key.Key_Escape)
+    assert view.panel is None
+
+
+def test_what_can_be_done_is_in_the_palette_with_its_keys(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    page = import_by_drop(qtbot, window, write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}]), 1)
+    qtbot.waitUntil(lambda: bool(page.view.transform.transforms), timeout=LONG)
+    offered = {command.title: command.shortcut for command in page.commands()}
+    for title, keys in (
+        ("Find and replace in a…", "Ctrl+H"), ("Change a: all changes…", "Ctrl+T"), ("Export a…", "Ctrl+E"),
+        ("SQL of a", "Alt+3"), ("Commit the edits of a", "Ctrl+S"), ("Change a: Compute column…", ""),
+        ("Split a into train, validation and test…", ""), ("Lineage of a", ""), ("Disk use of this project", ""),
+    ):  # fmt: skip
+        assert offered[title] == keys
+    menu = {action.text() for action in page.view.header.change.menu().actions()}
+    assert {"Find and replace…\tCtrl+H", "All changes…\tCtrl+T", "Sample…"} <= menu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,12 +16,18 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
-from fmstudio.jobs.spec import Job
+from fmstudio.api import UserError
+from fmstudio.jobs.spec import Job, problem_from
 from fmstudio.project import Project
 from fmstudio.ui.context import AppContext
+from fmstudio.ui.mending import mending_actions
+from fmstudio.ui.pages.data import DataPage
 from fmstudio.ui.pages.jobs import JobsPage
+from fmstudio.ui.widgets.message_bar import ProblemCard
+from fmstudio.worker.main import explain
 from tests.helpers import ROOT, wait_until, write_plugin, write_slow_importer
 from tests.ui.chat_kit import make_context
+from tests.ui.conftest import OpenWindow
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills workers with POSIX signals")
 LONG = 60_000
@@ -240,3 +247,69 @@ def test_a_narrow_table_keeps_titles_and_states(
     assert [page.table.isColumnHidden(column) for column in range(5)] == [False, False, False, True, True]
     page.table.resize(800, 300)
     assert not any(page.table.isColumnHidden(column) for column in range(5))
+
+
+def buttons(widget: QWidget) -> dict[str, QPushButton]:
+    return {found.text(): found for found in widget.findChildren(QPushButton) if found.isVisibleTo(widget)}
+
+
+def test_a_file_that_cannot_be_read_is_not_tried_again_but_read_otherwise(
+    context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any
+) -> None:
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 and nothing more PAR1")
+    assert context.project is not None
+    job = context.submit(context.project.specs.import_files([path]))
+    qtbot.waitUntil(lambda: page.details.problem_card is not None, timeout=LONG)
+    assert job.error is not None and job.error.is_user_error and not job.can_retry
+    assert not page.details.retry.isVisible()
+    card = page.details.problem_card
+    assert card is not None
+    gone: list[tuple[str, Any]] = []
+    context.navigated.connect(lambda where, args: gone.append((where, args)))
+    click(qtbot, buttons(card)["Change the mapping…"])
+    click(qtbot, buttons(card)["Choose another file…"])
+    assert gone == [("data", {"files": [str(path)]}), ("data", {"choose": True})]
+    path.unlink()
+    assert [text for text, _ in mending_actions(context, job)] == ["Choose another file…"]
+
+
+def test_what_may_succeed_the_next_time_is_tried_again(context: AppContext, tmp_path: Path, qtbot: Any) -> None:
+    job = submit(context, tmp_path, 1)
+    qtbot.waitUntil(lambda: job.is_finished, timeout=LONG)
+    assert not job.can_retry and mending_actions(context, job) == ()
+    job.state = "cancelled"
+    assert job.can_retry
+    job.state = "failed"
+    for error, can_retry in (
+        (explain(OSError(errno.ENOSPC, "full")), True),
+        (explain(MemoryError()), True),
+        (explain(ValueError("a bug")), True),
+        (explain(UserError("It cannot be read.")), False),
+        (explain(UserError("The connection broke.", can_retry=True)), True),
+    ):
+        job.error = problem_from(error)
+        assert job.can_retry == can_retry, error
+        assert [text for text, _ in mending_actions(context, job)][0] == (
+            "Retry" if can_retry else "Change the mapping…"
+        )
+    job.save()
+    assert Job.load(job.folder).error == job.error
+
+
+def test_the_message_bar_offers_the_same(open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any) -> None:
+    window = open_window(project_folder)
+    project = window.context.project
+    assert project is not None
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 and nothing more PAR1")
+    window.context.submit(project.specs.import_files([path]))
+    qtbot.waitUntil(lambda: bool(window.messages.messages()), timeout=LONG)
+    offered = buttons(window.messages)
+    assert "Retry" not in offered
+    click(qtbot, offered["Change the mapping…"])
+    data = window.pages["data"]
+    assert isinstance(data, DataPage)
+    qtbot.waitUntil(lambda: data.stack.currentWidget() is data.importing, timeout=LONG)
+    qtbot.waitUntil(lambda: bool(data.importing.findChildren(ProblemCard)), timeout=LONG)
+    assert data.importing.title.text() == "Import broken.parquet"

@@ -18,14 +18,14 @@ from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio.project.models import ModelEntry
 from fmstudio.ui.context import AppContext
 from fmstudio.ui.pages.models import ModelsPage
-from fmstudio.ui.pages.models.fit import Fit, cache_bytes, estimate_fit
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from tests.helpers import ROOT
 from tests.ui.chat_kit import make_context, write_tiny_gguf, write_tiny_lora
 
 
 @pytest.fixture
-def context(tmp_path: Path, qtbot: Any) -> Iterator[AppContext]:
+def context(tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppContext]:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     made = make_context(tmp_path / "project", qtbot)
     for packaged in made.project.models.all():
         made.project.models.remove(packaged.id)
@@ -85,15 +85,6 @@ def test_a_dropped_gguf_is_listed_with_its_facts_and_a_fit_estimate(
         assert fact in shown
     assert page.table.data(page.table.index(0, 1)) == "Base model"
     assert not cards(page)
-
-
-def test_the_cache_estimate_follows_the_header(tmp_path: Path) -> None:
-    header = read_gguf_header(write_tiny_gguf(tmp_path / "tiny.gguf", width=32))
-    # 2 layers, 2 key/value heads of 32 / 4 = 8, keys and values, 2 bytes each
-    assert cache_bytes(header, 512) == 2 * 2 * (8 + 8) * 512 * 2
-    assert estimate_fit(tmp_path / "tiny.gguf").n_ctx == 512
-    assert not Fit(weights=1000, cache=1000, n_ctx=1, free=2100).fits
-    assert Fit(weights=1000, cache=1000, n_ctx=1, free=2300).fits
 
 
 def test_bad_files_become_cards_that_say_why(context: AppContext, page: ModelsPage, tmp_path: Path, qtbot: Any) -> None:

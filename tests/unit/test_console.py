@@ -158,7 +158,9 @@ def test_a_wrong_name_is_answered_with_the_nearest(project: Project, sql: str, h
 
 
 def test_a_result_is_cut_at_the_limit_and_says_so(project: Project) -> None:
-    cut = project.console.run("SELECT a.row_id FROM chats a, chats b, chats c, chats d ORDER BY ALL DESC LIMIT 50", limit=10)
+    cut = project.console.run(
+        "SELECT a.row_id FROM chats a, chats b, chats c, chats d ORDER BY ALL DESC LIMIT 50", limit=10
+    )
     assert (len(cut.rows), cut.total_shown, cut.is_cut) == (10, 10, True)
     streamed = project.console.run("SELECT 1 FROM range(100000000000), range(1000000)", limit=5)
     assert (len(streamed.rows), streamed.is_cut) == (5, True)
@@ -181,7 +183,9 @@ def test_a_query_can_be_stopped(project: Project) -> None:
 
     def work() -> None:
         try:
-            project.console.run("SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range % 7 = b.range % 5")
+            project.console.run(
+                "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range % 7 = b.range % 5"
+            )
         except UserError as error:
             caught.append(error)
 

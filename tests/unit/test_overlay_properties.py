@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmstudio.project import Project
 from fmstudio.project.cell_values import decode, encode, is_same
+from fmstudio.project.overlay import Overlays
 from tests.unit.edit_kit import commit, make_dataset, shown
 
 Row = dict[str, Any]
@@ -184,6 +186,55 @@ def test_any_value_survives_edit_commit_undo_and_redo(project: Project, record: 
     assert is_right()
     project.redo(dataset)
     assert is_right()
+
+
+def published(project: Project, dataset: str) -> dict[int, Row]:
+    """The rows of the current version, without the edits."""
+    files = project.datasets.files(dataset)
+    return {row["row_id"]: row for file in files for row in pq.read_table(file).to_pylist()}
+
+
+def check_pending(project: Project, dataset: str) -> None:
+    """What waits for a commit is exactly what differs from the version."""
+    before = published(project, dataset)
+    now = {row["row_id"]: row for row in shown(project, dataset)}
+    pending = project.edits.pending(dataset)
+    cells = [
+        (row_id, name)
+        for row_id in before.keys() & now.keys()
+        for name, value in now[row_id].items()
+        if not is_same(value, before[row_id].get(name))
+    ]
+    assert pending.cells == len(cells)
+    assert (pending.added, pending.deleted) == (len(now.keys() - before.keys()), len(before.keys() - now.keys()))
+    assert bool(pending) == (pending.cells + pending.added + pending.deleted > 0)
+    columns = {name for row in before.values() for name in row}
+    new = set(project.page(dataset, offset=0, limit=0).columns) - columns
+    assert new == {n for row in now.values() for n, value in row.items() if value is not None} - columns
+
+
+@settings(max_examples=20, **SETTINGS)
+@given(rows=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=4), steps=STEPS)
+def test_what_waits_is_what_differs(
+    project: Project, rows: list[Row], steps: list[tuple[str, list[int], Row]]
+) -> None:
+    dataset, model = begin(project, rows)
+    for kind, picks, record in steps:
+        apply(project, dataset, model, kind, picks, record)
+        check_pending(project, dataset)
+    before = published(project, dataset)
+    now = {row["row_id"]: row for row in shown(project, dataset)}
+    if made := sorted(now.keys() - before.keys()):
+        project.edits.delete_rows(dataset, made)
+    names = [name for name in project.page(dataset, offset=0, limit=0).columns if name != "row_id"]
+    kept = before.keys() & now.keys()
+    if kept:
+        project.edits.set_cells(dataset, {i: {name: before[i].get(name) for name in names} for i in kept})
+    check_pending(project, dataset)
+    pending = project.edits.pending(dataset)
+    assert (pending.cells, pending.added) == (0, 0)
+    cold = Overlays(project._catalog).current(dataset)
+    assert is_same(dict(cold.cells), {}) and not cold.new_columns
 
 
 JSONABLE = st.recursive(

@@ -148,3 +148,69 @@ def test_every_value_falls_into_one_bin(project: Project) -> None:
         assert found.distinct == len(set(there))
 
     check()
+
+
+def test_words_are_counted_whatever_white_space_is_between_them(project: Project) -> None:
+    texts = ["", "  ", "a b", " a  b ", "a\nb\tc", "日本 語", "one two three four"]
+    found = project.statistics.column(publish(project, {"text": texts}), "text")
+    assert found.words is not None
+    assert (found.words.total, found.words.lowest, found.words.highest) == (sum(len(t.split()) for t in texts), 0, 4)
+    assert found.tokens is not None
+    assert found.is_token_estimate
+
+
+def test_a_tokenizers_counts_are_taken_instead_of_an_estimate(project: Project) -> None:
+    dataset = publish(project, {"text": ["some words", "more"], "n_tokens": [17, 3]})
+    found = project.statistics.column(dataset, "text")
+    assert found.tokens is not None
+    assert (found.tokens.highest, found.is_token_estimate) == (17, False)
+
+
+def test_nested_values(project: Project) -> None:
+    records = [{"a": 1, "b": "x"}, {"a": None, "b": "y"}, None]
+    chats = [[{"role": "user", "content": "12345"}, {"role": "assistant", "content": "1"}], [], None]
+    columns = {"record": records, "vector": [[1.0, 2.0], [], None], "messages": chats}
+    dataset = publish(project, columns)
+    record = project.statistics.column(dataset, "record")
+    assert record.top == (("b", 2), ("a", 1))
+    assert record.characters is not None
+    vector = project.statistics.column(dataset, "vector")
+    assert (vector.measure, vector.empty, vector.missing) == ("items", 1, 1)
+    assert vector.items is not None
+    assert vector.items.highest == 2
+    messages = project.statistics.column(dataset, "messages")
+    assert messages.contents is not None
+    assert (messages.contents.lowest, messages.contents.highest) == (1, 5)
+    assert messages.empty == 1
+
+
+def test_what_was_counted_is_there_after_a_restart(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datetime
+
+    columns = {
+        "text": ["a", "b", None],
+        "day": [datetime.date(2024, 1, n) for n in (1, 2, 3)],
+        "x": [math.nan, 1.5, None],
+    }
+    dataset = publish(project, columns)
+    names = list(columns)
+    before = (project.statistics.columns(dataset), [project.statistics.column(dataset, name) for name in names])
+    project.close()
+    again = Project.open(project.folder)
+    try:
+        monkeypatch.setattr("fmstudio.project.statistics.summaries", None)
+        monkeypatch.setattr("fmstudio.project.statistics.statistics_of", None)
+        after = (again.statistics.columns(dataset), [again.statistics.column(dataset, name) for name in names])
+        assert repr(after) == repr(before)
+        monkeypatch.undo()
+        again.edits.set_cells(dataset, {0: {"text": None}})
+        assert again.statistics.column(dataset, "text").missing == 2
+        (again.datasets.version_folder(dataset, 1) / "statistics.json").write_text("{damaged", "utf-8")
+        again.undo(dataset)
+    finally:
+        again.close()
+    last = Project.open(project.folder)
+    try:
+        assert last.statistics.column(dataset, "text").missing == 1
+    finally:
+        last.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fmstudio.api import UserError
+from fmstudio.api import Cancelled, UserError
 from fmstudio.project import Project
 from fmstudio.recipes.transforms import TRANSFORMS
+from tests.helpers import wait_until
 from tests.unit.edit_kit import leave_out_packaged_models, make_dataset, shown, simple_table
 from tests.unit.transform_kit import column, ids_of, texts_table, transform
 
@@ -77,10 +80,10 @@ def test_a_template_takes_values_missing_ones_and_messages(project: Project) -> 
     dataset = made(project, table)
     transform(project, dataset, "compute", column="text", template="Q: {{text}} ({{ n }}) {{messages}}\n'{{row_id}}'")
     first, second = column(project, dataset, "text")
-    assert first.startswith("Q: a'b (1) [{\"role\":\"user\"")
+    assert first.startswith('Q: a\'b (1) [{"role":"user"')
     assert first.endswith("\n'0'")
     assert second == "Q:  (2) \n'1'"
-    assert [name for name in shown(project, dataset)[0]] == ["row_id", "text", "messages", "n"], "the place is kept"
+    assert list(shown(project, dataset)[0]) == ["row_id", "text", "messages", "n"], "the place is kept"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +326,9 @@ def test_merge_unites_by_name_and_says_what_differs(project: Project) -> None:
     assert any("“n”" in note and "DOUBLE" in note for note in preview.notes)
     assert any("“extra”" in note and "empty" in note for note in preview.notes)
     transform(project, one, "merge", datasets=[two], name="both")
-    rows = [(r["row_id"], r["text"], r["n"], r["extra"], r["other"], r["source_dataset"]) for r in shown(project, "both")]
+    rows = [
+        (r["row_id"], r["text"], r["n"], r["extra"], r["other"], r["source_dataset"]) for r in shown(project, "both")
+    ]
     assert rows == [(0, "a", 1.0, "e", None, one), (1, "b", 2.0, "f", None, one), (2, "c", 2.5, None, [1], two)]
     transform(project, one, "merge", datasets=[two, two], output="version", source_column=False)
     assert ids_of(project, one) == [0, 1, 2, 3]
@@ -338,7 +343,13 @@ def test_join_warns_of_rows_that_multiply_with_the_exact_count(project: Project)
     assert any("1 rows are added" in note and "4 become 5" in note for note in preview.notes)
     transform(project, mine, "join", dataset=theirs, key="k")
     rows = [(r["row_id"], r["text"], r["text_2"], r["more"]) for r in shown(project, mine)]
-    assert rows == [(0, "a", "x", "p"), (1, "b", "z", "r"), (2, "c", None, None), (3, None, None, None), (4, "a", "y", "q")]
+    assert rows == [
+        (0, "a", "x", "p"),
+        (1, "b", "z", "r"),
+        (2, "c", None, None),
+        (3, None, None, None),
+        (4, "a", "y", "q"),
+    ]
     project.undo(project.datasets.get(mine).id)
     transform(project, mine, "join", dataset=theirs, key="k", how="inner", columns=["more"])
     assert [(r["row_id"], r["more"]) for r in shown(project, mine)] == [(0, "p"), (1, "r"), (5, "q")], "4 was used once"
@@ -430,3 +441,88 @@ def test_a_transform_reads_nothing_but_its_datasets(project: Project, tmp_path: 
     for where in ("(COPY dataset TO 'x')", "true; SELECT 1", f"(SELECT count(*) FROM glob('{tmp_path}/*')) > 0"):
         with pytest.raises(UserError):
             project.transforms.preview(mine, "filter", {"where": where})
+
+
+# ---- what holds for all of them ----------------------------------------------------------------------------------------
+
+EVERY: list[tuple[str, dict[str, Any]]] = [
+    ("compute", {"column": "x", "expression": "n * 2"}),
+    ("compute", {"column": "n", "template": "{{text}}!"}),
+    ("compute", {"column": "big", "expression": "sum(n) OVER ()"}),
+    ("replace", {"find": "1"}),
+    ("filter", {"where": "n > 2"}),
+    ("delete_where", {"where": "n > 2"}),
+    ("split_rows", {"column": "text", "at": "separator", "separator": " "}),
+    ("split_rows", {"column": "text", "at": "regex", "separator": r"\s", "output": "dataset"}),
+    ("split", {}),
+    ("split", {"method": "stratified", "column": "n"}),
+    ("split", {"method": "grouped", "column": "n", "output": "datasets"}),
+    ("split", {"method": "near duplicates", "output": "datasets"}),
+    ("split", {"method": "time", "column": "row_id"}),
+    ("sample", {"rows": 17}),
+    ("sample", {"share": 0.5, "output": "version", "stratify_by": "n"}),
+    ("merge", {"datasets": ["OTHER"]}),
+    ("merge", {"datasets": ["OTHER", "OTHER"], "output": "version"}),
+    ("join", {"dataset": "OTHER", "key": "n"}),
+    ("join", {"dataset": "OTHER", "key": "n", "how": "inner", "output": "dataset"}),
+    ("sort", {"order_by": "text DESC"}),
+    ("rename_columns", {"names": {"text": "prompt"}}),
+    ("drop_columns", {"columns": ["n"]}),
+    ("cast", {"columns": ["n"], "type": "text"}),
+]
+
+
+@pytest.mark.parametrize(("transform_id", "params"), EVERY)
+def test_the_preview_foretells_the_result_and_ids_ascend(
+    project: Project, transform_id: str, params: dict[str, Any]
+) -> None:
+    gaps = simple_table(300).filter(pa.array([i % 3 != 1 for i in range(300)]))
+    dataset, other = made(project, gaps, simple_table(50, first=1_000)), made(project, simple_table(20))
+    dataset_id = project.datasets.get(dataset).id
+    project.edits.set_cells(dataset_id, {0: {"text": "edited by hand"}})
+    project.edits.delete_rows(dataset_id, [2, 1_049])
+    project.edits.add_rows(dataset_id, [{"text": "added 1", "n": 1}])
+    for key in ("dataset", "datasets"):
+        if key in params:
+            params = {**params, key: other if key == "dataset" else [other] * len(params[key])}
+    before = {row["row_id"]: row for row in shown(project, dataset)}
+    preview = project.transforms.preview(dataset, transform_id, params, limit=20)
+    assert preview.rows_before == len(before) == 249
+    assert not preview.is_estimate
+    assert all(before[row["row_id"]] == {**dict.fromkeys(row), **row} for row in preview.before)
+    job = transform(project, dataset, transform_id, **params)
+    ids = [one["dataset_id"] for one in job.spec.meta.get("datasets", [])] or [dataset_id]
+    assert preview.makes == ("datasets" if len(ids) > 1 else "version" if ids == [dataset_id] else "dataset")
+    assert sum(project.count(one) for one in ids) == preview.rows_after
+    assert project.dropped(ids[0]).total == preview.dropped or preview.makes != "version"
+    names = [column.name for column in preview.columns]
+    for one in ids:
+        row_ids = ids_of(project, one)
+        assert all(a < b for a, b in pairwise(row_ids))
+        stored = [column.name for column in project.datasets.get(one).columns]
+        assert stored == (names if "row_id" in names else ["row_id", *names])
+    if preview.makes == "version":
+        kept = {row["row_id"]: row for row in shown(project, dataset)}
+        fresh = kept.keys() - before.keys()
+        assert not fresh or min(fresh) > 1_050, "1050 was the added row's"
+        after = {row["row_id"]: row for row in preview.after if "row_id" in row}
+        assert all(kept[row_id] == row for row_id, row in after.items() if row_id is not None)
+
+
+def test_a_newer_preview_ends_the_one_before(project: Project) -> None:
+    dataset = made(project, simple_table(100))
+    slow = "(SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE (a.range + b.range) % 7 = dataset.n)"
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            project.transforms.preview(dataset, "compute", {"column": "x", "expression": slow})
+        except Cancelled as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    quick = {"column": "x", "expression": "1"}
+    wait_until(lambda: (project.transforms.preview(dataset, "compute", quick), not thread.is_alive())[1])
+    thread.join()
+    assert len(caught) == 1

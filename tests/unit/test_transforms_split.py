@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmstudio.api import UserError
-from fmstudio.project import Project
+from fmstudio.jobs.spec import Job
+from fmstudio.project import Project, publish
 from fmstudio.recipes.transforms.near_duplicates import band_width
 from fmstudio.recipes.transforms.split import place_groups
 from tests.unit.edit_kit import leave_out_packaged_models, make_dataset, shown, simple_table
-from tests.unit.transform_kit import column, ids_of, texts_table, transform
+from tests.unit.transform_kit import column, ids_of, run_spec, texts_table, transform
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_splitting_again_replaces_the_column(project: Project) -> None:
     assert sum(preview.outputs.values()) == 100
     second = split_of(project, dataset, seed=9)
     assert preview.changed == sum(first[row_id] != second[row_id] for row_id in first)
-    assert [name for name in shown(project, dataset)[0]].count("split") == 1
+    assert list(shown(project, dataset)[0]).count("split") == 1
 
 
 def test_shares_that_do_not_sum_to_one_are_taken_in_proportion_and_said(project: Project) -> None:
@@ -115,11 +116,33 @@ def test_three_datasets_keep_the_rows_their_ids_and_come_from_one_job(project: P
     ids = [ids_of(project, one.id) for one in made_ids]
     assert sorted(i for some in ids for i in some) == list(range(500))
     assert all(some == sorted(some) for some in ids)
-    assert {name: one.rows for name, one in zip(("train", "validation", "test"), made_ids, strict=True)} == preview.outputs
+    assert {
+        name: one.rows for name, one in zip(("train", "validation", "test"), made_ids, strict=True)
+    } == preview.outputs
     assert project.datasets.get(dataset).version == 1
     assert not job.folder.joinpath("out", "transform", "train").exists(), "moved into the project"
     project.undo()
     assert len([d for d in project.datasets.all() if d.name.startswith("mine ")]) == 2
+
+
+def test_parts_are_all_made_or_none(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = made(project, simple_table(50))
+    spec = project.specs.transform(dataset, "split", {"output": "datasets", "name": "whole"})
+    log = publish.log_operation
+
+    def fail_at_the_last(*args: Any) -> int:
+        if args[2] == spec.meta["datasets"][-1]["dataset_id"]:
+            raise OSError("the disk is full")
+        return log(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "log_operation", fail_at_the_last)
+        with pytest.raises(UserError, match="disk is full"):
+            run_spec(project, spec)
+    assert not [d for d in project.datasets.all() if d.name.startswith("whole")]
+    job = Job.load(project.jobs_dir / spec.id)
+    project.publish(job)
+    assert sum(d.rows for d in project.datasets.all() if d.name.startswith("whole")) == 50
 
 
 def test_a_split_without_rows_makes_no_dataset(project: Project) -> None:

@@ -211,6 +211,17 @@ class TestDying:
         engine.wait_ready(60)
         assert answer(engine, max_tokens=2) == "0 1 "
 
+    def test_a_restart_takes_the_remedy_as_a_change_of_parameters(
+        self, engine: Engine, crashy: Callable[[str], Path]
+    ) -> None:
+        engine.start(crashy("refuse, no room: failed to allocate"), backend="crashy", params={})
+        with pytest.raises(UserError):
+            engine.wait_ready(60)
+        assert engine.problem is not None and engine.problem.remedy_action == {}
+        engine.restart({"n_ctx": 5})
+        with pytest.raises(UserError, match="n_ctx"):
+            engine.wait_ready(60)
+
     def test_the_engine_ends_when_the_app_is_gone(self, tmp_path: Path, crashy: Callable[[str], Path]) -> None:
         import subprocess
 

@@ -206,3 +206,33 @@ def test_identify_and_count(tmp_path: Path) -> None:
         identify_file.handle({"path": str(tmp_path / "no")}, {}, plugins, ctx)
     with pytest.raises(UserError, match="No engine counts"):
         count_tokens.handle({"model": "x.safetensors", "texts": []}, {}, plugins, ctx)
+
+
+def reasons(project: Project, dataset: str, version: int | None = None) -> list[tuple[int, str]]:
+    return [(reject["version"], reject["raw"][:6]) for reject in project.rejects(dataset, version=version)]
+
+
+def test_rejects_are_those_of_every_import_a_version_came_from(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "faq.jsonl"
+    path.write_text('{"id": 1, "text": "x"}\n{first\n')
+    run_job(project, project.specs.import_files([path]))
+    faq = project.datasets.get("faq").id
+    project.edits.set_cells(faq, {0: {"text": "y"}})
+    run_job(project, project.specs.commit(faq))
+    assert reasons(project, faq) == [(1, "{first")]
+    path.write_text('{"id": 1, "text": "x"}\n{"id": 2, "text": "z"}\n{later\n')
+    run_job(project, project.specs.import_files([path], update_of="faq", update_key="id"))
+    assert reasons(project, faq) == [(3, "{later"), (1, "{first")], "the newest import first"
+    assert reasons(project, faq, version=2) == [(1, "{first")]
+    assert len(project.rejects(faq, limit=1)) == 1
+    result = project.console.run('SELECT count(*) FROM "faq.rejects"')
+    assert result.rows[0][0] == 2
+    for number, expected in ((1, [(1, "{first")]), (2, [(1, "{first")]), (3, [(1, "{later"), (1, "{first")])):
+        _, branch = project.datasets.branch(faq, number, f"branch {number}")
+        assert reasons(project, branch) == expected, "what a branch has a copy of is listed once"
+        spec = project.specs.export_dataset(branch, "jsonl", tmp_path / f"out-{number}.jsonl")
+        assert len(spec.steps[0].params["rejects"]) == len(expected)
+        assert spec.steps[0].params["facts"]["rejected"] == len(expected)
+        assert project.console.run(f'SELECT count(*) FROM "branch {number}.rejects"').rows[0][0] == len(expected)
+    project.undo(faq)
+    assert reasons(project, faq) == [(1, "{first")]

@@ -18,6 +18,7 @@ from fmstudio.core.jsonfile import write_json
 from fmstudio.core.parquet import RowsWriter
 from fmstudio.jobs.spec import Job, JobSpec, StepSpec
 from fmstudio.project import Project
+from fmstudio.project.folding import FOLDED, with_folding
 from fmstudio.project.models import ModelLibrary
 from tests.helpers import ROOT
 from tests.unit.edit_kit import finish, make_dataset, ran, recipe_job, shown, simple_table
@@ -88,9 +89,8 @@ def finished(project: Project, kind: str) -> Job:
 
 
 def embedded(project: Project) -> Job:
-    job = Job(project.specs.embed("kept", "fake"), Path())
-    job.folder = project.jobs_dir / job.id
-    job.spec.save(job.folder)
+    """The pending edit is folded in by the job's first step."""
+    job = ran(project, project.specs.embed("kept", "fake"))
     with RowsWriter(job.out_folder("embed"), prefix="embedding") as writer:
         writer.write(pa.RecordBatch.from_pydict({"row_id": [0], "vector": [[0.5, 0.5]]}))
         writer.close()
@@ -98,11 +98,11 @@ def embedded(project: Project) -> Job:
 
 
 def trained(project: Project) -> Job:
-    meta = {"name": "tuned", "dataset_id": "d-kept", "version": 1, "base_id": "base", "run": {"trainer": "fake"}}
-    steps = [StepSpec("train", "train"), StepSpec("export", "export")]
-    job = Job(JobSpec.new("Train tuned", "train", steps, meta=meta), Path())
-    job.folder = project.jobs_dir / job.id
-    job.spec.save(job.folder)
+    """The pending edit is folded in by the job's first step."""
+    meta = {"name": "tuned", "dataset_id": "d-kept", "base_id": "base", "run": {"trainer": "fake"}}
+    steps = [StepSpec("train", "train", {"train_files": FOLDED}), StepSpec("export", "export")]
+    spec = JobSpec.new("Train tuned", "train", steps, meta=meta)
+    job = ran(project, with_folding(project.datasets, project.edits, "d-kept", spec))
     adapter, gguf = job.out_folder("train") / "adapter", job.out_folder("export") / "tuned.gguf"
     for file in (adapter / "adapter_model.safetensors", gguf):
         file.parent.mkdir(parents=True)
@@ -111,9 +111,11 @@ def trained(project: Project) -> Job:
 
 
 def with_results(job: Job, results: dict[str, dict[str, object]]) -> Job:
-    for index, result in enumerate(results.values()):
-        job.step_folder(index).mkdir()
-        write_json(job.step_folder(index) / "DONE", result)
+    names = [step.name for step in job.spec.steps]
+    for name, result in results.items():
+        folder = job.step_folder(names.index(name))
+        folder.mkdir()
+        write_json(folder / "DONE", result)
     job.read_results()
     return job
 
@@ -124,12 +126,14 @@ def is_published(project: Project, kind: str) -> bool:
         "import": [d.rows for d in project.datasets.all() if d.name == "fresh"] == [30],
         "recipe": [v.rows for v in project.datasets.versions("d-kept")][1:] == [6],
         "transform": [v.operation for v in project.datasets.versions("d-kept")][1:] == ["Commit edits (1 cell edited)"],
-        "embed": len(project.datasets.side_columns("d-kept", 1)) == 1,
-        "train": [m.path.exists() for m in project.models.all() if m.name == "tuned"] == [True, True],
+        "embed": len(project.datasets.side_columns("d-kept", 2)) == 1,
+        "train": [(m.path.exists(), m.dataset_version) for m in project.models.all() if m.name == "tuned"]
+        == [(True, 2), (True, 2)],
     }[kind]
     operations = [op.kind for op in project.datasets.operations() if op.kind != "edit"]
-    logged = {"import": ["import"], "recipe": ["recipe"], "transform": ["commit"]}.get(kind, []) if found else []
-    assert operations == ["import", *logged]
+    logged = {"import": ["import"], "recipe": ["recipe"], "embed": ["commit", "embed"]}.get(kind, ["commit"])
+    assert operations == ["import", *(logged if found else ())]
+    assert len(project.datasets.versions("d-kept")) == (1 if kind == "import" or not found else 2)
     return found
 
 
@@ -137,7 +141,7 @@ def is_published(project: Project, kind: str) -> bool:
     ("kind", "point"),
     [
         *((kind, point) for kind in KINDS for point in ("after rename", "in transaction")),
-        *(("transform", point) for point in ("before rename", "after transaction")),
+        *((kind, point) for kind in ("transform", "train") for point in ("before rename", "after transaction")),
     ],
 )
 def test_a_kill_while_publishing_leaves_before_or_after(folder: Path, kind: str, point: str) -> None:

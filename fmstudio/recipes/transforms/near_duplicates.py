@@ -1,13 +1,13 @@
 """Groups of rows with nearly the same text: MinHash over word triples, banded, joined to connected groups.
 
-Word triples and 128 permutations as in Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better"
-(arXiv 2107.06499), with shorter triples because chats are short; signatures by rensa (R-MinHash), pairs that share a band
-are kept when the signatures agree in at least the wanted share of places.
+MinHash and banding as in Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", chapter 3; 128 permutations of the form
+``a·h + b`` modulo 2^64. Rows that share a band are joined when their signatures agree in at least the wanted share of places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,22 +39,30 @@ def find_clusters(scope: Scope, column: str, similarity: float) -> int:
     import numpy as np
     import pyarrow as pa
 
+    width = band_width(similarity)
     folder = Path(str(scope.count("SELECT current_setting('temp_directory')")))
-    path, ids = folder / "signatures.u32", [np.empty(0, np.int64)]
-    with path.open("wb") as file:
+    ids = [np.empty(0, np.int64)]
+    with ExitStack() as stack:
+        whole = stack.enter_context((folder / "signatures.u32").open("wb"))
+        bands = [stack.enter_context(_band_path(folder, n).open("wb")) for n in range(PERMUTATIONS // width)]
         for batch_ids, signatures in _signatures(scope, column):
+            scope.check()
             ids.append(batch_ids)
-            signatures.tofile(file)
+            signatures.tofile(whole)
+            for file, keys in zip(bands, band_keys(signatures, width), strict=True):
+                keys.tofile(file)
     every = np.concatenate(ids)
-    # Mapped, not loaded: 512 bytes a row are too many for large datasets.
-    flat = np.memmap(path, np.uint32, "r") if len(every) else np.empty(0, np.uint32)
-    signature = flat.reshape(len(every), PERMUTATIONS)
     groups = _Groups(len(every))
-    for pairs in _bands(signature, similarity):
-        _join(groups, signature, pairs, similarity)
+    if len(every):
+        # Mapped, not loaded: 512 bytes a row are too many for large datasets.
+        signature = np.memmap(folder / "signatures.u32", np.uint32, "r").reshape(len(every), PERMUTATIONS)
+        for number in range(len(bands)):
+            scope.check()
+            _join(groups, signature, _pairs(np.fromfile(_band_path(folder, number), np.uint64)), similarity)
+        del signature
+    for path in (folder / "signatures.u32", *(_band_path(folder, number) for number in range(len(bands)))):
+        path.unlink()
     roots = groups.roots()
-    del signature, flat
-    path.unlink()
     scope.connection.register("given", pa.table({ROW_ID: pa.array(every), "cluster": pa.array(every[roots])}))
     scope.connection.execute("CREATE OR REPLACE TEMP TABLE clusters AS SELECT * FROM given")
     scope.connection.unregister("given")
@@ -79,17 +87,46 @@ def text_sql(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
 def _signatures(scope: Scope, column: str) -> Iterator[tuple[Any, Any]]:
     """Row ids and MinHash signatures, in batches."""
     import numpy as np
-    from rensa import RMinHash
 
     for batch in arrow_reader(scope.connection, _triples_sql(scope, column), _BATCH):
         triples = batch.column("triples")
-        hashes = np.ascontiguousarray(triples.flatten().to_numpy(zero_copy_only=False), np.uint64)
-        offsets = np.concatenate([[0], np.cumsum(triples.value_lengths().to_numpy(zero_copy_only=False))])
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), PERMUTATIONS, 42)
-        yield (
-            batch.column(ROW_ID).to_numpy(),
-            np.array(matrix.to_rows(), np.uint32).reshape(batch.num_rows, PERMUTATIONS),
-        )
+        lengths = triples.value_lengths().to_numpy(zero_copy_only=False)
+        hashes = triples.flatten().to_numpy(zero_copy_only=False).astype(np.uint64, copy=False)
+        if len(lengths):
+            yield batch.column(ROW_ID).to_numpy(), signatures_of(hashes, np.cumsum(lengths) - lengths)
+
+
+def signatures_of(hashes: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """MinHash signatures (rows x `PERMUTATIONS`, uint32) of sets of hashes that lie one after another.
+
+    Args:
+        hashes: uint64, those of all rows.
+        starts: Where each row's begin; each has one at least.
+    """
+    import numpy as np
+
+    chance = np.random.default_rng(42)
+    factors = chance.integers(0, 2**64, PERMUTATIONS, dtype=np.uint64) | np.uint64(1)
+    shifts = chance.integers(0, 2**64, PERMUTATIONS, dtype=np.uint64)
+    made, moved = np.empty((len(starts), PERMUTATIONS), np.uint32), np.empty_like(hashes)
+    for number in range(PERMUTATIONS):
+        np.multiply(hashes, factors[number], out=moved)
+        np.add(moved, shifts[number], out=moved)
+        made[:, number] = np.minimum.reduceat(moved, starts) >> np.uint64(32)
+    return made
+
+
+def band_keys(signatures: np.ndarray[Any, Any], width: int) -> Iterator[np.ndarray[Any, Any]]:
+    """For each band one number (uint64) a row, the same where the band is the same."""
+    import numpy as np
+
+    factors = np.random.default_rng(7).integers(0, 2**64, width, dtype=np.uint64) | np.uint64(1)
+    for start in range(0, PERMUTATIONS - width + 1, width):
+        yield (signatures[:, start : start + width].astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
+
+
+def _band_path(folder: Path, number: int) -> Path:
+    return folder / f"band-{number}.u64"
 
 
 def _triples_sql(scope: Scope, column: str) -> str:
@@ -110,22 +147,17 @@ def _triples_sql(scope: Scope, column: str) -> str:
     )
 
 
-def _bands(signature: np.ndarray[Any, Any], similarity: float) -> Iterator[np.ndarray[Any, Any]]:
-    """For each band, pairs of rows that share it: each with the one before it and with the first."""
+def _pairs(keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Pairs of rows that share a band: each row with the one before it, and with the first that has it."""
     import numpy as np
 
-    width = band_width(similarity)
-    for start in range(0, PERMUTATIONS - width + 1, width):
-        band = np.ascontiguousarray(signature[:, start : start + width])
-        keys = band.view([("", np.uint32)] * width).ravel()
-        order = np.argsort(keys, kind="stable")
-        is_first = np.ones(len(order), bool)
-        is_first[1:] = keys[order][1:] != keys[order][:-1]
-        first = order[np.flatnonzero(is_first)][np.cumsum(is_first) - 1] if len(order) else order
-        more = np.flatnonzero(~is_first)
-        yield np.concatenate(
-            [np.stack([order[more - 1], order[more]], axis=1), np.stack([first[more], order[more]], axis=1)]
-        )
+    order = np.argsort(keys, kind="stable")
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = keys[order][1:] != keys[order][:-1]
+    first = order[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
+    more = np.flatnonzero(~is_first)
+    before = np.stack([order[more - 1], order[more]], axis=1)
+    return np.concatenate([before, np.stack([first[more], order[more]], axis=1)])
 
 
 def band_width(similarity: float) -> int:

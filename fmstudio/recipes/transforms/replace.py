@@ -61,7 +61,12 @@ def replace_sql(text: str, params: ReplaceParams) -> str:
     # RE2's \b knows ASCII letters only. So every word is marked at both ends, in the text as in what is looked for.
     marked = f"regexp_replace({text}, '({_WORD})', {literal(f'{_MARK}{chr(92)}1{_MARK}')}, 'g')"
     done = f"regexp_replace({marked}, {literal(escape(_marked(params.find)))}, {plain}, {options})"
-    return f"replace({done}, {literal(_MARK)}, '')"
+    # Marking is slow, and most texts do not hold what is looked for.
+    if params.ignore_case:
+        may_hold = f"regexp_matches({text}, {literal(escape(params.find))}, 'is')"
+    else:
+        may_hold = f"contains({text}, {literal(params.find)})"
+    return f"CASE WHEN {may_hold} THEN replace({done}, {literal(_MARK)}, '') ELSE {text} END"
 
 
 def _marked(text: str) -> str:

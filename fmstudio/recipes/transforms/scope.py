@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ _STORABLE = {
 """Types that Parquet, Arrow or other tools do not share, and what is stored instead."""
 
 
+def _go_on() -> None:
+    """Nobody asks to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The rows to work on.
@@ -35,6 +39,7 @@ class Scope:
         columns: Column → DuckDB type, ``row_id`` first.
         others: The other datasets, in the order they were named.
         is_preview: Whether only an answer for a preview is wanted: what would read everything may be estimated.
+        check: Called now and then where no query runs that could be interrupted; raises `Cancelled` to stop.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -42,6 +47,7 @@ class Scope:
     columns: Mapping[str, DuckDBPyType]
     others: Sequence[Seen] = ()
     is_preview: bool = False
+    check: Callable[[], None] = _go_on
 
     @classmethod
     def make(

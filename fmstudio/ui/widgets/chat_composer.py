@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QEvent, QMimeData, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from fmstudio.ui.widgets.parts import clear, holder, icon_label, label, row, tool_button
 
 LINES_AT_MOST = 9
 
@@ -18,10 +25,14 @@ class MessageInput(QPlainTextEdit):
     Signals:
         sent(): Ctrl+Enter was pressed.
         escaped(): Esc was pressed, when it is taken.
+        went_up(): Ctrl+Up was pressed: the focus shall go to the turns above.
+        files_dropped(list): Paths of files that were dropped or pasted.
     """
 
     sent = Signal()
     escaped = Signal()
+    went_up = Signal()
+    files_dropped = Signal(object)
 
     def __init__(self, text: str = "", *, takes_escape: bool = False) -> None:
         super().__init__(text)
@@ -40,16 +51,47 @@ class MessageInput(QPlainTextEdit):
             super().keyPressEvent(event)
         elif event.key() == Qt.Key.Key_Escape:
             self.escaped.emit()
+        elif event.key() == Qt.Key.Key_Up:
+            self.went_up.emit()
         else:
             self.sent.emit()
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Take files besides text."""
+        return bool(_paths(source)) or super().canInsertFromMimeData(source)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Files become attachments, everything else is text."""
+        if paths := _paths(source):
+            self.files_dropped.emit(paths)
+        else:
+            self.insertPlainText(source.text())
 
     def _is_ours(self, event: QKeyEvent) -> bool:
         if event.key() == Qt.Key.Key_Escape:
             return self._takes_escape
+        if event.key() == Qt.Key.Key_Up:
+            return event.modifiers() == Qt.KeyboardModifier.ControlModifier and not self._takes_escape
         is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
         return is_enter and bool(
             event.modifiers() & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.MetaModifier)
         )
+
+
+def _paths(source: QMimeData) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]
+
+
+class Attachment(QFrame):
+    """One attached file above the input: its name, how long it is, and a way to take it off."""
+
+    def __init__(self, name: str, detail: str, on_remove: Callable[[], None]) -> None:
+        super().__init__()
+        self.setProperty("bubble", "assistant")
+        self.setAccessibleName(f"{name}, {detail}")
+        remove = tool_button("close", self.tr("Take {name} off").format(name=name), on_remove)
+        self.setLayout(row(icon_label("file", side=14), label(name), label(detail, "caption"), remove, gap=6,
+                           margins=(8, 2, 2, 2)))  # fmt: skip
 
 
 class Composer(QFrame):
@@ -58,12 +100,18 @@ class Composer(QFrame):
     Signals:
         sent(str): The question; the input is emptied by `clear`, once the question is saved.
         stopped(): The answer being made shall end.
-        draft_changed(): The text changed.
+        draft_changed(): The text or its attachments changed.
+        attach_wanted(): A file shall be attached.
+        files_dropped(list): Paths of files that were dropped.
+        went_up(): The focus shall go to the turns above.
     """
 
     sent = Signal(str)
     stopped = Signal()
     draft_changed = Signal()
+    attach_wanted = Signal()
+    files_dropped = Signal(object)
+    went_up = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,7 +122,10 @@ class Composer(QFrame):
         self.input.setAccessibleName(self.tr("Your message"))
         self.input.setTabChangesFocus(True)
         self.input.setFrameShape(QFrame.Shape.NoFrame)
+        self.input.setToolTip(self.tr("Ctrl+Enter sends, Ctrl+Up goes to the turns above; drop text files to attach them"))
         self.input.sent.connect(self._send)
+        self.input.files_dropped.connect(self.files_dropped)
+        self.input.went_up.connect(self.went_up)
         self.input.textChanged.connect(self._on_text)
         self.hint = QLabel()
         self.hint.setProperty("role", "caption")
@@ -85,15 +136,22 @@ class Composer(QFrame):
         self._stop_button = QPushButton(self.tr("Stop"))
         self._stop_button.setToolTip(self.tr("Stop the answer (Esc)"))
         self._stop_button.clicked.connect(self.stopped)
-        row = QHBoxLayout()
-        row.addWidget(self.hint, 1)
-        row.addWidget(self._stop_button)
-        row.addWidget(self._send_button)
+        self.attach = tool_button("plus", self.tr("Attach text files"), self.attach_wanted.emit, shortcut="Ctrl+Shift+A")
+        self.extras = row(gap=4)
+        foot = row(self.attach, self.extras, gap=4)
+        foot.addWidget(self.hint, 1)
+        foot.addWidget(self._stop_button)
+        foot.addWidget(self._send_button)
+        self._chips = row(gap=6)
+        self._chip_holder = holder(self._chips)
+        self._chip_holder.hide()
+        self.attachments: list[dict[str, Any]] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
         layout.setSpacing(4)
+        layout.addWidget(self._chip_holder)
         layout.addWidget(self.input)
-        layout.addLayout(row)
+        layout.addLayout(foot)
         self.set_busy(False)
         self._fit()
 
@@ -108,7 +166,26 @@ class Composer(QFrame):
 
     def clear(self) -> None:
         """Empty the input."""
+        self.set_attachments([])
         self.input.clear()
+
+    def set_attachments(self, attachments: list[dict[str, Any]]) -> None:
+        """Show these attachments: each with ``name``, ``detail`` and what it is sent as."""
+        self.attachments = list(attachments)
+        clear(self._chips)
+        for item in attachments:
+            self._chips.addWidget(Attachment(item["name"], item.get("detail", ""), partial(self._take_off, item)))
+        self._chips.addStretch(1)
+        self._chip_holder.setVisible(bool(attachments))
+        self.draft_changed.emit()
+
+    def _take_off(self, item: dict[str, Any]) -> None:
+        self.set_attachments([other for other in self.attachments if other is not item])
+
+    def insert(self, text: str) -> None:
+        """Put text where the cursor is and go on writing."""
+        self.input.insertPlainText(text)
+        self.input.setFocus()
 
     def set_busy(self, is_busy: bool) -> None:
         """Show Stop while an answer is being made, Send otherwise; one can go on writing."""

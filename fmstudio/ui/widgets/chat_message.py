@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -35,6 +36,9 @@ class CardData:
         numbers: What was measured, in words.
         version, versions: Which of how many versions of this turn; the first is 1.
         correction: How the answer should have been; empty = not corrected.
+        is_preferred: Preferred to the other versions.
+        is_cut: The answer ended before its end, so that going on is the natural next thing.
+        files: Names of attached files, in words.
     """
 
     id: str
@@ -47,6 +51,17 @@ class CardData:
     correction: str = ""
     version: int = 1
     versions: int = 1
+    is_preferred: bool = False
+    is_cut: bool = False
+    files: str = ""
+
+
+KEYS = {
+    "G": "good", "B": "poor", "C": "correct", "P": "prefer", "R": "again", "N": "continue", "E": "branch",
+    "D": "compare", "Q": "quote", "T": "tokens", "Y": "reproduce",
+}  # fmt: skip
+"""One key each, when a turn has the focus. Left and right show other versions, Del deletes, Ctrl+C copies."""
+FOR_ANSWERS = {"good", "poor", "correct", "prefer", "again", "continue", "tokens", "reproduce"}
 
 
 class MessageCard(QFrame):
@@ -58,6 +73,10 @@ class MessageCard(QFrame):
         edited(str, str): Id of a question and its new text.
         regenerate_wanted(str): Id of the answer to make again.
         version_wanted(str, int): Id, and 1 or -1 for the next or previous version.
+        branched(str, str): Id of an answer and the text to go on from instead.
+        acted(str, str): Id and what is wanted: ``continue``, ``compare``, ``delete``, ``quote``, ``tokens``,
+            ``reproduce`` or ``prefer``.
+        moved(str, int): Id, and 1 or -1 for the turn below or above.
     """
 
     rated = Signal(str, int)
@@ -65,6 +84,9 @@ class MessageCard(QFrame):
     edited = Signal(str, str)
     regenerate_wanted = Signal(str)
     version_wanted = Signal(str, int)
+    branched = Signal(str, str)
+    acted = Signal(str, str)
+    moved = Signal(str, int)
 
     def __init__(self, data: CardData, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -72,6 +94,7 @@ class MessageCard(QFrame):
         is_answer = data.who == "assistant"
         self.setProperty("bubble", "" if is_answer else "user")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._is_answer = is_answer
         self._editor: _TurnEditor | None = None
         self._shows_original = False
@@ -100,32 +123,45 @@ class MessageCard(QFrame):
         head.addStretch()
         if not self._is_answer:
             head.addWidget(self._tool("copy", self.tr("Copy the text"), self._copy_text))
-            head.addWidget(self._tool("edit", self.tr("Edit: ask differently; this branch is kept"), self._edit))
-        self._earlier = self._tool("chevron-left", self.tr("Previous version"), self._show_earlier)
+            head.addWidget(self._tool("edit", self.tr("Edit: ask differently; this branch is kept (E)"), self._edit))
+        self._earlier = self._tool("chevron-left", self.tr("Previous version (Left)"), self._show_earlier)
         self._version = QLabel()
-        self._later = self._tool("chevron-right", self.tr("Next version"), self._show_later)
-        for widget in (self._earlier, self._version, self._later):
+        self._later = self._tool("chevron-right", self.tr("Next version (Right)"), self._show_later)
+        self._compare = self._tool("swap", self.tr("Compare the versions side by side (D)"), self._act("compare"))
+        for widget in (self._earlier, self._version, self._later, self._compare):
             head.addWidget(widget)
+        if not self._is_answer:
+            head.addWidget(self._tool("more", self.tr("More"), self._show_menu))
         return head
 
     def _make_foot(self) -> None:
         foot = QHBoxLayout(self._foot)
         foot.setContentsMargins(0, 0, 0, 0)
         foot.setSpacing(4)
-        self._copy = self._tool("copy", self.tr("Copy the text as Markdown"), self._copy_text)
-        self._up = self._tool("thumb-up", self.tr("A good answer: keep it as a lesson"), self._rate_up)
-        self._down = self._tool("thumb-down", self.tr("A poor answer"), self._rate_down)
+        self._copy = self._tool("copy", self.tr("Copy the text as Markdown (Ctrl+C)"), self._copy_text)
+        self._up = self._tool("thumb-up", self.tr("A good answer: keep it as a lesson (G)"), self._rate_up)
+        self._down = self._tool("thumb-down", self.tr("A poor answer (B)"), self._rate_down)
         for button in (self._up, self._down):
             button.setCheckable(True)
-        self._correct = self._tool("edit", self.tr("Correct: write how the answer should have been"), self._edit)
-        self._again = self._tool("retry", self.tr("Answer again, beside this answer"), self._regenerate)
+        self._correct = self._tool("edit", self.tr("Correct: write how the answer should have been (C)"), self._edit)
+        self._prefer = self._tool("check", self.tr("Prefer this version to the others (P)"), self._act("prefer"))
+        self._prefer.setCheckable(True)
+        self._again = self._tool("retry", self.tr("Answer again, beside this answer (R)"), self._regenerate)
+        self._on = QPushButton(self.tr("Continue"))
+        self._on.setToolTip(self.tr("Go on from the end of this answer (N); this version is kept"))
+        self._on.setProperty("kind", "quiet")
+        self._on.clicked.connect(self._act("continue"))
+        self._more = self._tool("more", self.tr("More"), self._show_menu)
         self._original = QPushButton()
         self._original.setProperty("kind", "quiet")
         self._original.clicked.connect(self._toggle)
-        tools: list[QWidget] = [self._copy, self._up, self._down, self._correct, self._again, self._original]
+        tools: list[QWidget] = [self._copy, self._up, self._down, self._correct, self._prefer]
+        tools += [self._again, self._on, self._more, self._original]
         for tool in tools:
             foot.addWidget(tool)
-        foot.addSpacing(8)
+            if not self._is_answer:
+                tool.hide()
+        foot.addSpacing(8 if self._is_answer else 0)
         foot.addWidget(self._numbers, 1)
 
     def _tool(self, icon: str, tip: str, slot: Callable[[], None]) -> QToolButton:
@@ -147,15 +183,22 @@ class MessageCard(QFrame):
         self._note.setText(data.note)
         self._note.setVisible(bool(data.note))
         self._numbers.setText(data.numbers)
-        for widget in (self._earlier, self._version, self._later):
+        for widget in (self._earlier, self._version, self._later, self._compare):
             widget.setVisible(data.versions > 1)
-        self._version.setText(self.tr("{number} of {count}").format(number=data.version, count=data.versions))
+        self._version.setText(f"{data.version}/{data.versions}")
+        self._version.setAccessibleName(
+            self.tr("Version {number} of {count}").format(number=data.version, count=data.versions)
+        )
         self._earlier.setEnabled(data.version > 1)
         self._later.setEnabled(data.version < data.versions)
-        self._foot.setVisible(bool(data.id) and self._is_answer)
+        self._foot.setVisible(bool(data.id) and (self._is_answer or bool(data.files)))
         if self._is_answer:
             self._show_rating(data.rating)
             self._original.setVisible(bool(data.correction))
+            self._prefer.setVisible(data.versions > 1)
+            self._prefer.setChecked(data.is_preferred)
+            set_icon(self._prefer, "check", "accent" if data.is_preferred else "muted", side=16)
+            self._on.setVisible(data.is_cut)
         if not same_text or data.correction:
             self._show_text()
         self.setAccessibleName(self.tr("{speaker} says").format(speaker=data.speaker))
@@ -168,6 +211,7 @@ class MessageCard(QFrame):
     def _show_text(self) -> None:
         if not self._is_answer:
             self.body.set_plain(self.data.text)
+            self._numbers.setText(self.data.files)
             return
         shows_correction = bool(self.data.correction) and not self._shows_original
         self.body.set_source(self.data.correction if shows_correction else self.data.text)
@@ -214,13 +258,78 @@ class MessageCard(QFrame):
         self._shows_original = not self._shows_original
         self._show_text()
 
+    def _act(self, what: str) -> Callable[[], None]:
+        return lambda: self.acted.emit(self.data.id, what)
+
+    @Slot()
+    def _show_menu(self) -> None:
+        menu = self.make_menu()
+        menu.exec(self.mapToGlobal(self.rect().bottomLeft() if self._is_answer else self.rect().topRight()))
+
+    def make_menu(self) -> QMenu:
+        """The actions that have no button of their own."""
+        menu = QMenu(self)
+        if self._is_answer:
+            menu.addAction(self.tr("Continue this answer (N)"), self._act("continue"))
+            menu.addAction(self.tr("Edit as a new branch (E)"), self.edit_branch)
+        menu.addAction(self.tr("Quote (Q)"), self._act("quote"))
+        if self.data.versions > 1:
+            menu.addAction(self.tr("Compare the versions (D)"), self._act("compare"))
+        if self._is_answer:
+            menu.addSeparator()
+            menu.addAction(self.tr("Tokens and their alternatives (T)"), self._act("tokens"))
+            menu.addAction(self.tr("Reproduce this turn (Y)"), self._act("reproduce"))
+        menu.addSeparator()
+        menu.addAction(self.tr("Delete with what follows (Del)"), self._act("delete"))
+        return menu
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """One key for each action on the turn that has the focus."""
+        key, is_plain = event.key(), event.modifiers() == Qt.KeyboardModifier.NoModifier
+        moves = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+        versions = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        if not self.data.id or self._editor is not None:
+            super().keyPressEvent(event)
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self._copy_text()
+        elif is_plain and key in moves:
+            self.moved.emit(self.data.id, moves[Qt.Key(key)])
+        elif is_plain and key in versions and self.data.versions > 1:
+            self.version_wanted.emit(self.data.id, versions[Qt.Key(key)])
+        elif is_plain and key == Qt.Key.Key_Delete:
+            self.acted.emit(self.data.id, "delete")
+        elif not (is_plain and self.do(KEYS.get(event.text().upper(), ""))):
+            super().keyPressEvent(event)
+
+    def do(self, what: str) -> bool:
+        """Do what a key stands for; False when this turn has no such action."""
+        if not what or (what in FOR_ANSWERS and not self._is_answer):
+            return False
+        own = {
+            "good": self._rate_up, "poor": self._rate_down, "correct": self._edit, "again": self._regenerate,
+            "branch": self.edit_branch,
+        }  # fmt: skip
+        own.get(what, self._act(what))()
+        return True
+
     @Slot()
     def _edit(self) -> None:
+        save = self.tr("Save correction") if self._is_answer else self.tr("Ask again")
+        self._open_editor(self.data.correction or self.data.text, save, self._on_edited)
+
+    @Slot()
+    def edit_branch(self) -> None:
+        """Change the text as a new branch; a question is asked again, an answer is gone on from."""
+        if self._is_answer:
+            self._open_editor(self.data.text, self.tr("Keep as a new branch"), self._on_branched)
+        else:
+            self._edit()
+
+    def _open_editor(self, text: str, save: str, on_accepted: Callable[[str], None]) -> None:
         if self._editor is not None:
             return
-        save = self.tr("Save correction") if self._is_answer else self.tr("Ask again")
-        self._editor = _TurnEditor(self.data.correction or self.data.text, save)
-        self._editor.accepted.connect(self._on_edited)
+        self._editor = _TurnEditor(text, save)
+        self._editor.accepted.connect(on_accepted)
         self._editor.rejected.connect(self._close_editor)
         self.body.hide()
         self._foot.hide()
@@ -233,6 +342,11 @@ class MessageCard(QFrame):
         self._shows_original = False
         (self.corrected if self._is_answer else self.edited).emit(self.data.id, text)
 
+    @Slot(str)
+    def _on_branched(self, text: str) -> None:
+        self._close_editor()
+        self.branched.emit(self.data.id, text)
+
     @Slot()
     def _close_editor(self) -> None:
         if self._editor is not None:
@@ -240,7 +354,8 @@ class MessageCard(QFrame):
             self._editor.deleteLater()
             self._editor = None
         self.body.show()
-        self._foot.setVisible(self._is_answer)
+        self._foot.setVisible(self._is_answer or bool(self.data.files))
+        self.setFocus()
 
 
 class _TurnEditor(QWidget):

@@ -23,7 +23,8 @@ class Transcript(QScrollArea):
     """The turns of one conversation.
 
     Signals:
-        rated, corrected, edited, regenerate_wanted, version_wanted: As `MessageCard`'s.
+        rated, corrected, edited, regenerate_wanted, version_wanted, branched, acted: As `MessageCard`'s.
+        left(): The focus goes down from the last turn.
     """
 
     rated = Signal(str, int)
@@ -31,6 +32,9 @@ class Transcript(QScrollArea):
     edited = Signal(str, str)
     regenerate_wanted = Signal(str)
     version_wanted = Signal(str, int)
+    branched = Signal(str, str)
+    acted = Signal(str, str)
+    left = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -114,7 +118,32 @@ class Transcript(QScrollArea):
         card.edited.connect(self.edited)
         card.regenerate_wanted.connect(self.regenerate_wanted)
         card.version_wanted.connect(self.version_wanted)
+        card.branched.connect(self.branched)
+        card.acted.connect(self.acted)
+        card.moved.connect(self._move_focus)
         return card
+
+    def focus_turn(self, place: int = -1) -> None:
+        """Give a turn the focus, so that its keys work; the last one when nothing is said."""
+        if self._cards:
+            card = self._cards[place]
+            card.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            self.ensureWidgetVisible(card, 0, 24)
+
+    def card_of(self, message_id: str) -> MessageCard | None:
+        """The card of a turn, when it is built."""
+        return next((card for card in self._cards if card.data.id == message_id), None)
+
+    @Slot(str, int)
+    def _move_focus(self, message_id: str, by: int) -> None:
+        place = next((i for i, card in enumerate(self._cards) if card.data.id == message_id), -1) + by
+        if place >= len(self._cards):
+            self.left.emit()
+            return
+        if place < 0 and self._first > 0:
+            self.show_earlier()
+            place = PAGE - 1
+        self.focus_turn(max(0, place))
 
     def update_turn(self, data: CardData) -> None:
         """Show a turn's new rating or correction."""

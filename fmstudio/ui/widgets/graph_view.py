@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
-    QFont,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -18,46 +15,21 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPen,
-    QPixmap,
     QResizeEvent,
     QTransform,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from fmstudio.ui import icons
 from fmstudio.ui.theme import Theme
-from fmstudio.ui.widgets.graph_layout import heights_of, layered
+from fmstudio.ui.widgets.graph_drawing import Box, GraphDrawing, Way
 
-WIDTH, HEIGHT = 204.0, 52.0
-GAP_X, GAP_Y = 52.0, 18.0
-MARGIN = 24.0
 LEAST, MOST = 0.15, 2.5
 READABLE = 0.85
 """Below this scale the names are hard to read: a graph too big for it is opened at it, around its focus."""
 STEP = 1.2
 
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A node as it is drawn: what it is, its icon and its colour token, whether it is the one asked for."""
-
-    id: str
-    title: str
-    subtitle: str = ""
-    icon: str = "data"
-    token: str = "muted"
-    is_focus: bool = False
-    is_faint: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """An edge: `target` came of `source`; `title` says how."""
-
-    source: str
-    target: str
-    title: str = ""
+__all__ = ["STEP", "Box", "GraphView", "Way"]
 
 
 class GraphView(QWidget):
@@ -74,12 +46,7 @@ class GraphView(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
-        self._boxes: dict[str, Box] = {}
-        self._ways: tuple[Way, ...] = ()
-        self._rects: dict[str, QRectF] = {}
-        self._bends: dict[tuple[str, str], list[str]] = {}
-        self._bend_rects: dict[str, QRectF] = {}
-        self._layers: list[list[str]] = []
+        self._drawing = GraphDrawing()
         self._scale, self._origin = 1.0, QPointF()
         self._current = ""
         self._drag: QPointF | None = None
@@ -95,21 +62,9 @@ class GraphView(QWidget):
 
     def show_graph(self, boxes: Sequence[Box], ways: Sequence[Way]) -> None:
         """Show this graph instead of what was there; the box asked for becomes the current one."""
-        self._boxes = {box.id: box for box in boxes}
-        self._ways = tuple(way for way in ways if way.source in self._boxes and way.target in self._boxes)
-        pairs = [(way.source, way.target) for way in self._ways]
-        layers, self._bends = layered(list(self._boxes), pairs)
-        heights = heights_of(layers, [piece for way in self._bends.values() for piece in pairwise(way)])
-        places = {
-            name: QRectF(number * (WIDTH + GAP_X), heights[name] * (HEIGHT + GAP_Y), WIDTH, HEIGHT)
-            for number, layer in enumerate(layers)
-            for name in layer
-        }
-        self._layers = [[name for name in layer if name in self._boxes] for layer in layers]
-        self._rects = {name: rect for name, rect in places.items() if name in self._boxes}
-        self._bend_rects = {name: rect for name, rect in places.items() if name not in self._boxes}
+        self._drawing = GraphDrawing(boxes, ways)
         self._current = next((box.id for box in boxes if box.is_focus), boxes[0].id if boxes else "")
-        self.setAccessibleDescription(f"{len(self._boxes)} things, {len(self._ways)} ways between them")
+        self.setAccessibleDescription(f"{len(self._drawing.boxes)} things, {len(self._drawing.ways)} ways between them")
         self._is_placed = False
         self._place()
         self.update()
@@ -121,7 +76,7 @@ class GraphView(QWidget):
 
     def choose(self, box_id: str) -> None:
         """Make a box the current one and bring it into sight."""
-        if box_id in self._boxes and box_id != self._current:
+        if box_id in self._drawing.boxes and box_id != self._current:
             self._current = box_id
             self._bring(box_id)
             self.chosen.emit(box_id)
@@ -129,7 +84,7 @@ class GraphView(QWidget):
 
     def fit(self) -> None:
         """Show the whole graph."""
-        whole = self._whole()
+        whole = self._drawing.whole()
         if not whole.isEmpty():
             scale = min(self.width() / whole.width(), self.height() / whole.height(), 1.0)
             self._scale = max(LEAST, scale)
@@ -150,7 +105,7 @@ class GraphView(QWidget):
 
     def position_of(self, box_id: str) -> QPointF:
         """Where the middle of a box is in the widget."""
-        return self._rects[box_id].center() * self._scale + self._origin
+        return self._drawing.rects[box_id].center() * self._scale + self._origin
 
     def save(self, path: Path) -> None:
         """Write the whole graph as ``.png`` or ``.svg``, told by the suffix.
@@ -158,17 +113,7 @@ class GraphView(QWidget):
         Raises:
             OSError: The file cannot be written.
         """
-        size = self._whole().size().toSize()
-        if path.suffix.lower() == ".svg":
-            self._save_svg(path, size)
-            return
-        pixmap = QPixmap(size * 2)
-        pixmap.setDevicePixelRatio(2.0)
-        painter = QPainter(pixmap)
-        self._draw_whole(painter, size)
-        painter.end()
-        if not pixmap.save(str(path), "PNG"):
-            raise OSError(f"{path} could not be written")
+        self._drawing.save(path, self._name, self.font())
 
     def sizeHint(self) -> QSize:
         """Qt: room for a few boxes."""
@@ -236,7 +181,7 @@ class GraphView(QWidget):
     def event(self, event: QEvent) -> bool:
         """Qt: the whole text of a box, or what a way means, as a tooltip."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            box = self._boxes.get(self._box_at(QPointF(event.pos())))
+            box = self._drawing.boxes.get(self._box_at(QPointF(event.pos())))
             QToolTip.showText(event.globalPos(), f"{box.title}\n{box.subtitle}".strip() if box else "", self)
             return True
         return super().event(event)
@@ -253,21 +198,20 @@ class GraphView(QWidget):
 
     def _step_layer(self, by: int) -> None:
         """To what the current box came from, or to what came of it: the nearest by height."""
-        ends = [(w.target, w.source) if by < 0 else (w.source, w.target) for w in self._ways]
+        ends = [(w.target, w.source) if by < 0 else (w.source, w.target) for w in self._drawing.ways]
         near = [other for one, other in ends if one == self._current]
         if near:
-            here = self._rects[self._current].center().y()
-            self.choose(min(near, key=lambda node: abs(self._rects[node].center().y() - here)))
+            here = self._drawing.rects[self._current].center().y()
+            self.choose(min(near, key=lambda node: abs(self._drawing.rects[node].center().y() - here)))
 
     def _step_inside(self, by: int) -> None:
-        layer = next((layer for layer in self._layers if self._current in layer), [])
+        layer = next((layer for layer in self._drawing.layers if self._current in layer), [])
         place = layer.index(self._current) + by if layer else -1
         if 0 <= place < len(layer):
             self.choose(layer[place])
 
     def _box_at(self, point: QPointF) -> str:
-        place = (point - self._origin) / self._scale
-        return next((node for node, rect in self._rects.items() if rect.contains(place)), "")
+        return self._drawing.box_at((point - self._origin) / self._scale)
 
     # ---- where things are ------------------------------------------------------------------------------------------
 
@@ -282,13 +226,13 @@ class GraphView(QWidget):
 
     def _place(self) -> None:
         """Show all when it can be read, else the surroundings of the current box."""
-        if not self._rects or self._is_placed or not self.isVisible():
+        if not self._drawing.rects or self._is_placed or not self.isVisible():
             return
         self._is_placed = True
         self.fit()
         if self._scale < READABLE and self._current:
             self._scale = READABLE
-            self._centre(self._rects[self._current].center())
+            self._centre(self._drawing.rects[self._current].center())
 
     def showEvent(self, event: object) -> None:
         """Qt: now the size is known."""
@@ -299,17 +243,11 @@ class GraphView(QWidget):
         self.update()
 
     def _bring(self, box_id: str) -> None:
-        rect = self._rects[box_id]
+        rect = self._drawing.rects[box_id]
         seen = QRectF(rect.topLeft() * self._scale + self._origin, rect.size() * self._scale)
         room = QRectF(self.rect()).adjusted(8, 8, -8, -8)
         if not room.contains(seen):
             self._centre(rect.center())
-
-    def _whole(self) -> QRectF:
-        whole = QRectF()
-        for rect in self._rects.values():
-            whole = whole.united(rect)
-        return whole.adjusted(-MARGIN, -MARGIN, MARGIN, MARGIN) if self._rects else whole
 
     # ---- drawing ---------------------------------------------------------------------------------------------------
 
@@ -325,88 +263,5 @@ class GraphView(QWidget):
         painter.drawPath(frame)
         painter.setClipPath(frame)
         painter.setTransform(QTransform(self._scale, 0, 0, self._scale, self._origin.x(), self._origin.y()))
-        self._draw(painter, current=self._current)
+        self._drawing.draw(painter, self.font(), self._current)
         painter.end()
-
-    def _draw(self, painter: QPainter, current: str) -> None:
-        for way in self._ways:
-            self._draw_way(painter, way, is_lit=current in (way.source, way.target))
-        for node, box in self._boxes.items():
-            self._draw_box(painter, box, self._rects[node], is_current=node == current)
-
-    def _draw_way(self, painter: QPainter, way: Way, *, is_lit: bool) -> None:
-        theme = Theme.current()
-        start, end = self._rects[way.source], self._rects[way.target]
-        begin, tip = QPointF(start.right(), start.center().y()), QPointF(end.left(), end.center().y())
-        path = QPainterPath(begin)
-        for name in self._bends.get((way.source, way.target), [])[1:-1]:
-            rect = self._bend_rects[name]
-            _curve(path, QPointF(rect.left(), rect.center().y()))
-            path.lineTo(rect.right(), rect.center().y())
-        _curve(path, tip - QPointF(6, 0))
-        painter.setPen(QPen(theme.color("accent" if is_lit else "control"), 2 if is_lit else 1.2))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPath(path)
-        arrow = QPainterPath(tip)
-        arrow.lineTo(tip + QPointF(-8, -4))
-        arrow.lineTo(tip + QPointF(-8, 4))
-        arrow.closeSubpath()
-        painter.fillPath(arrow, theme.color("accent" if is_lit else "control"))
-
-    def _draw_box(self, painter: QPainter, box: Box, rect: QRectF, *, is_current: bool) -> None:
-        theme = Theme.current()
-        path = QPainterPath()
-        path.addRoundedRect(rect, 7, 7)
-        painter.fillPath(path, theme.color("selected" if is_current else "accent_soft" if box.is_focus else "raised"))
-        token = "focus" if is_current else "accent" if box.is_focus else "control"
-        pen = QPen(theme.color(token), 2 if is_current or box.is_focus else 1)
-        pen.setStyle(Qt.PenStyle.DashLine if box.is_faint else Qt.PenStyle.SolidLine)
-        painter.setPen(pen)
-        painter.drawPath(path)
-        side = 18
-        place = QRectF(rect.left() + 10, rect.center().y() - side / 2, side, side).toRect()
-        icons.icon(box.icon, box.token).paint(painter, place)
-        font = QFont(self.font())
-        font.setWeight(QFont.Weight.DemiBold)
-        room = rect.adjusted(38, 7, -8, -7)
-        self._write(painter, box.title, room, font, "muted" if box.is_faint else "text", Qt.AlignmentFlag.AlignTop)
-        small = QFont(self.font())
-        small.setPixelSize(max(8, self.font().pixelSize() - 1))
-        self._write(painter, box.subtitle, room, small, "faint", Qt.AlignmentFlag.AlignBottom)
-
-    def _write(
-        self, painter: QPainter, text: str, room: QRectF, font: QFont, token: str, edge: Qt.AlignmentFlag
-    ) -> None:
-        painter.setFont(font)
-        painter.setPen(Theme.current().color(token))
-        line = painter.fontMetrics().elidedText(
-            text.replace("\n", " "), Qt.TextElideMode.ElideMiddle, int(room.width())
-        )
-        painter.drawText(room, int(edge | Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextSingleLine), line)
-
-    def _draw_whole(self, painter: QPainter, size: QSize) -> None:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(QRectF(0, 0, size.width(), size.height()), Theme.current().color("surface"))
-        painter.translate(-self._whole().topLeft())
-        self._draw(painter, current="")
-
-    def _save_svg(self, path: Path, size: QSize) -> None:
-        from PySide6.QtSvg import QSvgGenerator
-
-        generator = QSvgGenerator()
-        generator.setFileName(str(path))
-        generator.setSize(size)
-        generator.setViewBox(QRectF(0, 0, size.width(), size.height()))
-        generator.setTitle(self._name)
-        painter = QPainter()
-        if not painter.begin(generator):
-            raise OSError(f"{path} could not be written")
-        self._draw_whole(painter, size)
-        painter.end()
-
-
-def _curve(path: QPainterPath, to: QPointF) -> None:
-    """Go on to a point, leaving and arriving level."""
-    begin = path.currentPosition()
-    bend = max(GAP_X / 2, (to.x() - begin.x()) / 2)
-    path.cubicTo(begin + QPointF(bend, 0), to - QPointF(bend, 0), to)

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QFrame, QProgressBar
 
+from fmstudio.ui.mending import mending_actions
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.parts import ElidedLabel, icon_label, label, row, tool_button
 
@@ -77,8 +78,7 @@ class JobTray(QFrame):
         context = self._context
         show = ("Show job", lambda: context.navigate("jobs", job_id=job.id))
         if job.error is not None:
-            retry = ("Retry", lambda: context.retry(job.id))
-            context.show_problem(job.error, (retry, show))
+            context.show_problem(job.error, (*mending_actions(context, job), show))
         elif job.state == "succeeded":
             context.notify("positive", f"{job.title}: done in {words.duration(seconds_of(job))}.", show)
 

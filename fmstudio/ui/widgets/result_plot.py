@@ -61,7 +61,7 @@ class ResultPlot(LinePlot):
             return scale
         # A bar begins at nothing, or its length would lie.
         values = [y for s in self._series for _, y in s.points]
-        low, high = min(0.0, scale.y0 if min(values) < 0 else 0.0), max(0.0, scale.y1 if max(values) > 0 else 0.0)
+        low, high = min(0.0, min(values) * 1.06), max(0.0, max(values) * 1.06)
         wide = 0.5 if self._labels else self._bar_step() / 2
         xs = [x for s in self._series for x, _ in s.points]
         return replace(scale, x0=min(xs) - wide, x1=max(xs) + wide, y0=low, y1=high if high > low else low + 1)

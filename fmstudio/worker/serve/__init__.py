@@ -54,7 +54,7 @@ def run_server(
             f"Port {port} cannot be used: {error.strerror}.", remedy="Choose another port, or 0 for any free one."
         ) from error
     counters = Counters()
-    queue = ModelQueue(backend.generate, counters.observe)
+    queue = ModelQueue(backend.generate, counters.observe, backend.takes_turns)
     engine = Engine(backend, info, model_id, int(time.time()), queue, AdapterList(adapters), counters)
     listener.start(Guard(make_app(engine), key=key, port=lambda: listener.port), on_ready)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api import AdapterScale
-from fmstudio.worker.serve.requests import BadRequestError
+from fmstudio.worker.serve.fields import BadRequestError
 
 
 class AdapterList:

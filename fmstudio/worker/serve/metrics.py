@@ -30,7 +30,7 @@ class Counters:
         self.prompt_seconds += last.timings.get("prompt_ms", 0.0) / 1000
         self.completion_seconds += last.timings.get("predicted_ms", 0.0) / 1000
 
-    def text(self, *, processing: bool, waiting: int) -> str:
+    def text(self, *, processing: int, waiting: int) -> str:
         """Render for a scraper."""
         lines = []
         for name, kind, help_text, value in (
@@ -41,7 +41,7 @@ class Counters:
             ("tokens_predicted_total", "counter", "Tokens generated.", self.completion_tokens),
             ("prompt_seconds_total", "counter", "Time spent on prompts.", self.prompt_seconds),
             ("tokens_predicted_seconds_total", "counter", "Time spent generating.", self.completion_seconds),
-            ("requests_processing", "gauge", "Requests being answered.", int(processing)),
+            ("requests_processing", "gauge", "Requests being answered.", processing),
             ("requests_deferred", "gauge", "Requests waiting for their turn.", waiting),
         ):
             full = f"fmstudio_{name}"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmstudio.api import Chunk, TokenLogprob
+from fmstudio.api import Chunk, TokenLogprob, ToolCall
 from fmstudio.worker.serve.requests import Asked
 
 DONE = b"data: [DONE]\n\n"
@@ -40,6 +40,7 @@ class Reply:
     _started: float = field(default_factory=time.perf_counter)
     _first_token: float = 0.0
     _predicted: int = 0
+    _calls: int = 0
 
     def __post_init__(self) -> None:
         self.id = f"{'chatcmpl' if self.is_chat else 'cmpl'}-{uuid.uuid4().hex}"
@@ -64,8 +65,9 @@ class Reply:
                 continue
             self._predicted += len(chunk.token_ids)
             self._first_token = self._first_token or time.perf_counter()
-            if chunk.logprobs and self.asked.logprobs is not None:
-                out.extend((self._text_event(text), self._event(self._delta(chunk.text), logprobs=chunk.logprobs)))
+            if self._needs_own_event(chunk):
+                out.append(self._text_event(text))
+                out.extend(self._own_events(chunk))
                 text = ""
             else:
                 text += chunk.text
@@ -75,6 +77,21 @@ class Reply:
                 text = ""
         out.append(self._text_event(text))
         return b"".join(out)
+
+    def _needs_own_event(self, chunk: Chunk) -> bool:
+        wants = bool(chunk.logprobs and self.asked.logprobs is not None) or self.asked.return_tokens
+        return wants or bool(chunk.reasoning or chunk.tool_calls)
+
+    def _own_events(self, chunk: Chunk) -> Iterable[bytes]:
+        more: dict[str, Any] = {"tokens": list(chunk.token_ids)} if self.asked.return_tokens else {}
+        if chunk.reasoning:
+            yield self._event({"reasoning_content": chunk.reasoning})
+        for call in chunk.tool_calls:
+            yield self._event({"tool_calls": [{"index": self._calls, **call_of(call)}]})
+            self._calls += 1
+        wanted = chunk.logprobs if self.asked.logprobs is not None else ()
+        if chunk.text or wanted or more.get("tokens"):
+            yield self._event(self._delta(chunk.text), logprobs=wanted, **more)
 
     def _text_event(self, text: str) -> bytes:
         if text and self.asked.timings_per_token:
@@ -121,10 +138,18 @@ class Reply:
 
     def _last(self, chunk: Chunk) -> bytes:
         timings = timings_of(chunk)
-        last = self._event({} if self.is_chat else "", finish=finish_reason(chunk), timings=timings)
+        empty = {} if self.is_chat else ""
+        last = self._event(empty, finish=finish_reason(chunk), timings=timings, **self._facts(chunk))
         if not self.asked.include_usage:
             return last
         return last + self._data({"choices": [], "usage": usage_of(chunk), "timings": timings})
+
+    def _facts(self, last: Chunk) -> dict[str, Any]:
+        """What makes the turn repeatable, and what was left out of it."""
+        facts: dict[str, Any] = {"seed": self.asked.request.seed}
+        if last.dropped_messages:
+            facts["context"] = {"policy": "drop_oldest", "dropped_messages": list(last.dropped_messages)}
+        return facts
 
     def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """The answer in one piece, for requests that do not stream."""
@@ -133,11 +158,13 @@ class Reply:
         logprobs = [item for chunk in chunks for item in chunk.logprobs]
         choice: dict[str, Any] = {"index": 0}
         if self.is_chat:
-            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+            choice["message"] = self._message(text, chunks)
         else:
             choice["text"] = text
         choice["logprobs"] = self._logprobs(logprobs) if self.asked.logprobs is not None else None
         choice["finish_reason"] = finish_reason(last)
+        if self.asked.return_tokens:
+            choice["tokens"] = [token for chunk in chunks for token in chunk.token_ids]
         return {
             "id": self.id,
             "object": "chat.completion" if self.is_chat else "text_completion",
@@ -146,7 +173,18 @@ class Reply:
             "choices": [choice],
             "usage": usage_of(last),
             "timings": timings_of(last),
+            **self._facts(last),
         }
+
+    def _message(self, text: str, chunks: Sequence[Chunk]) -> dict[str, Any]:
+        calls = [call_of(call) for chunk in chunks for call in chunk.tool_calls]
+        reasoning = "".join(chunk.reasoning for chunk in chunks)
+        message: dict[str, Any] = {"role": "assistant", "content": None if calls and not text else text, "refusal": None}
+        if reasoning:
+            message["reasoning_content"] = reasoning
+        if calls:
+            message["tool_calls"] = calls
+        return message
 
     def _logprobs(self, items: Sequence[TokenLogprob]) -> dict[str, Any]:
         count = self.asked.logprobs or 0
@@ -155,16 +193,28 @@ class Reply:
         return {
             "tokens": [item.token for item in items],
             "token_logprobs": [item.logprob for item in items],
-            "top_logprobs": [dict(item.top[:count]) for item in items],
+            "top_logprobs": [{other.token: other.logprob for other in item.top[:count]} for item in items],
             "text_offset": [],
         }
 
 
 def _chat_logprob(item: TokenLogprob, count: int) -> dict[str, Any]:
-    def one(token: str, logprob: float) -> dict[str, Any]:
-        return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+    return {**_one_logprob(item), "top_logprobs": [_one_logprob(other) for other in item.top[:count]]}
 
-    return {**one(item.token, item.logprob), "top_logprobs": [one(*other) for other in item.top[:count]]}
+
+def _one_logprob(item: TokenLogprob) -> dict[str, Any]:
+    data = item.data or item.token.encode()
+    return {"id": item.id, "token": item.token, "logprob": item.logprob, "bytes": list(data)}
+
+
+def view_of(items: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """Tokens with all their alternatives, as under ``logprobs.content``."""
+    return [_chat_logprob(item, len(item.top)) for item in items]
+
+
+def call_of(call: ToolCall) -> dict[str, Any]:
+    """OpenAI's shape of a tool call."""
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def finish_reason(chunk: Chunk) -> str:
@@ -199,7 +249,7 @@ def timings_of(chunk: Chunk) -> dict[str, float]:
     }
 
 
-def error_body(message: str, kind: str, *, code: str | None = None, param: str = "", **more: str) -> dict[str, Any]:
-    """OpenAI's error shape; `more` holds ``remedy`` and ``details`` where there are any."""
+def error_body(message: str, kind: str, *, code: str | None = None, param: str = "", **more: Any) -> dict[str, Any]:
+    """OpenAI's error shape; `more` holds ``remedy``, ``remedy_action`` and ``details`` where there are any."""
     extra = {key: value for key, value in more.items() if value}
     return {"error": {"message": message, "type": kind, "param": param or None, "code": code, **extra}}

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from fmstudio.api import AdapterScale, GenerateRequest, Message
+from fmstudio.api import AdapterScale, ControlVector, GenerateRequest
+from fmstudio.worker.serve.fields import BadRequestError, Fields
+from fmstudio.worker.serve.request_messages import read_messages, read_tools
+from fmstudio.worker.serve.request_sampling import read_sampling
 
 MAX_STOPS = 16
 MAX_TOP_LOGPROBS = 20
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
-
-# Asked for by many clients without changing an answer: accepted, and without effect.
-_HARMLESS = frozenset(
-    {"model", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-     "prompt_cache_retention", "parallel_tool_calls", "cache_prompt", "id_slot"}
-)  # fmt: skip
-# Known, with the values that ask for nothing.
-_IDLE_VALUES: dict[str, tuple[Any, ...]] = {
-    "n": (1,), "best_of": (1,), "tools": ([],), "functions": ([],), "tool_choice": ("none", "auto"),
-    "function_call": ("none", "auto"), "logit_bias": ({},), "presence_penalty": (0,), "frequency_penalty": (0,),
-    "modalities": (["text"],), "echo": (False,), "suffix": ("",),
-}  # fmt: skip
-
-
-class BadRequestError(Exception):
-    """The body asks for something wrong or impossible; `param` names the field."""
-
-    def __init__(self, message: str, param: str = "") -> None:
-        super().__init__(message)
-        self.param = param
+MAX_GRAMMAR = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +30,7 @@ class Asked:
     include_usage: bool
     return_progress: bool
     timings_per_token: bool
+    return_tokens: bool
     logprobs: int | None
 
 
@@ -63,13 +46,27 @@ def read_chat(body: Mapping[str, Any], resolve: Resolve) -> Asked:
     Raises:
         BadRequestError: Names the field.
     """
-    fields = _Fields(body)
-    messages = _messages(fields.take("messages"))
+    fields = Fields(body)
+    messages = read_messages(fields.take("messages"))
     wants = fields.flag("logprobs")
     top = fields.whole("top_logprobs", 0, 0, MAX_TOP_LOGPROBS)
     if top and not wants:
         raise BadRequestError("top_logprobs needs logprobs to be true.", "top_logprobs")
-    return _read(fields, resolve, top if wants else None, None, messages=messages)
+    tools, choice = read_tools(fields.take("tools"), fields.take("tool_choice"))
+    return _read(
+        fields,
+        resolve,
+        top if wants else None,
+        None,
+        messages=messages,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=fields.flag("parallel_tool_calls", True),
+        continue_final=fields.flag("continue_final_message"),
+        context_policy=fields.choice("context_policy", "refuse", ("refuse", "drop_oldest")),
+        split_reasoning=fields.choice("reasoning_format", "auto", ("auto", "deepseek", "none")) != "none",
+        template_options=_object(fields, "chat_template_kwargs"),
+    )
 
 
 def read_completion(body: Mapping[str, Any], resolve: Resolve) -> Asked:
@@ -78,7 +75,7 @@ def read_completion(body: Mapping[str, Any], resolve: Resolve) -> Asked:
     Raises:
         BadRequestError: Names the field.
     """
-    fields = _Fields(body)
+    fields = Fields(body)
     prompt = fields.take("prompt")
     if isinstance(prompt, list) and len(prompt) == 1 and not isinstance(prompt[0], int):
         prompt = prompt[0]
@@ -86,28 +83,56 @@ def read_completion(body: Mapping[str, Any], resolve: Resolve) -> Asked:
     logprobs = None if top < 0 else top
     if isinstance(prompt, str):
         return _read(fields, resolve, logprobs, 16, prompt=prompt)
-    if isinstance(prompt, list) and prompt and all(type(token) is int for token in prompt):
+    if _is_tokens(prompt) and prompt:
         return _read(fields, resolve, logprobs, 16, tokens=prompt)
     raise BadRequestError("prompt must be one text or one list of token ids.", "prompt")
 
 
-def _read(fields: _Fields, resolve: Resolve, logprobs: int | None, max_tokens: int | None, **prompt: Any) -> Asked:
+def read_view(body: Mapping[str, Any], resolve: Resolve) -> GenerateRequest:
+    """Read a body of ``/token-view``: messages that end with an answer, or its exact ``tokens`` beside.
+
+    Raises:
+        BadRequestError: Names the field.
+    """
+    fields = Fields(body)
+    messages = read_messages(fields.take("messages"))
+    tokens = fields.take("tokens")
+    if tokens is not None and not _is_tokens(tokens):
+        raise BadRequestError("tokens must be a list of token ids.", "tokens")
+    if tokens is not None and messages[-1]["role"] == "assistant":
+        messages = messages[:-1]
+    elif tokens is None and (messages[-1]["role"] != "assistant" or len(messages) < 2):
+        raise BadRequestError("The last message must be the assistant's, or give its tokens.", "messages")
+    request = GenerateRequest(
+        messages=messages,
+        forced_prefix=tokens or (),
+        continue_final=tokens is None,
+        logprobs=fields.whole("top_logprobs", 5, 0, MAX_TOP_LOGPROBS),
+        adapters=_adapters(fields, resolve),
+        control_vectors=_vectors(fields.take("control_vectors")),
+    )
+    fields.refuse_rest()
+    return request
+
+
+def _read(fields: Fields, resolve: Resolve, logprobs: int | None, max_tokens: int | None, **prompt: Any) -> Asked:
     options = fields.take("stream_options") or {}
     if not isinstance(options, dict) or set(options) - {"include_usage", "include_obfuscation"}:
         raise BadRequestError("stream_options may only hold include_usage.", "stream_options")
     stream = fields.flag("stream")
+    schema = _response_format(fields.take("response_format"))
     request = GenerateRequest(
         **prompt,
-        temperature=fields.number("temperature", 0.7, 0, 100),
-        top_p=fields.number("top_p", 0.95, 0, 1),
-        top_k=fields.whole("top_k", 40, 0, 1 << 30),
-        min_p=fields.number("min_p", 0.05, 0, 1),
-        repeat_penalty=fields.number("repeat_penalty", 1.0, 0.01, 100),
-        seed=_seed(fields),
+        **read_sampling(fields),
         max_tokens=_max_tokens(fields, max_tokens),
-        stop=_stop(fields.take("stop")),
+        stop=fields.texts("stop", (), MAX_STOPS, 1000),
         logprobs=0 if logprobs is None else max(1, logprobs),
         adapters=_adapters(fields, resolve),
+        control_vectors=_vectors(fields.take("control_vectors")),
+        forced_prefix=_forced(fields.take("forced_prefix")),
+        conversation=fields.text("conversation_id", "", 200),
+        json_schema=schema,
+        grammar=fields.text("grammar", "", MAX_GRAMMAR),
     )
     asked = Asked(
         request=request,
@@ -115,78 +140,76 @@ def _read(fields: _Fields, resolve: Resolve, logprobs: int | None, max_tokens: i
         include_usage=bool(options.get("include_usage")),
         return_progress=fields.flag("return_progress"),
         timings_per_token=fields.flag("timings_per_token"),
+        return_tokens=fields.flag("return_tokens"),
         logprobs=logprobs,
     )
     fields.refuse_rest()
     return asked
 
 
-class _Fields:
-    """A body that remembers what has been read, so that the rest can be refused."""
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self._left = {key: value for key, value in body.items() if value is not None}
-
-    def take(self, name: str) -> Any:
-        return self._left.pop(name, None)
-
-    def flag(self, name: str) -> bool:
-        value = self.take(name)
-        if value is not None and not isinstance(value, bool):
-            raise BadRequestError(f"{name} must be true or false.", name)
-        return bool(value)
-
-    def number(self, name: str, default: float, least: float, most: float) -> float:
-        value = self.take(name)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise BadRequestError(f"{name} must be a number.", name)
-        if not least <= value <= most:
-            raise BadRequestError(f"{name} must be between {least:g} and {most:g}; it is {value:g}.", name)
-        return float(value)
-
-    def whole(self, name: str, default: int, least: int, most: int) -> int:
-        value = self.take(name)
-        if value is None:
-            return default
-        if type(value) is not int or not least <= value <= most:
-            raise BadRequestError(f"{name} must be a whole number between {least} and {most}.", name)
-        return value
-
-    def refuse_rest(self) -> None:
-        for name, value in self._left.items():
-            if name in _HARMLESS or value in _IDLE_VALUES.get(name, ()):
-                continue
-            if name == "response_format" and value == {"type": "text"}:
-                continue
-            known = name in _IDLE_VALUES or name in ("response_format", "reasoning_effort", "audio", "prediction")
-            said = "is not supported by this engine yet" if known else "is not known to this engine"
-            raise BadRequestError(f"{name} {said}; leave it out.", name)
+def _response_format(value: Any) -> Any:
+    """The schema an answer must fit: None = free text, ``{}`` = any JSON object."""
+    if value is None or value == {"type": "text"}:
+        return None
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "json_object":
+        return value.get("schema") or {}
+    if kind == "json_schema":
+        inner = value.get("json_schema")
+        schema = inner.get("schema") if isinstance(inner, dict) else None
+        if isinstance(schema, dict | bool):
+            # An empty schema accepts anything; an empty one here would mean “any object”.
+            return True if schema == {} else schema
+        raise BadRequestError("response_format of the type json_schema needs json_schema.schema.", "response_format")
+    raise BadRequestError("response_format must have the type text, json_object or json_schema.", "response_format")
 
 
-def _seed(fields: _Fields) -> int:
-    """A seed of its own for every request that names none, as OpenAI's clients expect; -1 asks for the same."""
-    seed = fields.whole("seed", -1, -(1 << 63), (1 << 64) - 1)
-    return random.SystemRandom().randrange(1 << 32) if seed == -1 else seed & 0xFFFFFFFF
+def _object(fields: Fields, name: str) -> dict[str, Any]:
+    value = fields.take(name)
+    if value is not None and not isinstance(value, dict):
+        raise BadRequestError(f"{name} must be an object.", name)
+    return value or {}
 
 
-def _max_tokens(fields: _Fields, default: int | None) -> int | None:
+def _is_tokens(value: Any) -> bool:
+    return isinstance(value, list) and all(type(token) is int for token in value)
+
+
+def _forced(value: Any) -> Any:
+    if value is None or isinstance(value, str) or _is_tokens(value):
+        return value or ()
+    raise BadRequestError("forced_prefix must be a text or a list of token ids.", "forced_prefix")
+
+
+def _max_tokens(fields: Fields, default: int | None) -> int | None:
     old = fields.whole("max_tokens", -1, -1, 1 << 30)
     new = fields.whole("max_completion_tokens", old, -1, 1 << 30)
     return default if new < 0 else new
 
 
-def _stop(value: Any) -> tuple[str, ...]:
-    stops = [] if value is None else [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or not all(isinstance(text, str) for text in stops):
-        raise BadRequestError("stop must be a text or a list of texts.", "stop")
-    if len(stops) > MAX_STOPS or any(len(text) > 1000 for text in stops):
-        raise BadRequestError(f"stop may hold at most {MAX_STOPS} texts of up to 1000 characters.", "stop")
-    return tuple(text for text in stops if text)
+def _vectors(value: Any) -> tuple[ControlVector, ...]:
+    items = [] if value is None else value
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadRequestError('control_vectors must be a list of {"path", "scale"}.', "control_vectors")
+    return tuple(_vector(item) for item in items)
 
 
-def _adapters(fields: _Fields, resolve: Resolve) -> tuple[AdapterScale, ...]:
+def _vector(item: dict[str, Any]) -> ControlVector:
+    fields = Fields(item)
+    path = Path(fields.text("path", "", 4096))
+    if not path.is_absolute() or not path.is_file():
+        raise BadRequestError(f"There is no control vector file “{path}”.", "control_vectors")
+    vector = ControlVector(
+        path,
+        fields.number("scale", 1, -100, 100),
+        fields.whole("layer_start", 0, 0, 100_000),
+        fields.whole("layer_end", 0, 0, 100_000),
+    )
+    fields.refuse_rest()
+    return vector
+
+
+def _adapters(fields: Fields, resolve: Resolve) -> tuple[AdapterScale, ...]:
     value = fields.take("lora")
     if value is None:
         return resolve([])
@@ -194,30 +217,3 @@ def _adapters(fields: _Fields, resolve: Resolve) -> tuple[AdapterScale, ...]:
         raise BadRequestError('lora must be a list of {"id" or "path", "scale"}.', "lora")
     # An empty list asks for the bare base, so that it must differ from none given.
     return resolve(value) if value else ()
-
-
-def _messages(value: Any) -> list[Message]:
-    if not isinstance(value, list) or not value:
-        raise BadRequestError("messages must be a list with at least one message.", "messages")
-    return [_message(item, f"messages[{index}]") for index, item in enumerate(value)]
-
-
-def _message(item: Any, where: str) -> Message:
-    if not isinstance(item, dict) or item.get("role") not in _ROLES:
-        raise BadRequestError(f"{where} must have a role of {', '.join(_ROLES)}.", where)
-    if item.get("tool_calls") or item.get("function_call"):
-        raise BadRequestError(f"{where} holds tool calls, which are not supported by this engine yet.", where)
-    return Message(role=_ROLES[item["role"]], content=_content(item.get("content"), where))
-
-
-def _content(value: Any, where: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    parts = value if isinstance(value, list) else [value]
-    for part in parts:
-        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise BadRequestError(f"{where} has content of the kind {kind!r}; this engine reads text only.", where)
-    return "".join(part["text"] for part in parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from starlette.routing import Route
 
 from fmstudio.api import ChatBackend, Chunk, ModelInfo, UserError
 from fmstudio.worker.serve.adapters import AdapterList
+from fmstudio.worker.serve.fields import BadRequestError
 from fmstudio.worker.serve.metrics import Counters
-from fmstudio.worker.serve.replies import DONE, Reply, error_body
-from fmstudio.worker.serve.requests import Asked, BadRequestError, read_chat, read_completion
+from fmstudio.worker.serve.replies import DONE, Reply, error_body, view_of
+from fmstudio.worker.serve.request_messages import read_messages
+from fmstudio.worker.serve.requests import Asked, read_chat, read_completion, read_view
 from fmstudio.worker.serve.turns import ModelQueue, TooBusyError, Turn, user_error
 
 MAX_BODY = 8 * 1024 * 1024
@@ -51,6 +54,9 @@ def make_app(engine: Engine) -> Starlette:
         Route("/lora-adapters", _bind(engine, _list_adapters), methods=["GET"]),
         Route("/lora-adapters", _bind(engine, _set_adapters), methods=["POST"]),
         Route("/tokenize", _bind(engine, _tokenize), methods=["POST"]),
+        Route("/detokenize", _bind(engine, _detokenize), methods=["POST"]),
+        Route("/token-view", _bind(engine, _token_view), methods=["POST"]),
+        Route("/slots", _bind(engine, _slots)),
         Route("/props", _bind(engine, _props)),
         Route("/metrics", _bind(engine, _metrics)),
     ]
@@ -164,7 +170,7 @@ async def _whole(turn: Turn, reply: Reply, first: list[Chunk]) -> Response:
 @asynccontextmanager
 async def _cancel_on_disconnect(request: Request, turn: Turn) -> AsyncIterator[None]:
     """While entered, a client that goes away cancels its turn; so does any way out by exception."""
-    watcher = asyncio.create_task(_watch(request.receive, turn))
+    watcher = asyncio.create_task(_watch(request.receive, turn.cancelled))
     try:
         yield
     except BaseException:
@@ -174,10 +180,10 @@ async def _cancel_on_disconnect(request: Request, turn: Turn) -> AsyncIterator[N
         watcher.cancel()
 
 
-async def _watch(receive: Callable[[], Any], turn: Turn) -> None:
+async def _watch(receive: Callable[[], Any], gone: threading.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    turn.cancelled.set()
+    gone.set()
 
 
 class _Stream(Response):
@@ -189,7 +195,7 @@ class _Stream(Response):
         self._turn, self._reply, self._first = turn, reply, first
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
-        watcher = asyncio.create_task(_watch(receive, self._turn))
+        watcher = asyncio.create_task(_watch(receive, self._turn.cancelled))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for data in self._events():
@@ -229,10 +235,50 @@ async def _set_adapters(engine: Engine, request: Request) -> Response:
 
 
 async def _tokenize(engine: Engine, request: Request) -> Response:
-    asked = read_chat({"messages": (await _body(request)).get("messages")}, engine.adapters.resolve)
-    messages = asked.request.messages or ()
+    """llama-server's ``content`` → ``tokens``; or how many tokens ``messages`` make with the template."""
+    body = await _body(request)
+    content = body.get("content")
+    if isinstance(content, str):
+        return JSONResponse({"tokens": await engine.queue.call(lambda: engine.backend.tokenize(content))})
+    messages = read_messages(body.get("messages"))
     count = await engine.queue.call(lambda: engine.backend.count_tokens(messages))
     return JSONResponse({"count": count, "n_ctx": engine.info.n_ctx})
+
+
+async def _detokenize(engine: Engine, request: Request) -> Response:
+    tokens = (await _body(request)).get("tokens")
+    if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+        raise BadRequestError("tokens must be a list of token ids.", "tokens")
+    return JSONResponse({"content": await engine.queue.call(lambda: engine.backend.detokenize(tokens))})
+
+
+async def _token_view(engine: Engine, request: Request) -> Response:
+    asked = read_view(await _body(request), engine.adapters.resolve)
+    gone = threading.Event()
+    watcher = asyncio.create_task(_watch(request.receive, gone))
+    try:
+        items = await engine.queue.call(lambda: engine.backend.token_view(asked, gone.is_set))
+    finally:
+        gone.set()
+        watcher.cancel()
+    return JSONResponse({"content": view_of(items)})
+
+
+async def _slots(engine: Engine, _request: Request) -> Response:
+    held = await engine.queue.call(engine.backend.held)
+    return JSONResponse(
+        [
+            {
+                "id": number,
+                "conversation_id": each.conversation,
+                "n_ctx": engine.info.n_ctx,
+                "n_tokens": each.n_tokens,
+                "bytes": each.bytes,
+                "is_processing": each.is_active and engine.queue.processing > 0,
+            }
+            for number, each in enumerate(held)
+        ]
+    )
 
 
 async def _metrics(engine: Engine, _request: Request) -> Response:
@@ -241,7 +287,7 @@ async def _metrics(engine: Engine, _request: Request) -> Response:
 
 
 def _error_of(error: UserError) -> dict[str, Any]:
-    return error_body(str(error), "invalid_request_error", remedy=error.remedy, details=error.details)
+    return error_body(str(error), "invalid_request_error", remedy=error.remedy, remedy_action=error.remedy_action, details=error.details)
 
 
 async def _on_bad_request(_request: Request, error: BadRequestError) -> Response:

@@ -6,17 +6,18 @@ Model side: plain threads. Connection side: asyncio. `Turn` is the only thing bo
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fmstudio.api import Chunk, GenerateRequest, UserError
 
 MAX_WAITING = 32
+MAX_ACTIVE = 4
+SLICE_S = 1.0  # saving one conversation and bringing another back takes some 10 ms a slice
 FLUSH_S = 0.050  # twenty events a second: tokens that come faster travel together, the first one at once
 SEND_S = 0.003  # longest wait for the connection to send: a slow client must not slow the model down
 _IDLE_POLL_S = 0.1
@@ -113,24 +114,43 @@ class _Call:
         self.loop.call_soon_threadsafe(deliver)
 
 
+@dataclass(slots=True, eq=False)
+class _Active:
+    """A turn under way."""
+
+    turn: Turn
+    chunks: Iterator[Chunk]
+
+
 @dataclass(slots=True)
 class ModelQueue:
-    """First come, first served; the thread that calls `run` owns the model.
+    """Who may use the model, and when; the thread that calls `run` owns it.
+
+    First come, first served. Where the backend allows it, up to `MAX_ACTIVE` turns share the model in slices of
+    `SLICE_S`, so that a short question does not wait for a long answer, and short calls come between.
 
     Attributes:
         generate: The backend's `generate`.
         observe: Told the last chunk of every turn, for the counters.
+        takes_turns: See `ChatBackend.takes_turns`.
     """
 
-    generate: Callable[[GenerateRequest, Callable[[], bool]], Any]
+    generate: Callable[[GenerateRequest, Callable[[], bool]], Iterator[Chunk]]
     observe: Callable[[Chunk], None]
-    processing: bool = False
-    _queue: queue.Queue[Turn | _Call] = field(default_factory=lambda: queue.Queue(MAX_WAITING))
+    takes_turns: bool = False
+    _waiting: deque[Turn | _Call] = field(default_factory=deque)
+    _active: deque[_Active] = field(default_factory=deque)
+    _news: threading.Event = field(default_factory=threading.Event)
 
     @property
     def waiting(self) -> int:
         """Requests that wait for their turn."""
-        return self._queue.qsize()
+        return len(self._waiting)
+
+    @property
+    def processing(self) -> int:
+        """Turns under way."""
+        return len(self._active)
 
     def submit(self, request: GenerateRequest) -> Turn:
         """Event loop: queue a generation.
@@ -154,39 +174,70 @@ class ModelQueue:
         return await future
 
     def _put(self, item: Turn | _Call) -> None:
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full as error:
-            raise TooBusyError from error
+        if len(self._waiting) >= MAX_WAITING:
+            raise TooBusyError
+        self._waiting.append(item)
+        self._news.set()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; a turn that is under way then is cancelled."""
+        """Work until `stop` is set; turns that are under way then are cancelled."""
         while not stop.is_set():
-            try:
-                item = self._queue.get(timeout=_IDLE_POLL_S)
-            except queue.Empty:
-                continue
-            if isinstance(item, Turn):
-                self._generate(item, stop)
+            self._admit(stop)
+            if self._active:
+                self._work(self._active[0], stop)
+                self._active.rotate(-1)
             else:
-                _do(item)
+                self._news.wait(_IDLE_POLL_S)
+                self._news.clear()
+        while self._active:
+            self._work(self._active[0], stop)
 
-    def _generate(self, turn: Turn, stop: threading.Event) -> None:
-        if turn.cancelled.is_set():
-            turn.finish()
+    def _admit(self, stop: threading.Event) -> None:
+        """Start what may start now, in the order it came."""
+        while self._waiting:
+            may_share = self.takes_turns or not self._active
+            if isinstance(self._waiting[0], _Call):
+                if not may_share:
+                    return
+            elif not may_share or len(self._active) >= MAX_ACTIVE:
+                return
+            item = self._waiting.popleft()
+            if isinstance(item, _Call):
+                _do(item)
+            elif item.cancelled.is_set():
+                item.finish()
+            else:
+                self._start(item, stop)
+
+    def _start(self, turn: Turn, stop: threading.Event) -> None:
+        try:
+            chunks = self.generate(turn.request, lambda: turn.cancelled.is_set() or stop.is_set())
+        except Exception as caught:  # noqa: BLE001 - whatever a backend raises belongs to the client that asked
+            turn.finish(caught)
             return
-        self.processing = True
+        self._active.append(_Active(turn, chunks))
+
+    def _work(self, active: _Active, stop: threading.Event) -> None:
+        """Let a turn work to its end, or for a slice if another wants the model too."""
+        turn, waiting, put = active.turn, self._waiting, active.turn.put
+        until = time.monotonic() + SLICE_S
         error: Exception | None = None
         try:
-            for chunk in self.generate(turn.request, lambda: turn.cancelled.is_set() or stop.is_set()):
-                turn.put(chunk)
+            for chunk in active.chunks:
+                put(chunk)
                 if chunk.finish_reason is not None:
                     self.observe(chunk)
+                elif (waiting or len(self._active) > 1) and self._may_leave(until) and not stop.is_set():
+                    return
         except Exception as caught:  # noqa: BLE001 - whatever a backend raises belongs to the client that asked
             error = caught
-        finally:
-            self.processing = False
+        self._active.remove(active)
         turn.finish(error)
+
+    def _may_leave(self, until: float) -> bool:
+        if not self.takes_turns:
+            return False
+        return time.monotonic() >= until or bool(self._waiting and isinstance(self._waiting[0], _Call))
 
 
 def _do(call: _Call) -> None:

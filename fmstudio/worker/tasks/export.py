@@ -21,4 +21,5 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
     exporter_class = plugins.contribution("exporter", params["exporter"]).load()
     settings = make_params(exporter_class, params.get("params", {}), f"exporter {params['exporter']}")
     path = exporter_class().export(Path(params["source"]), Path(params["base_model"]), ctx.out_dir, settings, ctx)
-    return {"path": str(path), "export_bytes": path.stat().st_size}
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {"path": str(path), "export_bytes": sum(file.stat().st_size for file in files)}

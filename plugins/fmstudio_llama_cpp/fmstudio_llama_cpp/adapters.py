@@ -11,7 +11,7 @@ from fmstudio.api.gguf_header import read_gguf_header, require_matching_adapter
 from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.native import NativeModel
 
-KEPT = 8
+KEPT = 16
 _Key = tuple[Path, int, int]
 
 
@@ -20,6 +20,7 @@ class AdapterShelf:
 
     Attributes:
         in_force: What acts now.
+        key: Tells what acts from anything else that could act, by the files' content as far as their times show it.
     """
 
     def __init__(self, native: NativeModel) -> None:
@@ -27,6 +28,10 @@ class AdapterShelf:
         self._opened: dict[_Key, Any] = {}
         self._acting: list[tuple[_Key, float]] = []
         self.in_force: tuple[AdapterScale, ...] = ()
+
+    @property
+    def key(self) -> tuple[tuple[_Key, float], ...]:
+        return tuple(self._acting)
 
     def apply(self, adapters: Sequence[AdapterScale]) -> bool:
         """Make exactly these act; says whether that is a change. The caller then drops what was cached.

@@ -1,19 +1,18 @@
-"""`LlamaCppBackend`: the chat backend. One model, one context, one conversation cached at a time."""
+"""`LlamaCppBackend`: the chat backend. One model, one context, several conversations in turn."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fmstudio.api import (
     AdapterScale,
     ChatBackend,
     Chunk,
-    FinishReason,
+    ControlVector,
     GenerateRequest,
+    HeldConversation,
     Message,
     ModelInfo,
     TokenLogprob,
@@ -21,13 +20,21 @@ from fmstudio.api import (
 )
 from fmstudio.api import Params as AnyParams
 from fmstudio_llama_cpp.adapters import AdapterShelf
-from fmstudio_llama_cpp.context import ContextFullError, EvaluationCancelled, TokenContext, is_slow_token
+from fmstudio_llama_cpp.answer_text import AnswerText
+from fmstudio_llama_cpp.context import TokenContext
+from fmstudio_llama_cpp.control_vectors import VectorShelf
+from fmstudio_llama_cpp.grammar import Grammar
 from fmstudio_llama_cpp.native import NativeModel, open_model, open_vocabulary
 from fmstudio_llama_cpp.params import LlamaCppParams
+from fmstudio_llama_cpp.prompts import Prompt, PromptBuilder
 from fmstudio_llama_cpp.sampling import Sampler, token_logprob
+from fmstudio_llama_cpp.states import state_bound
 from fmstudio_llama_cpp.template import ChatTemplate
-from fmstudio_llama_cpp.text_stream import TextStream
+from fmstudio_llama_cpp.tooling import Tooling
+from fmstudio_llama_cpp.turn import Turn
 from fmstudio_llama_cpp.vocabulary import Vocabulary
+
+_VIEW_ROWS = 32
 
 
 class LlamaCppBackend(ChatBackend):
@@ -41,6 +48,7 @@ class LlamaCppBackend(ChatBackend):
     """
 
     Params = LlamaCppParams
+    takes_turns: ClassVar[bool] = True
 
     @classmethod
     def probe_settings(cls) -> list[dict[str, Any]]:
@@ -65,13 +73,15 @@ class LlamaCppBackend(ChatBackend):
         self.native: NativeModel = open_model(model, chosen, settings)
         lib = self.native.lib
         self.vocabulary = Vocabulary(lib, self.native.model)
-        self.context = TokenContext(self.native)
+        self.context = TokenContext(self.native, state_bound(chosen.state_mb))
         self._shelf = AdapterShelf(self.native)
+        self._vectors = VectorShelf(self.native)
         self._template = ChatTemplate(
             self.native.header.text("tokenizer.chat_template"),
             bos=self.vocabulary.special_text(self.vocabulary.bos),
             eos=self.vocabulary.special_text(self.vocabulary.eos),
         )
+        self._prompts = PromptBuilder(self.vocabulary, self._template, self.native.n_ctx, self.native.n_ctx_train)
         header = self.native.header
         weights = int(lib.llama_model_n_params(self.native.model))
         return ModelInfo(
@@ -84,106 +94,86 @@ class LlamaCppBackend(ChatBackend):
 
     def set_adapters(self, adapters: Sequence[AdapterScale]) -> None:
         """See `ChatBackend.set_adapters`."""
-        if self._shelf.apply(adapters):
-            self.context.clear()
+        self._make_effective(adapters, self._vectors.in_force)
+
+    def _make_effective(self, adapters: Sequence[AdapterScale] | None, vectors: Sequence[ControlVector]) -> None:
+        if adapters is not None:
+            self._shelf.apply(adapters)
+        self._vectors.apply(vectors)
+        self.context.change_key((self._shelf.key, self._vectors.key))
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """See `ChatBackend.count_tokens`."""
-        return len(self._render(messages))
+        return len(self._prompts.render(messages)[1])
 
-    def generate(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> Iterator[Chunk]:
-        """See `ChatBackend.generate`."""
-        if request.adapters is not None and tuple(request.adapters) != self._shelf.in_force:
-            self.set_adapters(request.adapters)
-        prompt = self._prompt_tokens(request)
-        self._require_room(len(prompt))
-        turn = _Turn(prompt_tokens=len(prompt), started=time.perf_counter())
-        turn.cached = self.context.reuse(prompt)
-        yield Chunk(prompt_done=turn.cached, prompt_total=len(prompt))
-        try:
-            for done in self.context.prefill(prompt, cancelled):
-                yield Chunk(prompt_done=done, prompt_total=len(prompt))
-        except EvaluationCancelled:
-            yield turn.last_chunk("cancelled")
-            return
-        stop = (*request.stop, *(self._template.stop if request.messages is not None else ()))
-        sampler = Sampler(self.native.lib, self.vocabulary, request, prompt)
-        try:
-            yield from self._answer(request, turn, sampler, TextStream(stop), cancelled)
-        finally:
-            sampler.close()
+    def tokenize(self, text: str) -> list[int]:
+        """See `ChatBackend.tokenize`."""
+        return self.vocabulary.tokenize(text, add_special=False, parse_special=True)
 
-    def _answer(
-        self, request: GenerateRequest, turn: _Turn, sampler: Sampler, stream: TextStream, cancelled: Callable[[], bool]
-    ) -> Iterator[Chunk]:
-        """The decode loop: choose, show, evaluate. Kept in one piece, for it is the hot path."""
-        sample = self.native.lib.llama_sampler_sample
-        chain, context, vocabulary = sampler.chain, self.native.context, self.vocabulary
-        most = self.native.n_ctx if request.max_tokens is None else request.max_tokens
-        turn.answer_started = time.perf_counter()
-        reason: FinishReason = "length"
-        step_seconds = 0.0
-        while turn.completion_tokens < most:
-            if cancelled():
-                reason = "cancelled"
-                break
-            token = sample(chain, context, -1)
-            turn.completion_tokens += 1
-            logprobs: tuple[TokenLogprob, ...] = ()
-            if request.logprobs:
-                logprobs = (token_logprob(self.context.logits(), token, request.logprobs, vocabulary),)
-            if vocabulary.is_end(token):
-                turn.end_token = token
-                reason = "stop"
-                break
-            text = stream.push(vocabulary.piece(token))
-            yield Chunk(text=text, token_ids=(token,), logprobs=logprobs)
-            if stream.is_stopped:
-                reason = "stop"
-                break
-            if turn.completion_tokens >= most:
-                break
-            before = time.perf_counter()
-            try:
-                if is_slow_token(step_seconds):
-                    self.context.step_abortable(token, cancelled)
-                else:
-                    self.context.step(token)
-            except ContextFullError:
-                break
-            except EvaluationCancelled:
-                reason = "cancelled"
-                break
-            step_seconds = time.perf_counter() - before
-        yield turn.last_chunk(reason, stream.finish())
-
-    def _prompt_tokens(self, request: GenerateRequest) -> list[int]:
-        if request.messages is not None:
-            return self._render(request.messages)
-        if request.prompt is not None:
-            tokens = self.vocabulary.tokenize(request.prompt, add_special=True, parse_special=True)
-        else:
-            tokens = list(request.tokens or ())
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See `ChatBackend.detokenize`."""
         wrong = next((token for token in tokens if not self.vocabulary.contains(token)), None)
         if wrong is not None:
             raise UserError(f"The token {wrong} is not in this model's vocabulary of {self.vocabulary.n_tokens:,}.")
-        if not tokens:
-            raise UserError("The prompt is empty.", remedy="Write something first.")
-        return tokens
+        return self.vocabulary.text(list(tokens), special=True)
 
-    def _render(self, messages: Sequence[Message]) -> list[int]:
-        # A model's own template writes its start token itself, as in training; the plain one cannot.
-        text = self._template.render(messages)
-        return self.vocabulary.tokenize(text, add_special=self._template.is_plain, parse_special=True)
+    def held(self) -> list[HeldConversation]:
+        """See `ChatBackend.held`."""
+        return self.context.held()
 
-    def _require_room(self, n_prompt: int) -> None:
-        n_ctx = self.native.n_ctx
-        if n_prompt < n_ctx:
-            return
-        more = "Start a new conversation or shorten this one"
-        if n_ctx < self.native.n_ctx_train:
-            more += f", or load the model with a longer context (it was trained for {self.native.n_ctx_train:,} tokens)"
-        raise UserError(f"The prompt is {n_prompt:,} tokens long; the context holds {n_ctx:,}.", remedy=f"{more}.")
+    def generate(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> Iterator[Chunk]:
+        """See `ChatBackend.generate`."""
+        tooling = Tooling(self._template, request)
+        prompt = self._prompts.build(tooling.request)
+        adapters = self._shelf.in_force if request.adapters is None else tuple(request.adapters)
+        turn = Turn(
+            request,
+            prompt,
+            self.context,
+            self.vocabulary,
+            cancelled,
+            lambda: self._make_effective(adapters, request.control_vectors),
+        )
+        stop = (*request.stop, *(self._template.stop if request.messages is not None else ()))
+        begun = b"".join(self.vocabulary.piece(token) for token in prompt.forced)
+        answer = AnswerText(self.vocabulary, stop, tooling.parser(prompt.text), begun)
+        return turn.run(lambda: self._sampler(request, prompt, tooling), answer)
+
+    def _sampler(self, request: GenerateRequest, prompt: Prompt, tooling: Tooling) -> Sampler:
+        lib = self.native.lib
+        source, trigger = tooling.grammar()
+        grammar = Grammar(lib, self.vocabulary, source, trigger) if source else None
+        try:
+            if grammar is not None:
+                grammar.accept_all(prompt.forced)
+            return Sampler(
+                lib,
+                self.vocabulary,
+                request,
+                prompt.tokens,
+                context=self.native.context,
+                n_ctx=self.native.n_ctx,
+                grammar=grammar,
+            )
+        except UserError:
+            if grammar is not None:
+                grammar.close()
+            raise
+
+    def token_view(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> list[TokenLogprob]:
+        """See `ChatBackend.token_view`."""
+        prompt = self._prompts.build(request)
+        if not prompt.forced:
+            return []
+        self._make_effective(request.adapters, request.control_vectors)
+        first = len(prompt.tokens) - len(prompt.forced)
+        self.context.begin(prompt.tokens[:first])
+        # At most so many rows of logits at once: a row is a megabyte with a large vocabulary.
+        rows = self.context.score_rest(prompt.tokens, first, _VIEW_ROWS, cancelled)
+        return [
+            token_logprob(row, token, request.logprobs, self.vocabulary)
+            for row, token in zip(rows, prompt.forced, strict=False)
+        ]
 
     def close(self) -> None:
         """See `ChatBackend.close`."""
@@ -191,39 +181,6 @@ class LlamaCppBackend(ChatBackend):
             self.context.close()
         if hasattr(self, "native"):
             self.native.close()
-
-
-@dataclass(slots=True)
-class _Turn:
-    """Counts and clocks of one answer."""
-
-    prompt_tokens: int
-    started: float
-    cached: int = 0
-    completion_tokens: int = 0
-    answer_started: float = 0.0
-    end_token: int | None = None
-
-    def last_chunk(self, reason: FinishReason, text: str = "") -> Chunk:
-        now = time.perf_counter()
-        answer_started = self.answer_started or now
-        predicted_ms = (now - answer_started) * 1000
-        return Chunk(
-            text=text,
-            token_ids=() if self.end_token is None else (self.end_token,),
-            prompt_total=self.prompt_tokens,
-            finish_reason=reason,
-            usage={
-                "prompt_tokens": self.prompt_tokens,
-                "completion_tokens": self.completion_tokens,
-                "cached_tokens": self.cached,
-            },
-            timings={
-                "prompt_ms": (answer_started - self.started) * 1000,
-                "predicted_ms": predicted_ms,
-                "predicted_per_second": self.completion_tokens / predicted_ms * 1000 if predicted_ms > 0 else 0.0,
-            },
-        )
 
 
 def _short(count: int) -> str:

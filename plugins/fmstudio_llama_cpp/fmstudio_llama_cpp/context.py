@@ -1,13 +1,20 @@
-"""One context and the tokens it has seen: evaluation in slices that can be cancelled, and reuse of what is known."""
+"""One context and the tokens it has seen: evaluation in slices that can be cancelled, and reuse of what is known.
+
+Several answers may be under way: each holds a ticket. The context is one ticket's at a time; what another left is
+saved, and brought back when that one goes on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import ctypes
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fmstudio.api import UserError
+from fmstudio.api import HeldConversation, UserError
 from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.native import NativeModel
+from fmstudio_llama_cpp.states import SavedState, Span, StateShelf, common_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +24,8 @@ _ABORTED = 2
 _NO_ROOM = 1
 # A token that takes longer than this is itself made cancellable; a callback per graph node would slow down fast ones.
 _SLOW_TOKEN_S = 0.15
+# Saving and loading cost about 10 µs a token for a small model, evaluating at least 1 ms.
+_WORTH_SAVING = 48
 
 
 class ContextFullError(Exception):
@@ -27,15 +36,23 @@ class EvaluationCancelled(Exception):
     """The evaluation was stopped on request; the context holds what was evaluated before."""
 
 
+def _never() -> bool:
+    return False
+
+
 class TokenContext:
     """Sequence 0 of a native context.
 
+    Args:
+        most_bytes: Bound for the memory of saved conversations.
+
     Attributes:
         tokens: What the context holds, in order.
-        slow: Set when single tokens take so long that a cancel must reach into their evaluation.
+        key: What acts on the values (adapters, control vectors): another key, other values.
+        saved: Conversations that were left.
     """
 
-    def __init__(self, native: NativeModel) -> None:
+    def __init__(self, native: NativeModel, most_bytes: int = 0) -> None:
         self._lib = lib = native.lib
         self._context = native.context
         self._memory = lib.llama_get_memory(native.context)
@@ -43,7 +60,12 @@ class TokenContext:
         self.n_ctx = native.n_ctx
         self.slice = _slice_size(native)
         self.tokens: list[int] = []
-        self._slices: list[tuple[int, int]] = []  # where the prompt evaluations of `tokens` began and ended
+        self.key: Hashable = ()
+        self.conversation = ""
+        is_whole_only = bool(lib.llama_model_is_recurrent(native.model) or lib.llama_model_is_hybrid(native.model))
+        self.saved = StateShelf(most_bytes, is_whole_only=is_whole_only)
+        self._owner: object | None = None
+        self._slices: list[Span] = []  # where the prompt evaluations of `tokens` began and ended
         self._batch = lib.llama_batch_init(max(self.slice, 1), 0, 1)
         self._cancelled: Callable[[], bool] = _never
         # Kept alive here: the library only stores the pointer.
@@ -62,20 +84,76 @@ class TokenContext:
         self.tokens.clear()
         self._slices.clear()
 
-    def reuse(self, prompt: Sequence[int]) -> int:
-        """Keep the longest common start of what is held and `prompt`; give its length in tokens.
+    def change_key(self, key: Hashable) -> None:
+        """Something else acts from now on: what is held is put aside, for it is wrong under the new key."""
+        if key != self.key:
+            self._put_aside(_WORTH_SAVING)
+            self.clear()
+            self.key = key
 
-        At least the last token of the prompt is left to evaluate. A slice that was evaluated at once is kept whole or
-        not at all: then asking the same again repeats the same arithmetic, and with the same seed the same answer.
-        """
-        kept = 0
-        for held, wanted in zip(self.tokens, prompt[: len(prompt) - 1], strict=False):
-            if held != wanted:
-                break
-            kept += 1
-        kept = next((start for start, end in self._slices if start < kept < end), kept)
+    def begin(self, prompt: Sequence[int], ticket: object | None = None, conversation: str = "") -> int:
+        """Make ready for a prompt: keep or bring back its longest known start; give its length in tokens."""
+        if self._owner is not None and self._owner is not ticket:
+            self._put_aside()
+            self.clear()
+        kept = common_start(self.tokens, self._slices, prompt)
+        state, length = self.saved.best(self.key, prompt)
+        if state is not None and length > kept:
+            self._put_aside(_WORTH_SAVING)
+            self._load(state)
+            kept = length
+        elif len(self.tokens) - kept >= _WORTH_SAVING:
+            self._put_aside()
+        self._owner, self.conversation = ticket, conversation
         self._truncate(kept)
         return len(self.tokens)
+
+    def resume(self, ticket: object) -> None:
+        """Go on with an answer; the logits of its last token are gone if another had the context in between."""
+        if self._owner is not ticket:
+            self._put_aside(_WORTH_SAVING)
+            state = self.saved.take(ticket)
+            self._load(state)
+            self._owner, self.key, self.conversation = ticket, state.key, state.conversation
+
+    def is_held_by(self, ticket: object) -> bool:
+        """Whether nobody else had the context since."""
+        return self._owner is ticket
+
+    def held(self) -> list[HeldConversation]:
+        """List what is held, the active one first; its own memory is the context's and counts as 0."""
+        first = [HeldConversation(self.conversation, len(self.tokens), 0, True)] if self.tokens else []
+        return first + [HeldConversation(s.conversation, len(s.tokens), s.bytes, False) for s in self.saved]
+
+    def release(self, ticket: object) -> None:
+        """The answer is over; what it made stays for the next turn."""
+        if self._owner is ticket:
+            self._owner = None
+        self.saved.release(ticket)
+
+    def _put_aside(self, worth: int = 1) -> None:
+        """Save what is held, always for an answer under way, else if it is as long as `worth` tokens."""
+        if self._owner is None and (len(self.tokens) < worth or not self.saved.most_bytes):
+            return
+        import numpy as np
+
+        lib = self._lib
+        data = np.empty(lib.llama_state_seq_get_size(self._context, 0), np.uint8)
+        pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if lib.llama_state_seq_get_data(self._context, pointer, data.nbytes, 0) != data.nbytes:
+            raise UserError("llama.cpp could not save a conversation's state.", remedy="Load the model again.")
+        state = SavedState(self.key, self.tokens.copy(), self._slices.copy(), data, self.conversation, self._owner)
+        self._owner = None
+        self.saved.put(state)
+
+    def _load(self, state: SavedState) -> None:
+        self._lib.llama_memory_clear(self._memory, False)
+        pointer = state.data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if state.tokens and not self._lib.llama_state_seq_set_data(self._context, pointer, state.data.nbytes, 0):
+            self.clear()
+            raise UserError("llama.cpp could not bring back a conversation's state.", remedy="Try again.")
+        self.tokens, self._slices = state.tokens.copy(), state.slices.copy()
+        state.used = time.monotonic()
 
     def _truncate(self, length: int) -> None:
         if length == len(self.tokens):
@@ -139,11 +217,25 @@ class TokenContext:
         Each array holds only until the next is asked for.
         """
         self.clear()
+        yield from self.score_rest(tokens, first, self.slice)
+
+    def score_rest(
+        self, tokens: Sequence[int], first: int, most: int, cancelled: Callable[[], bool] = _never
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """As `score`, after what is held already (fewer than `first` tokens); at most `most` rows of logits at once.
+
+        Raises:
+            EvaluationCancelled: `cancelled` said so.
+        """
         while len(self.tokens) < len(tokens) - 1:
             start = len(self.tokens)
-            part = tokens[start : min(start + self.slice, len(tokens) - 1)]
+            end = start + self.slice if start + self.slice < first else start + min(most, self.slice)
+            part = tokens[start : min(end, len(tokens) - 1)]
             wanted = range(max(0, first - 1 - start), len(part))
-            self._decode(part, outputs=wanted)
+            if cancelled():
+                raise EvaluationCancelled
+            with _Abortable(self, cancelled):
+                self._decode(part, outputs=wanted)
             self._slices.append((start, start + len(part)))
             for index in wanted:
                 yield self._logits_at(index)
@@ -192,10 +284,6 @@ class _Abortable:
     def __exit__(self, *_exc: object) -> None:
         self._owner._lib.llama_set_abort_callback(self._owner._context, self._owner._no_abort, None)
         self._owner._cancelled = _never
-
-
-def _never() -> bool:
-    return False
 
 
 def is_slow_token(seconds: float) -> bool:

@@ -35,3 +35,11 @@ class LlamaCppParams(Params):
         title="Cache precision",
         description="q8_0 halves the memory a long conversation takes, at a small loss; it needs flash attention.",
     )
+    state_mb: int = Field(
+        default=-1,
+        ge=-1,
+        le=1 << 20,
+        title="Memory for other conversations",
+        description="MiB in which conversations that were left stay ready to go on. -1 = an eighth of the free memory, "
+        "2 GiB at most; 0 = none.",
+    )

@@ -36,6 +36,7 @@ class ChatTemplate:
         from jinja2 import TemplateError
 
         self.is_plain = not source.strip()
+        self.source = source
         self.stop: tuple[str, ...] = PLAIN_STOP if self.is_plain else ()
         self._bos, self._eos = bos, eos
         try:
@@ -47,8 +48,11 @@ class ChatTemplate:
                 details=source[:4000],
             ) from error
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **options: Any) -> str:
         """Write the conversation as the model expects it, ready for its answer.
+
+        Args:
+            options: ``tools``, ``enable_thinking`` and other names a template may ask for.
 
         Raises:
             UserError: There are no messages, or the template refuses them (many demand alternating roles).
@@ -59,14 +63,17 @@ class ChatTemplate:
             raise UserError("There is no message to answer.", remedy="Write something first.")
         try:
             text: str = self._template.render(
-                messages=[dict(message) for message in messages],
-                add_generation_prompt=add_generation_prompt,
-                bos_token=self._bos,
-                eos_token=self._eos,
-                tools=None,
-                documents=None,
-                raise_exception=_refuse,
-                strftime_now=_strftime_now,
+                {
+                    "tools": None,
+                    "documents": None,
+                    **options,
+                    "messages": [dict(message) for message in messages],
+                    "add_generation_prompt": add_generation_prompt,
+                    "bos_token": self._bos,
+                    "eos_token": self._eos,
+                    "raise_exception": _refuse,
+                    "strftime_now": _strftime_now,
+                }
             )
             return text
         except _RefusedError as error:

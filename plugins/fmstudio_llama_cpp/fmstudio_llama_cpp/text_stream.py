@@ -21,6 +21,10 @@ class TextStream:
         self._held = ""
         self.is_stopped = False
 
+    def begin(self, data: bytes) -> None:
+        """Take bytes that the reader has already; only a character left unfinished by them matters."""
+        self._decoder.decode(data)
+
     def push(self, data: bytes) -> str:
         """Take a token's bytes, give the text that is now certain."""
         return self._release(self._decoder.decode(data))

@@ -5,17 +5,24 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from fmstudio_llama_cpp.reply_parser import MARKERS
+
 
 class Vocabulary:
-    """The tokenizer of a loaded model."""
+    """The tokenizer of a loaded model.
+
+    Attributes:
+        handle: The native vocabulary.
+        bos, eos: Start and end token, -1 without one.
+    """
 
     def __init__(self, lib: Any, model: Any) -> None:
         self._lib = lib
-        self._vocab = lib.llama_model_get_vocab(model)
-        self.n_tokens: int = lib.llama_vocab_n_tokens(self._vocab)
-        self.bos: int = lib.llama_vocab_bos(self._vocab)
-        self.eos: int = lib.llama_vocab_eos(self._vocab)
-        self.adds_bos: bool = lib.llama_vocab_get_add_bos(self._vocab)
+        self.handle = lib.llama_model_get_vocab(model)
+        self.n_tokens: int = lib.llama_vocab_n_tokens(self.handle)
+        self.bos: int = lib.llama_vocab_bos(self.handle)
+        self.eos: int = lib.llama_vocab_eos(self.handle)
+        self.adds_bos: bool = lib.llama_vocab_get_add_bos(self.handle)
         self._pieces: dict[int, bytes] = {}
         self._special_pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
@@ -31,7 +38,7 @@ class Vocabulary:
         room = len(data) + 8
         while True:
             buffer = (self._lib.llama_token * room)()
-            count = self._lib.llama_tokenize(self._vocab, data, len(data), buffer, room, add_special, parse_special)
+            count = self._lib.llama_tokenize(self.handle, data, len(data), buffer, room, add_special, parse_special)
             if count >= 0:
                 return list(buffer[:count])
             room = -count
@@ -44,11 +51,19 @@ class Vocabulary:
             data = known[token] = self._piece(token, special)
         return data
 
+    def marked_piece(self, token: int) -> bytes:
+        """As `piece`, but markers of reasoning and tool calls are text, also where they are control tokens."""
+        data = self.piece(token)
+        if not data:
+            marker = self.piece(token, special=True)
+            return marker if marker.decode("utf-8", "replace") in MARKERS else b""
+        return data
+
     def _piece(self, token: int, special: bool) -> bytes:
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
-            count = self._lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            count = self._lib.llama_token_to_piece(self.handle, token, buffer, room, 0, special)
             if count >= 0:
                 return buffer.raw[:count]
             room = -count
@@ -61,7 +76,7 @@ class Vocabulary:
         """Whether the token ends an answer (end of turn, end of text)."""
         known = self._ends.get(token)
         if known is None:
-            known = self._ends[token] = bool(self._lib.llama_vocab_is_eog(self._vocab, token))
+            known = self._ends[token] = bool(self._lib.llama_vocab_is_eog(self.handle, token))
         return known
 
     def contains(self, token: int) -> bool:

@@ -62,12 +62,14 @@ class StreamEnd:
         usage: ``prompt_tokens``, ``completion_tokens`` where the server reports them.
         timings: ``prompt_ms``, ``predicted_ms``, ``predicted_per_second`` where the server reports them.
         problem: Set when `reason` is ``error``.
+        remedy_action: Changes of the engine's parameters that mend the problem, where the engine knows some.
     """
 
     reason: EndReason
     usage: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, Any] = field(default_factory=dict)
     problem: Problem | None = None
+    remedy_action: dict[str, Any] = field(default_factory=dict)
 
 
 class ChatStream(QObject):
@@ -76,12 +78,14 @@ class ChatStream(QObject):
     Signals:
         text_received(str): New text.
         prompt_progressed(int, int): Prompt tokens read, of how many.
+        tokens_received(list): Ids of the tokens of new text, from engines that say them.
         timed(dict): The engine's timings so far, from servers that send them on the way.
         ended(StreamEnd): Exactly once; nothing follows it.
     """
 
     text_received = Signal(str)
     prompt_progressed = Signal(int, int)
+    tokens_received = Signal(object)
     timed = Signal(object)
     ended = Signal(object)
 
@@ -124,7 +128,7 @@ class ChatStream(QObject):
             return
         event = json.loads(data)
         if "error" in event:
-            self._fail(error_problem(event))
+            self._refuse(event)
             return
         self._end.usage = event.get("usage") or self._end.usage
         if timings := event.get("timings"):
@@ -133,6 +137,8 @@ class ChatStream(QObject):
         if progress := event.get("prompt_progress"):
             self.prompt_progressed.emit(int(progress.get("processed", 0)), int(progress.get("total", 0)))
         for choice in event.get("choices", [])[:1]:
+            if tokens := choice.get("tokens") or event.get("tokens"):
+                self.tokens_received.emit(tokens)
             if text := (choice.get("delta") or {}).get("content"):
                 self.text_received.emit(text)
             if reason := choice.get("finish_reason"):
@@ -146,11 +152,19 @@ class ChatStream(QObject):
         if self._is_over:
             return
         if _status(self._reply) >= 400:
-            self._fail(_http_problem(self._reply, self._body))
+            self._refuse(self._body)
         elif self._saw_end:
             self._finish(self._end.reason)
         else:
             self._fail(Problem(GONE, "Restart the engine, then try again.", self._reply.errorString()))
+
+    def _refuse(self, body: bytes | dict[str, Any]) -> None:
+        """The engine said why it does not answer, and perhaps which settings would mend it."""
+        value = _read(body) if isinstance(body, bytes) else body
+        error = value.get("error") if isinstance(value, dict) else None
+        action = error.get("remedy_action") if isinstance(error, dict) else None
+        self._end.remedy_action = action if isinstance(action, dict) else {}
+        self._fail(_http_problem(self._reply, body) if isinstance(body, bytes) else error_problem(body))
 
     def _fail(self, problem: Problem) -> None:
         self._end.problem = problem
@@ -255,6 +269,13 @@ def _http_problem(reply: QNetworkReply, body: bytes) -> Problem:
     except ValueError:
         text = body[:2000].decode("utf-8", "replace")
         return Problem(f"The engine refused the request (HTTP {_status(reply)}).", "Try again.", text)
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def _status(reply: QNetworkReply) -> int:

@@ -40,7 +40,8 @@ class EngineLink(QObject):
         self.model_id = ""
         self.model_name = ""
         self.client: EngineClient | None = None
-        self._wanted = ("", 0)
+        self._wanted: tuple[str, dict[str, Any]] = ("", {})
+        self._mended: tuple[str, dict[str, Any]] = ("", {})
         self._since = 0.0
         self._seen: tuple[Any, ...] = ()
         self._timer = QTimer(self, interval=WATCH_MS)
@@ -59,6 +60,22 @@ class EngineLink(QObject):
         """Why it failed, when it did."""
         engine = self._context.engine
         return engine.problem if engine is not None and engine.state == "failed" else None
+
+    @property
+    def remedy_action(self) -> dict[str, Any]:
+        """Changes of the engine's parameters that would mend its problem, where it knows some."""
+        action = getattr(self.problem, "remedy_action", None)
+        return dict(action) if isinstance(action, dict) else {}
+
+    def mend(self, action: dict[str, Any]) -> None:
+        """Load the model with these parameters (``{"n_ctx": 2048}``) from the next start on, until another is loaded."""
+        self._mended = (self.model_id, {**self._mended_for(self.model_id), **action})
+
+    def _mended_for(self, model_id: str) -> dict[str, Any]:
+        return self._mended[1] if self._mended[0] == model_id else {}
+
+    def _params(self, model_id: str, n_ctx: int) -> dict[str, Any]:
+        return {**({"n_ctx": n_ctx} if n_ctx else {}), **self._mended_for(model_id)}
 
     @property
     def info(self) -> dict[str, Any]:
@@ -85,7 +102,8 @@ class EngineLink(QObject):
 
     def is_ready_for(self, model: ModelEntry, n_ctx: int = 0) -> bool:
         """Whether that model is loaded with that context length and answering."""
-        return self.state == "ready" and self._wanted == (model.id, n_ctx) and self.client is not None
+        wanted = (model.id, self._params(model.id, n_ctx))
+        return self.state == "ready" and self._wanted == wanted and self.client is not None
 
     def load(self, model: ModelEntry, n_ctx: int = 0) -> None:
         """Make that model ready; nothing to do when it is. Adapters travel with each request.
@@ -93,13 +111,14 @@ class EngineLink(QObject):
         Args:
             n_ctx: Context length in tokens; 0 = the engine's default. Another length loads the model again.
         """
-        if self.is_ready_for(model, n_ctx) or (self.state == "loading" and self._wanted == (model.id, n_ctx)):
+        params = self._params(model.id, n_ctx)
+        if self.is_ready_for(model, n_ctx) or (self.state == "loading" and self._wanted == (model.id, params)):
             return
-        self._wanted = (model.id, n_ctx)
+        self._wanted = (model.id, params)
         self.model_id, self.model_name = model.id, model.name
         self._since = time.monotonic()
         self._drop_client()
-        self._make_engine().start(model.path, params={"n_ctx": n_ctx} if n_ctx else None)
+        self._make_engine().start(model.path, params=params or None)
         self._timer.start()
         self.look()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QProgressBar, QSizePolicy, QWidget
+from PySide6.QtCore import QRectF, Qt, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QSizePolicy, QWidget
 
-from fmstudio.ui.theme import restyle
+from fmstudio.ui.pages.chat.context_counter import ContextUse
+from fmstudio.ui.theme import Theme, restyle
 from fmstudio.ui.widgets.parts import ElidedLabel, button, column, label, row, tool_button
 from fmstudio.ui.widgets.words import number, parameters
 
@@ -21,39 +22,72 @@ NEARLY_FULL = 0.9
 ROOM_FOR_STATE = 520
 
 
+PARTS = (("system", "series_2"), ("history", "accent"), ("attached", "series_3"))
+
+
+class UseBar(QWidget):
+    """Shares of the context as one bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._use = ContextUse(0, 0, 0, 0)
+        self.setFixedSize(130, 6)
+
+    def show_use(self, use: ContextUse) -> None:
+        """Show these shares."""
+        self._use = use
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the shares one after the other; what is left is free."""
+        theme, use = Theme.current(), self._use
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), theme.color("pressed"))
+        at = 0.0
+        for name, token in PARTS:
+            wide = self.width() * min(1.0, getattr(use, name) / max(1, use.n_ctx))
+            painter.fillRect(QRectF(at, 0, max(wide, 1.0 if wide else 0.0), self.height()), theme.color(token))
+            at += wide
+        painter.end()
+
+
 class ContextMeter(QWidget):
-    """How many tokens of the context are used."""
+    """How many tokens of the context are used, and by what."""
 
     def __init__(self) -> None:
         super().__init__()
         self._text = label("", "caption")
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedWidth(110)
+        self._bar = UseBar()
         self.setLayout(column(self._text, self._bar, gap=3))
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.show_use(0, 0)
+        self.show_use(ContextUse(0, 0, 0, 0))
 
     @property
     def text(self) -> str:
         """What it says."""
         return self._text.text()
 
-    def show_use(self, used: int, n_ctx: int) -> None:
-        """Show tokens used of the context's length; a length of 0 hides the meter."""
-        self.setVisible(n_ctx > 0)
-        if n_ctx <= 0:
+    def show_use(self, use: ContextUse) -> None:
+        """Show what the next request takes of the context; a length of 0 hides the meter."""
+        self.setVisible(use.n_ctx > 0)
+        if use.n_ctx <= 0:
             return
-        self._bar.setRange(0, n_ctx)
-        self._bar.setValue(min(used, n_ctx))
-        self._text.setText(self.tr("{used} / {total} tokens").format(used=number(used), total=number(n_ctx)))
-        is_tight = used > n_ctx * NEARLY_FULL
+        self._bar.show_use(use)
+        self._text.setText(self.tr("{used} / {total} tokens").format(used=number(use.total), total=number(use.n_ctx)))
+        is_tight = use.total > use.n_ctx * NEARLY_FULL
         restyle(self._text, role="warning" if is_tight else "caption")
-        tip = self.tr("{used} of {total} tokens of the context are used by this conversation and your draft.")
+        tip = self.tr(
+            "Of {total} tokens of the context: system prompt {system}, history and draft {history}, attached {attached},"
+            " free {free}."
+        )
         if is_tight:
-            tip = self.tr("{used} of {total} tokens are used: the next answers may not fit. Begin a new chat.")
-        self.setToolTip(tip.format(used=number(used), total=number(n_ctx)))
-        self.setAccessibleName(self._text.text())
+            tip += "\n" + self.tr("Nearly full: the next answers may not fit. Begin a new chat, or delete turns.")
+        said = tip.format(
+            total=number(use.n_ctx), system=number(use.system), history=number(use.history),
+            attached=number(use.attached), free=number(use.free),
+        )  # fmt: skip
+        self.setToolTip(said)
+        self.setAccessibleName(said)
 
 
 class ChatHeader(QFrame):

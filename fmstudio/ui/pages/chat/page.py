@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from fmstudio.api.page import Page
+from fmstudio.ui.pages.chat import attachments
+from fmstudio.ui.pages.chat.context_counter import ContextCounter, ToCount, count_of
 from fmstudio.ui.pages.chat.conversation import ConversationController
 from fmstudio.ui.pages.chat.engine_link import EngineLink
 from fmstudio.ui.pages.chat.header import ChatHeader
-from fmstudio.ui.pages.chat.settings import AdapterChoice, ChatSettings
+from fmstudio.ui.pages.chat.judging import Judging
+from fmstudio.ui.pages.chat.presets_box import PresetKeeper
+from fmstudio.ui.pages.chat.settings import AdapterChoice, ChatSettings, filled, variables_in
 from fmstudio.ui.pages.chat.settings_panel import SettingsPanel
+from fmstudio.ui.pages.chat.sharing import Sharing
+from fmstudio.ui.pages.chat.shelf import Shelf
 from fmstudio.ui.pages.chat.sidebar import ConversationList
 from fmstudio.ui.pages.chat.thread import prompt_messages
-from fmstudio.ui.pages.chat.words import card_data, speaker_of, turn_note
+from fmstudio.ui.pages.chat.views import Views
+from fmstudio.ui.pages.chat.ways import WaysBar
+from fmstudio.ui.pages.chat.words import card_data, remedy_words, speaker_of, turn_note
 from fmstudio.ui.palette import Command
 from fmstudio.ui.widgets.chat_composer import Composer
 from fmstudio.ui.widgets.chat_transcript import Transcript
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.message_bar import Action, ProblemCard
+from fmstudio.ui.widgets.parts import button, column, tool_button
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
     from fmstudio.project import Changes
-    from fmstudio.project.chats import Conversation
+    from fmstudio.project.chat_search import Found
+    from fmstudio.project.chats import ChatMessage, Conversation
+    from fmstudio.project.lessons import LessonCount
     from fmstudio.project.models import ModelEntry
     from fmstudio.ui.context import AppContext
+    from fmstudio.ui.pages.chat.client import EngineClient
+    from fmstudio.ui.pages.chat.turn import Turn
+    from fmstudio.ui.widgets.chat_message import CardData
 
-COUNT_DELAY_MS = 400
+LAST_TURN_KEYS = {"Alt+G": "good", "Alt+B": "poor", "Alt+C": "correct", "Alt+R": "again", "Alt+N": "continue"}
+"""The same as on a turn that has the focus, on the last turn from anywhere on the page."""
 
 
 class ChatPage(Page):
@@ -52,9 +68,15 @@ class ChatPage(Page):
         self.transcript = Transcript()
         self.composer = Composer()
         self.panel = SettingsPanel()
+        self.ways = WaysBar()
+        self.judging = Judging(context, self.controller)
+        self.shelf = Shelf(context, self.controller)
+        self.views = Views(context, self.controller, self.judging)
+        self.sharing = Sharing(context, self)
+        self.presets = PresetKeeper(context, self.panel.presets, lambda: self.controller.settings, self)
+        self.counter = ContextCounter(self._to_count, self)
         self._asks: dict[str, Any] = {}
-        self._count_timer = QTimer(self, interval=COUNT_DELAY_MS, singleShot=True)
-        self._count_timer.timeout.connect(self._count_tokens)
+        self._conversations: dict[str, Conversation] = {}
         self._lay_out()
         self._connect()
         self._add_keys()
@@ -78,17 +100,19 @@ class ChatPage(Page):
         )  # fmt: skip
         self._middle = QStackedWidget()
         self._middle.addWidget(self.transcript)
-        self._middle.addWidget(self._no_turns)
+        for view in (self._no_turns, self.views.compare, self.views.tokens):
+            self._middle.addWidget(view)
+        self._ways_button = tool_button("swap", self.tr("Drafts, or several models side by side"), self._toggle_ways,
+                                        shortcut="Ctrl+Shift+D")  # fmt: skip
+        self._lessons = button("", self._open_lessons, kind="quiet")
+        self._lessons.hide()
+        self.composer.extras.addWidget(self._ways_button)
+        self.composer.extras.addWidget(self._lessons)
         talk = QWidget()
-        column = QVBoxLayout(talk)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.header)
-        column.addWidget(self._middle, 1)
-        foot = QHBoxLayout()
-        foot.setContentsMargins(24, 4, 24, 16)
-        foot.addWidget(self.composer)
-        column.addLayout(foot)
+        stacked = column(self.header, gap=0)
+        stacked.addWidget(self._middle, 1)
+        stacked.addLayout(column(self.ways, self.composer, gap=6, margins=(24, 4, 24, 16)))
+        talk.setLayout(stacked)
         self._stack = QStackedWidget()
         self._stack.addWidget(talk)
         self._stack.addWidget(self._no_models)
@@ -105,7 +129,7 @@ class ChatPage(Page):
         outer.addWidget(splitter)
 
     def _connect(self) -> None:
-        c, t, s = self.controller, self.transcript, self.sidebar
+        c, t, s, j = self.controller, self.transcript, self.sidebar, self.judging
         self.link.changed.connect(self._on_engine)
         self.context.data_changed.connect(self._on_data)
         self.context.project_changed.connect(self._on_project)
@@ -118,23 +142,40 @@ class ChatPage(Page):
         c.turn_ended.connect(self._on_turn_ended)
         c.problem_raised.connect(self._show_problem)
         c.settings_changed.connect(self._on_settings)
-        t.rated.connect(c.rate)
-        t.corrected.connect(c.correct)
+        c.batch_started.connect(self._on_batch)
+        t.rated.connect(j.rate)
+        t.corrected.connect(j.correct)
+        t.acted.connect(self._act)
+        t.branched.connect(c.edit_answer)
+        t.left.connect(self.composer.input.setFocus)
+        j.taught.connect(self._count_lessons)
+        self.views.wanted.connect(self._show_view)
         t.edited.connect(c.edit_question)
         t.regenerate_wanted.connect(c.regenerate)
         t.version_wanted.connect(c.show_version)
         s.new_wanted.connect(self.new_chat)
         s.chosen.connect(self._open_id)
-        s.renamed.connect(c.rename)
-        s.delete_wanted.connect(c.delete)
+        s.renamed.connect(self.shelf.rename)
+        s.delete_wanted.connect(self.shelf.delete)
         s.search_changed.connect(self._refresh_list)
+        s.pin_wanted.connect(self.shelf.pin)
+        s.moved.connect(self.shelf.move)
+        s.folder_wanted.connect(self.shelf.make_folder)
+        s.folder_renamed.connect(self.shelf.rename_folder)
+        s.folder_removed.connect(self.shelf.remove_folder)
+        s.import_wanted.connect(self.sharing.choose_import)
+        s.export_wanted.connect(self.sharing.choose_export)
         self.header.model_chosen.connect(c.set_model)
         self.header.unload_wanted.connect(self._unload)
         self.header.panel_toggled.connect(self.panel.setVisible)
         self.panel.changed.connect(c.set_settings)
         self.composer.sent.connect(self._send)
         self.composer.stopped.connect(c.stop)
-        self.composer.draft_changed.connect(self._count_timer.start)
+        self.composer.draft_changed.connect(self._on_draft)
+        self.composer.attach_wanted.connect(self._choose_files)
+        self.composer.files_dropped.connect(self.attach_files)
+        self.composer.went_up.connect(self.transcript.focus_turn)
+        self.counter.counted.connect(self.header.meter.show_use)
 
     def _add_keys(self) -> None:
         for keys, slot in (
@@ -142,6 +183,9 @@ class ChatPage(Page):
             ("Ctrl+N", self.new_chat),
             ("Ctrl+F", self.sidebar.search.setFocus),
             ("Ctrl+I", self.header.panel.toggle),
+            ("Ctrl+Shift+D", self._toggle_ways),
+            ("Ctrl+Shift+A", self._choose_files),
+            *((keys, partial(self._do_on_last, what)) for keys, what in LAST_TURN_KEYS.items()),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -150,10 +194,16 @@ class ChatPage(Page):
     # ---- page ------------------------------------------------------------------------------------------------------
 
     def page_shown(self, **args: Any) -> None:
-        """Refresh; ``model_id`` and ``adapter_id`` begin a new chat with them, ``conversation_id`` opens one."""
+        """Refresh; ``model_id`` and ``adapter_id`` begin a new chat with them, ``conversation_id`` opens one.
+
+        ``rows`` of a ``dataset`` (their ids) are attached to the message being written.
+        """
         self._asks = dict(args)
         self._load_models()
         self._refresh_list()
+        self._load_more()
+        if args.get("dataset") and args.get("rows"):
+            self._attach_rows(str(args["dataset"]), list(args["rows"]))
         self.composer.input.setFocus()
 
     def page_hidden(self) -> None:
@@ -166,6 +216,11 @@ class ChatPage(Page):
             Command(self.tr("New chat"), self.new_chat, "Ctrl+N", "plus"),
             Command(self.tr("Search conversations"), self.sidebar.search.setFocus, "Ctrl+F", "search"),
             Command(self.tr("Rename this conversation"), self.sidebar.rename_current, "F2", "edit"),
+            Command(self.tr("Drafts, or several models side by side"), self._toggle_ways, "Ctrl+Shift+D", "swap"),
+            Command(self.tr("Attach text files"), self._choose_files, "Ctrl+Shift+A", "file"),
+            Command(self.tr("Go to the last turn"), self.transcript.focus_turn, "Ctrl+Up", "up"),
+            Command(self.tr("Import chats"), self.sharing.choose_import, "", "import"),
+            Command(self.tr("Export all chats"), partial(self.sharing.choose_export, ""), "", "export"),
             Command(self.tr("Show or hide adapters and settings"), self.header.panel.toggle, "Ctrl+I", "inspector"),
         ]
         if self.controller.is_busy:
@@ -183,6 +238,7 @@ class ChatPage(Page):
         self.link.unload()
         self._load_models()
         self._refresh_list()
+        self._load_more()
         self.controller.open(None)
 
     @Slot(object, object)
@@ -191,6 +247,7 @@ class ChatPage(Page):
             self._load_models()
         if changes.chats:
             self._refresh_list()
+            self._load_more()
 
     # ---- models ----------------------------------------------------------------------------------------------------
 
@@ -243,7 +300,33 @@ class ChatPage(Page):
     def _on_engine(self) -> None:
         self.header.show_engine(self.link)
         self._show_tail()
-        self._count_timer.start()
+        self.counter.start()
+
+    def _load_more(self) -> None:
+        self.presets.load()
+        self._count_lessons()
+
+    # ---- lessons ---------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _count_lessons(self) -> None:
+        project = self.context.project
+        if project is None:
+            self._lessons.hide()
+        else:
+            self.context.run_query(project.lessons.count, self._show_lessons, key="chat-lessons", owner=self)
+
+    def _show_lessons(self, count: LessonCount) -> None:
+        total = count.sft + count.preferences
+        self._lesson_set = count.sft_id if count.sft else count.preference_id
+        self._lessons.setVisible(bool(total))
+        self._lessons.setText(self.tr("1 lesson") if total == 1 else self.tr("{count} lessons").format(count=f"{total:,}"))
+        tip = self.tr("{sft} answers to learn and {pairs} preferences, as datasets of this project. Click to open them.")
+        self._lessons.setToolTip(tip.format(sft=f"{count.sft:,}", pairs=f"{count.preferences:,}"))
+
+    @Slot()
+    def _open_lessons(self) -> None:
+        self.context.navigate("data", dataset=self._lesson_set)
 
     # ---- conversations ---------------------------------------------------------------------------------------------
 
@@ -253,15 +336,26 @@ class ChatPage(Page):
         if project is None:
             self.sidebar.show_conversations([], "")
             return
-        search = self.sidebar.search.text().strip()
-        self.context.run_query(
-            lambda: project.chats.conversations(search), self._show_list, key="chat-list", owner=self
-        )
+        search, chats = self.sidebar.search.text().strip(), project.chats
+        if search:
+            self.context.run_query(lambda: chats.found(search), self._show_found, key="chat-list", owner=self)
+        else:
+            self.context.run_query(
+                lambda: (chats.conversations(), chats.folders()),
+                lambda found: self._show_list(*found),
+                key="chat-list",
+                owner=self,
+            )
 
-    def _show_list(self, conversations: list[Conversation]) -> None:
+    def _show_found(self, found: list[Found]) -> None:
+        shown = self.controller.conversation
+        self._conversations = {item.conversation.id: item.conversation for item in found}
+        self.sidebar.show_found(found, shown.id if shown else "")
+
+    def _show_list(self, conversations: list[Conversation], folders: list[str]) -> None:
         shown = self.controller.conversation
         self._conversations = {c.id: c for c in conversations}
-        self.sidebar.show_conversations(conversations, shown.id if shown else "")
+        self.sidebar.show_conversations(conversations, shown.id if shown else "", folders)
         wanted = self._asks.pop("conversation_id", None)
         if wanted in self._conversations:
             self._open_id(str(wanted))
@@ -286,6 +380,7 @@ class ChatPage(Page):
     def _on_opened(self) -> None:
         self.transcript.drop_tail()
         self.transcript.show_extra(None)
+        self._show_view(None)
         self._show_thread()
         self._on_settings()
         self._show_busy()
@@ -294,29 +389,138 @@ class ChatPage(Page):
         has_models = bool(self.controller.library.chat_models())
         self._stack.setCurrentIndex(0 if has_models else 1)
         self.panel.setVisible(has_models and self.header.panel.isChecked())
+        if self._middle.currentWidget() in (self.views.compare, self.views.tokens):
+            return
         is_new = not self.controller.turns.messages and self.controller.shown_turn is None
         self._middle.setCurrentIndex(1 if is_new else 0)
+
+    @Slot(object)
+    def _show_view(self, view: QWidget | None) -> None:
+        """Show the comparison or the tokens, or the conversation again."""
+        self._middle.setCurrentWidget(view or self.transcript)
+        if view is None:
+            self._show_empty_or_chat()
+            self.composer.input.setFocus()
+        else:
+            view.setFocus()
 
     # ---- turns -----------------------------------------------------------------------------------------------------
 
     @Slot(str)
     def _send(self, text: str) -> None:
+        c = self.controller
+        names = dict.fromkeys([*variables_in(c.settings.system_prompt), *variables_in(text)])
+        missing = [name for name in names if not c.settings.variables.get(name, "").strip()]
+        if missing:
+            self._ask_variables(missing)
+            return
         self.transcript.show_extra(None)
-        self.controller.send(text)
+        c.send(text, self.composer.attachments, self.ways.ways(c.settings), self.ways.count)
         self.transcript.scroll_to_end()
+
+    def _ask_variables(self, missing: list[str]) -> None:
+        """Say which ``{{name}}`` places have no value yet, and lead to the first."""
+        self.header.panel.setChecked(True)
+        self.panel.show_draft(self.composer.text)
+        words = self.tr("Fill in first, in the panel on the right: {names}.")
+        self.composer.hint.setText(words.format(names=", ".join(missing)))
+        self.panel.variables.fields[missing[0]].setFocus()
+
+    @Slot(str, object)
+    def _on_batch(self, question: str, turns: list[Turn]) -> None:
+        self.views.begin_batch(question, turns, is_blind=self.ways.is_blind.isChecked())
+
+    @Slot()
+    def _toggle_ways(self) -> None:
+        if self.ways.isVisible():
+            self.ways.close_bar()
+        else:
+            c = self.controller
+            self.ways.offer(c.library, self.panel.presets.presets, c.model_id)
+
+    @Slot(str, str)
+    def _act(self, message_id: str, what: str) -> None:
+        """Do what a turn's menu or key asks for."""
+        c = self.controller
+        if what == "quote":
+            said = c.turns.messages[message_id].content
+            self.composer.insert("".join(f"> {line}\n" for line in said.splitlines()) + "\n")
+            return
+        acts = {
+            "continue": c.go_on, "reproduce": c.reproduce, "prefer": self.judging.prefer,
+            "delete": self.judging.delete, "tokens": self.views.show_tokens, "compare": self.views.compare_versions,
+        }  # fmt: skip
+        acts[what](message_id)
+
+    def _do_on_last(self, what: str) -> None:
+        cards = [card for card in self.transcript.cards if card.data.who == "assistant"]
+        if cards:
+            cards[-1].do(what)
+
+    # ---- attachments -----------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _choose_files(self) -> None:
+        names, _ = QFileDialog.getOpenFileNames(self, self.tr("Attach text files"))
+        self.attach_files([Path(name) for name in names])
+
+    @Slot(object)
+    def attach_files(self, paths: list[Path]) -> None:
+        """Attach text files to the message being written."""
+        if paths:
+            self.context.run_query(lambda: [attachments.read_text(path) for path in paths], self._attach, owner=self)
+
+    def _attach_rows(self, dataset: str, row_ids: list[int]) -> None:
+        project = self.context.project
+        if project is None:
+            return
+
+        def work() -> list[dict[str, Any]]:
+            found = project.rows_by_id(dataset, row_ids)
+            names = [name for name in found.columns if name != "row_id"]
+            return [attachments.read_rows(project.datasets.get(dataset).name, names, found.records())]
+
+        self.context.run_query(work, self._attach, owner=self)
+
+    def _attach(self, found: list[dict[str, Any]]) -> None:
+        for item in found:
+            self._count_attachment(item)
+        self.composer.set_attachments([*self.composer.attachments, *found])
+        self.composer.input.setFocus()
+
+    def _count_attachment(self, item: dict[str, Any]) -> None:
+        """Say how long an attachment is: in tokens where a model is loaded, else in characters."""
+        item["detail"] = self.tr("{count} characters").format(count=f"{len(item['text']):,}")
+        if self.link.client is None:
+            return
+
+        def counted(value: Any) -> None:
+            item["tokens"] = count_of(value)
+            item["detail"] = self.tr("{count} tokens").format(count=f"{item['tokens']:,}")
+            self.composer.set_attachments(self.composer.attachments)
+
+        self.link.client.post("/tokenize", {"content": item["text"]}, counted, lambda _: None)
+
+    @Slot()
+    def _on_draft(self) -> None:
+        self.panel.show_draft(self.composer.text)
+        self.counter.start()
 
     @Slot()
     def _show_thread(self) -> None:
         thread = self.controller.turns
-        self.transcript.show_turns([card_data(thread, message) for message in thread.path()])
+        self.transcript.show_turns([self._card(message) for message in thread.path()])
         self._show_empty_or_chat()
         self._show_tail()
-        self._count_timer.start()
+        self.counter.start()
 
     @Slot(str)
     def _on_message(self, message_id: str) -> None:
         thread = self.controller.turns
-        self.transcript.update_turn(card_data(thread, thread.messages[message_id]))
+        self.transcript.update_turn(self._card(thread.messages[message_id]))
+
+    def _card(self, message: ChatMessage) -> CardData:
+        return card_data(self.controller.turns, message, self.judging.preferred)
 
     @Slot()
     def _on_turn_started(self) -> None:
@@ -332,7 +536,7 @@ class ChatPage(Page):
     def _hide_old_answers(self, question_id: str) -> None:
         """While an answer is made again, show the branch up to its question only."""
         thread = self.controller.turns
-        self.transcript.show_turns([card_data(thread, message) for message in thread.path_to(question_id)])
+        self.transcript.show_turns([self._card(message) for message in thread.path_to(question_id)])
 
     @Slot()
     def _show_tail(self) -> None:
@@ -352,35 +556,40 @@ class ChatPage(Page):
         elsewhere = c.turn is not None and c.shown_turn is None
         self.composer.hint.setText(self.tr("An answer is being made in another conversation.") if elsewhere else "")
 
-    @Slot(object)
-    def _show_problem(self, problem: Problem) -> None:
+    @Slot(object, object)
+    def _show_problem(self, problem: Problem, action: dict[str, Any]) -> None:
         retry: Action = (self.tr("Try again"), self.controller.retry)
         if self.link.state in ("failed", "off"):
             retry = (self.tr("Restart engine and retry"), self.controller.retry)
-        self.transcript.show_extra(ProblemCard(problem, (retry,), self._dismiss, stacked=True))
+        mend = ((remedy_words(action), partial(self._mend, action)),) if action else ()
+        self._show_view(None)
+        self.transcript.show_extra(ProblemCard(problem, (*mend, retry), self._dismiss, stacked=True))
         self._middle.setCurrentIndex(0)
+
+    def _mend(self, action: dict[str, Any]) -> None:
+        """Change what the engine proposes, then make the turn again."""
+        self.link.mend(action)
+        if "n_ctx" in action:
+            self.panel.n_ctx.setValue(int(action["n_ctx"]))
+        self.controller.retry()
 
     def _dismiss(self) -> None:
         self.transcript.show_extra(None)
 
     # ---- the context meter -----------------------------------------------------------------------------------------
 
-    @Slot()
-    def _count_tokens(self) -> None:
+    def _to_count(self) -> tuple[EngineClient, ToCount, int] | None:
+        """What the next request is made of; None while no model is loaded."""
         client, c = self.link.client, self.controller
         if client is None:
-            self.header.meter.show_use(0, 0)
-            return
-        if c.is_busy:
-            return
-        messages = prompt_messages(c.settings.system_prompt, c.turns.path())
-        if self.composer.text.strip():
-            messages.append({"role": "user", "content": self.composer.text})
-        if not messages:
-            self.header.meter.show_use(0, self.link.n_ctx)
-            return
-        client.post("/tokenize", {"messages": messages}, self._show_count, lambda _: None)
-
-    def _show_count(self, value: Any) -> None:
-        if isinstance(value, dict):
-            self.header.meter.show_use(int(value.get("count") or 0), int(value.get("n_ctx") or self.link.n_ctx))
+            return None
+        path = c.turns.path()
+        system = c.settings.filled_prompt
+        messages = [] if c.is_busy else prompt_messages(system, path)
+        files = [item for message in path for item in message.facts.get("attachments") or ()]
+        draft = filled(self.composer.text, c.settings.variables)
+        if messages is not None and not c.is_busy and (draft.strip() or self.composer.attachments):
+            waiting = "\n\n".join([*(str(item["text"]) for item in self.composer.attachments), draft])
+            messages = [*messages, {"role": "user", "content": waiting}]
+        attached = "\n\n".join(str(item.get("text", "")) for item in [*files, *self.composer.attachments])
+        return client, ToCount(messages, system.strip(), attached), self.link.n_ctx

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 MAX_SEED = 2**31 - 1
+_VARIABLE = re.compile(r"\{\{\s*([^\W\d]\w*)\s*\}\}")
+PRESET_FIELDS = (
+    "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "system_prompt", "adapters",
+    "is_seed_fixed", "seed",
+)  # fmt: skip
+
+
+def variables_in(text: str) -> list[str]:
+    """Names of the ``{{name}}`` places in a text, in order, each once."""
+    return list(dict.fromkeys(_VARIABLE.findall(text)))
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """The text with its ``{{name}}`` places filled; a name without a value stays as it is."""
+    return _VARIABLE.sub(lambda match: values.get(match[1], "") or match[0], text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,9 @@ class ChatSettings:
         max_tokens: Longest answer in tokens.
         n_ctx: Context length to load the model with, in tokens; 0 = the engine's default.
         seed: Used when `is_seed_fixed`; otherwise each answer draws its own, and stores it.
+        system_prompt: May hold ``{{name}}`` places, filled from `variables` when an answer is asked for.
+        asks_title: The model is asked for a title after the first answer.
+        preset: Name and version of the preset these settings came from, in words; empty = none.
     """
 
     temperature: float = 0.7
@@ -44,6 +64,9 @@ class ChatSettings:
     is_seed_fixed: bool = False
     system_prompt: str = ""
     adapters: tuple[AdapterChoice, ...] = field(default_factory=tuple)
+    variables: dict[str, str] = field(default_factory=dict)
+    asks_title: bool = True
+    preset: str = ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ChatSettings:
@@ -55,6 +78,21 @@ class ChatSettings:
             if isinstance(a, dict) and "model_id" in a
         )
         return cls(**{k: v for k, v in value.items() if k in known}, adapters=adapters)
+
+    def with_preset(self, stored: dict[str, Any], name: str) -> ChatSettings:
+        """The same with what a preset holds: sampler, system prompt and adapters."""
+        chosen = ChatSettings.from_json(stored)
+        values = {key: getattr(chosen, key) for key in PRESET_FIELDS if key in stored}
+        return replace(self, **values, preset=name)
+
+    def for_preset(self) -> dict[str, Any]:
+        """What a preset keeps of these settings."""
+        return {key: value for key, value in self.to_json().items() if key in PRESET_FIELDS}
+
+    @property
+    def filled_prompt(self) -> str:
+        """The system prompt as it is sent."""
+        return filled(self.system_prompt, self.variables)
 
     def to_json(self) -> dict[str, Any]:
         """Write for the catalogue."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPlainTextEdit,
     QScrollArea,
     QSlider,
@@ -22,10 +23,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fmstudio.ui.pages.chat.settings import MAX_SEED, AdapterChoice, ChatSettings
+from fmstudio.ui.pages.chat.presets_box import PresetsBox
+from fmstudio.ui.pages.chat.settings import MAX_SEED, AdapterChoice, ChatSettings, variables_in
 from fmstudio.ui.widgets.parts import decimal_box, spin_box
 
 if TYPE_CHECKING:
+    from fmstudio.project.chat_presets import Preset
     from fmstudio.project.models import ModelEntry
 
 SCALE_STEPS = 100  # slider steps for a scale of 1.0
@@ -95,6 +98,43 @@ class AdapterRow(QWidget):
             widget.setEnabled(self.switch.isChecked())
 
 
+class VariablesForm(QWidget):
+    """A field for each ``{{name}}`` of the system prompt and of the message being written.
+
+    Signals:
+        changed(dict): The values.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self.fields: dict[str, QLineEdit] = {}
+        self.hide()
+
+    def show_names(self, names: Sequence[str], values: dict[str, str]) -> None:
+        """Show these variables; the fields of those that stay keep what is typed."""
+        if list(self.fields) == list(names):
+            return
+        while self._form.rowCount():
+            self._form.removeRow(0)
+        self.fields = {}
+        for name in names:
+            field = QLineEdit(values.get(name, ""))
+            field.setAccessibleName(self.tr("Value of {name}").format(name=name))
+            field.setPlaceholderText(self.tr("filled in when you send"))
+            field.textEdited.connect(self._announce)
+            self.fields[name] = field
+            self._form.addRow(name, field)
+        self.setVisible(bool(names))
+
+    @Slot()
+    def _announce(self) -> None:
+        self.changed.emit({name: field.text() for name, field in self.fields.items()})
+
+
 class SettingsPanel(QFrame):
     """Everything that decides an answer, apart from the conversation itself.
 
@@ -111,10 +151,16 @@ class SettingsPanel(QFrame):
         self._is_filling = False
         self._rows: list[AdapterRow] = []
         self._adapters: list[ModelEntry] = []
+        self._draft_names: list[str] = []
         inner = QWidget()
         self._layout = QVBoxLayout(inner)
         self._layout.setContentsMargins(16, 16, 16, 16)
         self._layout.setSpacing(8)
+        self.presets = PresetsBox()
+        self.presets.chosen.connect(self._on_preset)
+        self._layout.addWidget(self._heading(self.tr("Preset")))
+        self._layout.addWidget(self.presets)
+        self._layout.addSpacing(8)
         self._layout.addWidget(self._heading(self.tr("Adapters")))
         self._adapter_box = QVBoxLayout()
         self._adapter_box.setSpacing(8)
@@ -132,9 +178,16 @@ class SettingsPanel(QFrame):
         self.system.setFixedHeight(110)
         self.system.textChanged.connect(self._on_changed)
         self._layout.addWidget(self.system)
+        self.variables = VariablesForm()
+        self.variables.changed.connect(self._on_variables)
+        self._layout.addWidget(self.variables)
         self._layout.addSpacing(8)
         self._layout.addWidget(self._heading(self.tr("Sampler")))
         self._layout.addLayout(self._make_sampler())
+        self.asks_title = QCheckBox(self.tr("Let the model name new chats"))
+        self.asks_title.setToolTip(self.tr("After the first answer the model is asked for a short title"))
+        self.asks_title.toggled.connect(self._on_changed)
+        self._layout.addWidget(self.asks_title)
         self._layout.addStretch()
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -216,6 +269,9 @@ class SettingsPanel(QFrame):
             getattr(self, name).setValue(getattr(settings, name))
         self.is_seed_fixed.setChecked(settings.is_seed_fixed)
         self.seed.setEnabled(settings.is_seed_fixed)
+        self.asks_title.setChecked(settings.asks_title)
+        self.presets.show_settings(settings)
+        self._show_variables()
         if self.system.toPlainText() != settings.system_prompt:
             self.system.setPlainText(settings.system_prompt)
         self._is_filling = False
@@ -253,11 +309,31 @@ class SettingsPanel(QFrame):
         """The adapters listed."""
         return self._rows
 
+    def show_draft(self, draft: str) -> None:
+        """Offer the variables of the message being written too."""
+        self._draft_names = variables_in(draft)
+        self._show_variables()
+
+    def _show_variables(self) -> None:
+        names = [*variables_in(self._settings.system_prompt), *self._draft_names]
+        self.variables.show_names(list(dict.fromkeys(names)), self._settings.variables)
+
     # ---- changes ---------------------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_adapter(self, choice: AdapterChoice) -> None:
         self._settings = self._settings.with_adapter(choice)
+        self.changed.emit(self._settings)
+
+    @Slot(object)
+    def _on_preset(self, preset: Preset) -> None:
+        settings = self._settings.with_preset(preset.settings, f"{preset.name} v{preset.version}")
+        self.show_settings(settings)
+        self.changed.emit(settings)
+
+    @Slot(object)
+    def _on_variables(self, values: dict[str, str]) -> None:
+        self._settings = replace(self._settings, variables={**self._settings.variables, **values})
         self.changed.emit(self._settings)
 
     @Slot()
@@ -277,5 +353,8 @@ class SettingsPanel(QFrame):
             seed=self.seed.value(),
             is_seed_fixed=self.is_seed_fixed.isChecked(),
             system_prompt=self.system.toPlainText(),
+            asks_title=self.asks_title.isChecked(),
         )
+        self._show_variables()
+        self.presets.show_settings(self._settings)
         self.changed.emit(self._settings)

@@ -30,11 +30,13 @@ class Thread:
     _children: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
-    def of(cls, messages: Sequence[ChatMessage]) -> Thread:
-        """Build from stored turns in order of making; the newest branch is shown."""
+    def of(cls, messages: Sequence[ChatMessage], shown: str = "") -> Thread:
+        """Build from stored turns in order of making; the branch through `shown` is shown, else the newest."""
         thread = cls()
         for message in messages:
             thread.add(message)
+        for message in thread.path_to(shown if shown in thread.messages else None):
+            thread.choose(message.id)
         return thread
 
     def add(self, message: ChatMessage) -> None:
@@ -59,6 +61,12 @@ class Thread:
             at = self.chosen.get(at)
         return shown
 
+    @property
+    def leaf(self) -> str:
+        """Id of the last turn shown; empty when there is none."""
+        path = self.path()
+        return path[-1].id if path else ""
+
     def path_to(self, message_id: str | None) -> list[ChatMessage]:
         """The turns from the first up to and including that one."""
         found: list[ChatMessage] = []
@@ -66,6 +74,19 @@ class Thread:
             found.append(self.messages[message_id])
             message_id = self.messages[message_id].parent_id
         return found[::-1]
+
+    def without(self, message_id: str) -> Thread:
+        """The same without that turn and what follows it; the version beside it is shown."""
+        gone, at = {message_id}, [message_id]
+        while at:
+            children = self._children[at.pop()]
+            gone.update(children)
+            at.extend(children)
+        thread = Thread.of([m for m in self.messages.values() if m.id not in gone])
+        for parent, child in self.chosen.items():
+            if child not in gone and parent not in gone:
+                thread.chosen[parent] = child
+        return thread
 
     def siblings(self, message_id: str) -> list[str]:
         """All versions of that turn, itself included, in order of making."""
@@ -82,9 +103,10 @@ class Thread:
 
 
 def prompt_messages(system_prompt: str, path: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """What is sent to the engine: the system prompt, then the turns as they were said."""
-    head = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
-    return [*head, *({"role": m.role, "content": m.content} for m in path if m.content)]
+    """What is sent to the engine; see `fmstudio.project.chat_records.prompt_messages`."""
+    from fmstudio.project import chat_records  # opens the way to the catalogue: not while the window starts
+
+    return chat_records.prompt_messages(system_prompt, path)
 
 
 def context_hash(messages: Sequence[dict[str, Any]]) -> str:

@@ -20,7 +20,13 @@ class Turn:
 
     Attributes:
         parent_id: The question it answers.
+        id: The answer's id, drawn before it is saved.
         messages: What is sent: system prompt and turns.
+        kind: ``answer``, ``continue``, ``branch`` (at a token), ``drafts``, ``models`` or ``reproduce``.
+        prefix: Text the answer begins with, which the engine does not say again.
+        prefix_tokens: The same as token ids, where they are known.
+        about: The answer that is continued, branched from or reproduced.
+        tokens: Token ids of the new text, from engines that say them.
         adapters: The adapters that act, with their library entries.
         asked, first_text: `time.perf_counter` at sending and at the first text.
         prompt_done, prompt_total: Prompt tokens read so far; total 0 = not known yet.
@@ -34,6 +40,13 @@ class Turn:
     settings: ChatSettings
     seed: int
     messages: list[dict[str, str]]
+    id: str = ""
+    kind: str = "answer"
+    prefix: str = ""
+    prefix_tokens: list[int] = field(default_factory=list)
+    about: str = ""
+    label: str = ""
+    tokens: list[int] = field(default_factory=list)
     text: str = ""
     asked: float = 0.0
     first_text: float = 0.0
@@ -43,9 +56,39 @@ class Turn:
 
     def add_text(self, text: str) -> None:
         """Take in new text."""
-        if not self.text:
+        if not self.first_text:
             self.first_text = time.perf_counter()
         self.text += text
+
+    def body(self) -> dict[str, Any]:
+        """The request: every setting explicitly."""
+        body = {
+            "model": self.model.id,
+            "messages": self.messages,
+            **self.settings.sampler(),
+            "seed": self.seed,
+            "lora": [{"path": str(entry.path), "scale": choice.scale} for choice, entry in self.adapters],
+            "return_tokens": True,
+        }
+        if self.prefix_tokens:
+            return {**body, "forced_prefix": self.prefix_tokens}
+        return {**body, "forced_prefix": self.prefix} if self.prefix else body
+
+    def planned_facts(self) -> dict[str, Any]:
+        """What is known of the answer before it is made."""
+        facts = {
+            "model": _identity(self.model),
+            "adapters": [{**_identity(entry), "scale": choice.scale} for choice, entry in self.adapters],
+            "sampler": self.settings.sampler(),
+            "seed": self.seed,
+            "n_ctx": self.settings.n_ctx,
+            "system_prompt": self.settings.filled_prompt,
+            "has_chat_template": self.model.facts.get("has_chat_template"),
+            "context_hash": context_hash(self.messages),
+            "kind": self.kind,
+        }
+        more = {"about": self.about, "preset": self.settings.preset, "prefix": self.prefix, "label": self.label}
+        return {**facts, **{key: value for key, value in more.items() if value}}
 
     @property
     def first_text_ms(self) -> float:
@@ -64,20 +107,21 @@ class Turn:
             end: How it ended.
             engine: What the engine said of itself when it was ready.
         """
+        more = {"tokens": [*self.prefix_tokens, *self.tokens]} if self._knows_tokens else {}
         return {
-            "model": _identity(self.model),
-            "adapters": [{**_identity(entry), "scale": choice.scale} for choice, entry in self.adapters],
-            "sampler": self.settings.sampler(),
-            "seed": self.seed,
-            "system_prompt": self.settings.system_prompt,
-            "has_chat_template": self.model.facts.get("has_chat_template"),
+            **self.planned_facts(),
+            **more,
             "engine": engine,
-            "context_hash": context_hash(self.messages),
+            "template_hash": str(engine.get("template_hash") or ""),
             "finish_reason": end.reason,
             "usage": end.usage,
             "timings": {**end.timings, "first_text_ms": round(self.first_text_ms, 1)},
             "problem": end.problem.message if end.problem else "",
         }
+
+    @property
+    def _knows_tokens(self) -> bool:
+        return bool(self.tokens) and bool(self.prefix_tokens) == bool(self.prefix)
 
 
 def _identity(entry: ModelEntry) -> dict[str, Any]:

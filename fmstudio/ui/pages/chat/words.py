@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
@@ -20,7 +21,7 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("Chat", text)
 
 
-def card_data(thread: Thread, message: ChatMessage) -> CardData:
+def card_data(thread: Thread, message: ChatMessage, preferred: Container[str] = ()) -> CardData:
     """What the card of a stored turn shows."""
     versions = thread.siblings(message.id)
     is_answer = message.role == "assistant"
@@ -35,7 +36,14 @@ def card_data(thread: Thread, message: ChatMessage) -> CardData:
         correction=message.correction or "",
         version=versions.index(message.id) + 1,
         versions=len(versions),
+        is_preferred=message.id in preferred,
+        is_cut=message.facts.get("finish_reason") in ("length", "cancelled", "error", "interrupted"),
+        files=_files(message.facts),
     )
+
+
+def _files(facts: dict[str, Any]) -> str:
+    return ", ".join(str(item.get("name", "")) for item in facts.get("attachments") or ())
 
 
 def speaker_of(turn: Turn) -> str:
@@ -43,7 +51,14 @@ def speaker_of(turn: Turn) -> str:
     return _name(turn.model.name, [(entry.name, choice.scale) for choice, entry in turn.adapters])
 
 
+def speaker_name(message: ChatMessage) -> str:
+    """Who said a stored turn."""
+    return _speaker(message.facts) if message.role == "assistant" else _tr("You")
+
+
 def _speaker(facts: dict[str, Any]) -> str:
+    if facts.get("kind") == "edited":
+        return _tr("Written by you")
     model = facts.get("model") or {}
     adapters = [(str(a.get("name")), float(a.get("scale", 1))) for a in facts.get("adapters") or []]
     return _name(str(model.get("name") or _tr("Model")), adapters)
@@ -78,6 +93,7 @@ def _ending(facts: dict[str, Any]) -> str:
         "cancelled": _tr("stopped by you"),
         "length": _tr("cut at the longest answer allowed"),
         "error": _tr("cut off: the engine stopped"),
+        "interrupted": _tr("cut off: the app was closed"),
     }.get(str(facts.get("finish_reason") or ""), "")
 
 
@@ -96,3 +112,19 @@ def turn_note(turn: Turn, link: EngineLink) -> str:
         parts.append(_tr("{rate:.1f} tokens/s").format(rate=rate))
     parts.append(_tr("first text after {time}").format(time=seconds(turn.first_text_ms / 1000)))
     return " · ".join(parts)
+
+
+def remedy_words(action: dict[str, Any]) -> str:
+    """A change of the engine's parameters, as a button says it."""
+    words = {
+        "n_ctx": _tr("Use a context of {value} tokens"),
+        "kv_type": _tr("Keep the context in {value}"),
+        "n_gpu_layers": _tr("Put {value} layers on the GPU"),
+        "n_batch": _tr("Read {value} tokens at once"),
+    }
+    said = [words.get(key, key + " = {value}").format(value=_value(value)) for key, value in action.items()]
+    return _tr(", ").join(said)
+
+
+def _value(value: Any) -> str:
+    return number(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QLineEdit, QMenu, QPushButton, QStackedLayout, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QLineEdit, QMenu, QStackedLayout, QWidget
 
 from fmstudio.ui.pages.data.dataset_actions import pending_text, pending_tip
 from fmstudio.ui.pages.data.transform_forms import TransformInfo
@@ -26,6 +26,9 @@ KIND_WORDS = {
     "image_caption": "images with captions",
     "table": "table",
 }
+LINE = 28
+WIDE_FROM = 760
+"""Narrower than that, the actions used less are icons, so that the name has room."""
 KEYS = {"replace": "Ctrl+H"}
 """Transforms that have a key of their own."""
 
@@ -170,17 +173,21 @@ class DatasetHeader(QWidget):
         self.show_transforms([])
         facts = row(self.facts, self.pending, gap=8)
         facts.setStretch(0, 1)
+        line = holder(facts)
+        line.setMinimumHeight(LINE)
         names = row(self.name, self.undo, self.redo, gap=4)
         names.setStretch(0, 1)
         actions = row(self.clean, self.embed, self.change, self.train, self.export, self.more, gap=6)
         upper = row(holder(names), holder(actions), gap=12)
         upper.setStretch(0, 1)
-        self.setLayout(column(upper, facts, gap=2))
+        self.setLayout(column(upper, line, gap=2))
 
-    @property
-    def buttons(self) -> list[QPushButton]:
-        """The actions, from left to right."""
-        return [self.clean, self.embed, self.change, self.train, self.export]
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: words where there is room for them, and for the name."""
+        super().resizeEvent(event)
+        is_wide = self.width() >= WIDE_FROM
+        for made, text in ((self.embed, self.tr("Embed")), (self.train, self.tr("Train…"))):
+            made.setText(text if is_wide else "")
 
     def show_dataset(self, dataset: Dataset) -> None:
         """Show name and facts."""
@@ -189,6 +196,8 @@ class DatasetHeader(QWidget):
         facts = [words.plural(dataset.rows, "row"), KIND_WORDS.get(dataset.kind, dataset.kind.replace("_", " "))]
         facts += [f"version {dataset.version} of {dataset.versions}", words.size(dataset.bytes)]
         self.facts.setText("  ·  ".join(facts))
+        for tool in (self.undo, self.redo):
+            tool.setEnabled(True)  # until the history says that there is nothing: a key pressed meanwhile counts
 
     def show_history(self, entries: Sequence[HistoryEntry]) -> None:
         """Say in the tooltips what undo and redo would do."""

@@ -149,6 +149,13 @@ class DatasetList(QFrame):
             widget.setVisible(len(datasets) > 1)
         self._fill()
 
+    def mark(self, dataset_id: str) -> None:
+        """Mark another one as the one in front; does not emit `chosen`."""
+        if dataset_id != self._current_id:
+            self._current_id = dataset_id
+            self.list.clearSelection()
+            self._fill()
+
     def _fill(self) -> None:
         chosen = set(self.selected())
         _, key, is_descending = ORDERS[self._order]

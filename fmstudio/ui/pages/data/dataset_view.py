@@ -11,8 +11,10 @@ from PySide6.QtWidgets import QButtonGroup, QMenu, QPushButton, QSplitter, QStac
 
 from fmstudio.ui.pages.data.dataset_actions import DatasetActions
 from fmstudio.ui.pages.data.dataset_header import DatasetHeader
+from fmstudio.ui.pages.data.disk_view import DiskView
 from fmstudio.ui.pages.data.export_panel import ExportPanel
 from fmstudio.ui.pages.data.inspector import RowInspector
+from fmstudio.ui.pages.data.lineage_view import LineageView
 from fmstudio.ui.pages.data.lost_rows import LostRows
 from fmstudio.ui.pages.data.rows_view import RowsView
 from fmstudio.ui.pages.data.search_view import SearchView
@@ -69,6 +71,7 @@ class DatasetView(QWidget):
         self.dropped, self.rejects = self.lost.dropped, self.lost.rejects
         self.inspector = RowInspector(context)
         self.transform, self.export = TransformPanel(context), ExportPanel(context)
+        self.lineage, self.disk = LineageView(context), DiskView(context)
         self._tabs: dict[str, QPushButton] = {}
         self._build()
         self._connect()
@@ -95,8 +98,8 @@ class DatasetView(QWidget):
         split.setSizes([700, 300])
         split.setChildrenCollapsible(True)
         self.body = QStackedWidget()
-        self._panels = [holder(column(panel, margins=(0, 0, 24, 12))) for panel in (self.transform, self.export)]
-        for widget in (split, *self._panels):
+        self._panels: tuple[QWidget, ...] = (self.transform, self.export, self.lineage, self.disk)
+        for widget in (split, *(holder(column(panel, margins=(0, 0, 24, 12))) for panel in self._panels)):
             self.body.addWidget(widget)
         head = column(self.header, margins=(0, 0, 24, 0))
         layout = column(head, self._tab_line, self.body, gap=10, margins=(24, 18, 0, 0))
@@ -134,7 +137,9 @@ class DatasetView(QWidget):
         self.versions.version_wanted.connect(self._look_at)
         self.versions.job_wanted.connect(lambda job_id: self.ctx.navigate("jobs", job_id=job_id))
         self.transform.loaded.connect(lambda: self.header.show_transforms(grouped(self.transform.transforms)))
-        for panel in (self.transform, self.export):
+        self.versions.lineage_wanted.connect(self.open_lineage)
+        self.versions.version_lineage_wanted.connect(self.open_lineage)
+        for panel in (self.transform, self.export, self.lineage, self.disk):
             panel.closed.connect(self.close_panel)
         for source in (self.transform, self.sql):
             source.submitted.connect(self.submitted)
@@ -151,7 +156,7 @@ class DatasetView(QWidget):
         for view in (self.rows, self.search, self.sql, self.versions, self.lost):
             view.show_dataset(dataset)
         self.transform.load()
-        if self.body.currentWidget() is self._panels[0]:
+        if self.panel is self.transform:
             self.transform.show_dataset(dataset)
         self.show_pending()
 
@@ -227,50 +232,68 @@ class DatasetView(QWidget):
     def open_transform(self, transform: str = "", params: Mapping[str, Any] | None = None) -> None:
         """Open a transform with its preview; without one, the list of all."""
         if self.dataset is not None:
-            self._show_panel(0)
+            self._show_panel(self.transform)
             self.transform.open_on(self.dataset, transform, params)
 
     @Slot()
     def open_export(self) -> None:
         """Open the export of this dataset; the filter of the table is offered."""
         if self.dataset is not None:
-            self._show_panel(1)
+            self._show_panel(self.export)
             where = self.rows.bar.where() if self.rows.can_edit else ""
             self.export.open_on(self.dataset, where, self.rows.table.rows.total if where else -1)
 
-    def _show_panel(self, place: int) -> None:
+    def open_lineage(self, version: int = 0) -> None:
+        """Show where the dataset (or one version of it) came from and what used it."""
+        if self.dataset is not None:
+            self._show_panel(self.lineage)
+            if version:
+                self.lineage.show_version(self.dataset.id, version)
+            else:
+                self.lineage.show_dataset(self.dataset)
+            self.lineage.list.setFocus()
+
+    @Slot()
+    def open_disk(self) -> None:
+        """Show what takes space in the project, and what can be freed."""
+        self._show_panel(self.disk)
+        self.disk.refresh()
+        self.disk.list.setFocus()
+
+    def _show_panel(self, panel: QWidget) -> None:
         self._tab_line.hide()
-        self.body.setCurrentWidget(self._panels[place])
+        self.body.setCurrentIndex(self._panels.index(panel) + 1)
 
     @Slot()
     def close_panel(self) -> None:
         """Show the tabs again."""
-        had_panel = self.has_panel
+        had_panel = self.panel is not None
         self._tab_line.show()
         self.body.setCurrentIndex(0)
         if had_panel and self._tab == "rows":
             self.rows.table.setFocus()
 
     @property
-    def has_panel(self) -> bool:
-        """Whether a panel lies over the tabs."""
-        return self.body.currentIndex() > 0
+    def panel(self) -> QWidget | None:
+        """The panel that lies over the tabs."""
+        place = self.body.currentIndex()
+        return self._panels[place - 1] if place > 0 else None
 
     def run(self) -> None:
         """Ctrl+Enter: run what is in front."""
-        if self.body.currentWidget() is self._panels[0]:
+        if self.panel is self.transform:
             self.transform.run()
-        elif self.body.currentWidget() is self._panels[1]:
+        elif self.panel is self.export:
             self.export.run()
-        elif self._tab == "sql":
+        elif self.panel is None and self._tab == "sql":
             self.sql.run()
 
     def escape(self) -> None:
         """Esc: close the panel, or stop the query."""
-        if self.body.currentWidget() is self._panels[0]:
-            self.transform.close_panel()
-        elif self.has_panel:
-            self.export.close_panel()
+        if self.panel in (self.transform, self.export):
+            (self.transform if self.panel is self.transform else self.export).close_panel()
+        elif self.panel is not None:
+            self.close_panel()
         elif self._tab == "sql":
             self.sql.stop()
 
@@ -291,17 +314,21 @@ class DatasetView(QWidget):
         for embedder, title in self._embedders():
             embed.addAction(title).triggered.connect(lambda _=False, name=embedder: self.embed_with(name))
         self.header.embed.setMenu(embed)
-        for text, act in (
+        entries: tuple[tuple[str, Callable[[], object]] | None, ...] = (
             (f"{self.tr('Rename…')}\tF2", self.rename),
             (self.tr("Duplicate"), lambda: self._with(self.actions_for.duplicate)),
             (self.tr("Commit the edits") + "\tCtrl+S", self.commit),
-            ("", None),
+            None,
+            (self.tr("Lineage…"), self.open_lineage),
+            (self.tr("Disk use…"), self.open_disk),
+            None,
             (self.tr("Delete"), self.delete),
-        ):
-            if act is None:
+        )
+        for entry in entries:
+            if entry is None:
                 more.addSeparator()
             else:
-                more.addAction(text).triggered.connect(lambda _=False, act=act: act())
+                more.addAction(entry[0]).triggered.connect(lambda _=False, act=entry[1]: act())
         self.header.more.setMenu(more)
 
     def embed_with(self, embedder: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QWheelEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from fmstudio.ui.pages.data.diff_card import DiffCard
 from fmstudio.ui.pages.data.diff_words import CardData
 from fmstudio.ui.widgets.parts import column, holder, label
 
-PAGE = 10
-MOST_HELD = 40
+PAGE = 5
+MOST_HELD = 30
 NEAR = 700
 """Pixels from either end at which the next page is fetched."""
 
@@ -208,6 +208,15 @@ class DiffCards(QScrollArea):
         for card in self._cards:
             card.set_current(card.place == place)
         self.current_changed.emit(place, self.total)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: what is at the top stays there when texts wrap in another way."""
+        if self._anchor is None and self.verticalScrollBar().value() > 0:
+            seen = [card for card in self._cards if not card.visibleRegion().isEmpty()]
+            if seen:
+                self._keep_place(self._cards.index(seen[0]))
+                QTimer.singleShot(60, self, self._settle)
+        super().resizeEvent(event)
 
     # ---- keys and wheel --------------------------------------------------------------------------------------------
 

@@ -49,7 +49,15 @@ class DiffSummaryPanel(QWidget):
         self._add_operations(left, summary.by_operation)
         left.addStretch(1)
         right = column(label(self.tr("How the whole moved"), "heading"), gap=4)
-        right.addLayout(_shift_grid(summary.shifts))
+        moved = [shift for shift in summary.shifts if direction(shift)[0] != SAME]
+        right.addLayout(_shift_grid(moved))
+        stayed = len(summary.shifts) - len(moved)
+        if stayed:
+            names = ", ".join(shift.measure for shift in summary.shifts if shift not in moved)
+            said = label(f"{SAME} {words.plural(stayed, 'measure')} stayed the same", "caption")
+            said.setToolTip(names)
+            said.setAccessibleDescription(names)
+            right.addWidget(said)
         right.addStretch(1)
         self._cards = row(card(left), card(right), gap=10)
         self._cards.setStretch(0, 1)

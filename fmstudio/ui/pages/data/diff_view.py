@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QStackedWidget, QWidget
 
 from fmstudio.ui.pages.data.diff_cards import DiffCards
+from fmstudio.ui.pages.data.diff_sides import NOW, DiffSides, first_sides
 from fmstudio.ui.pages.data.diff_summary import DiffSummaryPanel
 from fmstudio.ui.pages.data.diff_words import SIGNS, CardData, card_of
 from fmstudio.ui.widgets import words
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
 
 KINDS = (("all", "All"), ("added", "Added"), ("removed", "Removed"), ("changed", "Changed"))
-NOW = 0
-"""As the side after: the current version with the edits that wait for a commit."""
 TITLE_CHARS = 60
 
 
@@ -42,8 +41,7 @@ class DiffView(QWidget):
         self._summary: DiffSummary | None = None
         self._is_stale = False
         self._kind, self._operation, self._column = "all", None, ""  # type: tuple[str, int | None, str]
-        self.before, self.after = self._picker(self.tr("Before")), self._picker(self.tr("After"))
-        self.swap = tool_button("swap", self.tr("Swap the two sides"), self.swap_sides)
+        self.sides = DiffSides()
         self.export = button(
             self.tr("Export as HTML…"), self.export_html, icon="export", tip=self.tr("One file that needs nothing else")
         )
@@ -59,18 +57,9 @@ class DiffView(QWidget):
         self._build()
         self._connect()
 
-    def _picker(self, name: str) -> QComboBox:
-        box = QComboBox()
-        box.setAccessibleName(name)
-        box.setToolTip(name)
-        box.setMinimumContentsLength(14)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        return box
-
     def _build(self) -> None:
-        pick = row(self.before, icon_label("arrow-right", "muted"), self.after, self.swap, self.export, gap=8)
+        pick = row(self.sides, self.export, gap=8)
         pick.setStretch(0, 1)
-        pick.setStretch(2, 1)
         self._line = row(gap=4)
         for kind, title in KINDS:
             made = button(title, lambda kind=kind: self.show_kind(kind))  # type: ignore[misc]
@@ -107,8 +96,7 @@ class DiffView(QWidget):
         self._bar.hide()
 
     def _connect(self) -> None:
-        self.before.activated.connect(self._on_picked)
-        self.after.activated.connect(self._on_picked)
+        self.sides.picked.connect(self.compare)
         self.cards.current_changed.connect(self._on_current)
         self.summary.operation_chosen.connect(self.show_operation)
         self.summary.column_chosen.connect(self.show_column)
@@ -125,18 +113,10 @@ class DiffView(QWidget):
         there = [version for version in versions if "collected" not in version.statistics]
         was_shown = self._sides if is_same else None
         self._dataset, self._versions = dataset, there
-        titles = [(version_title(version), version.operation, version.number) for version in reversed(there)]
-        now = (f"Now, with edits, {words.plural(dataset.rows, 'row')}", self.tr("With the edits that wait"), NOW)
-        self._fill(self.before, titles)
-        self._fill(self.after, [now, *titles] if has_edits else titles)
-        numbers = {version.number for version in there}
+        self.sides.show_versions(dataset, there, has_edits)
         sides = was_shown
-        if (
-            sides is None
-            or sides[0] not in numbers
-            or (sides[1] not in numbers and not (sides[1] == NOW and has_edits))
-        ):
-            sides = self._first_sides(dataset, there, has_edits)
+        if sides is None or not self.sides.offers(sides):
+            sides = first_sides(dataset, there, has_edits)
         self._sides = None
         if sides is None:
             self._say(
@@ -147,47 +127,15 @@ class DiffView(QWidget):
             return
         self.compare(*sides)
 
-    def _first_sides(self, dataset: Dataset, there: Sequence[Version], has_edits: bool) -> tuple[int, int] | None:
-        """The current version against its edits, else against the one it was made from, else the last two."""
-        numbers = [version.number for version in there]
-        if has_edits and dataset.version in numbers:
-            return dataset.version, NOW
-        parent = next((version.parent for version in there if version.number == dataset.version), None)
-        if parent in numbers and parent is not None:
-            return parent, dataset.version
-        return (numbers[-2], numbers[-1]) if len(numbers) > 1 else None
-
+    @Slot(int, int)
     def compare(self, before: int, after: int) -> None:
         """Compare two versions; `after` may be `NOW`."""
-        for box, number in ((self.before, before), (self.after, after)):
-            place = box.findData(number)
-            if place >= 0:
-                box.setCurrentIndex(place)
-                box.setToolTip(f"{box.accessibleName()}: {box.itemData(place, Qt.ItemDataRole.ToolTipRole)}")
+        self.sides.show_sides((before, after))
         self._sides = before, after
         self._kind, self._operation, self._column = "all", None, ""
         self._is_stale = True
         if self.isVisible():
             self._load()
-
-    @Slot()
-    def swap_sides(self) -> None:
-        """Compare the other way round."""
-        before, after = self.before.currentData(), self.after.currentData()
-        if before is not None and after is not None and self._dataset is not None:
-            self.compare(after or self._dataset.version, before)
-
-    @Slot(int)
-    def _on_picked(self, _: int) -> None:
-        if self.before.currentData() is not None and self.after.currentData() is not None:
-            self.compare(self.before.currentData(), self.after.currentData())
-
-    def _fill(self, box: QComboBox, titles: Sequence[tuple[str, str, int]]) -> None:
-        box.clear()
-        for place, (title, made_by, number) in enumerate(titles):
-            box.addItem(title, number)
-            box.setItemData(place, f"{title}\n{made_by}", Qt.ItemDataRole.ToolTipRole)
-        box.setEnabled(bool(titles))
 
     # ---- loading ---------------------------------------------------------------------------------------------------
 
@@ -357,9 +305,3 @@ class DiffView(QWidget):
 
 def _open(folder: Path) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-
-
-def version_title(version: Version) -> str:
-    """A version in one line, for a list to choose from."""
-    named = f" “{version.name}”" if version.name else ""
-    return f"Version {version.number}{named}, {words.plural(version.rows, 'row')}"

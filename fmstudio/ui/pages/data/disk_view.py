@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 KIND_WORDS = {
     "version": "version", "column": "side column", "orphan": "leftover", "job": "work files", "tmp": "temporary",
 }  # fmt: skip
+ASKED = ("version", "column")
+"""Kinds that go only when the user says so: what they hold could still be looked at."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
 class GarbageModel(QAbstractListModel):
-    """What can be collected, each with a check mark.
+    """What can be collected, each with a check mark; old versions wait for the user's own mark, leftovers have one.
 
     Signals:
         checks_changed: Other pieces are checked now.
@@ -38,10 +40,10 @@ class GarbageModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.items: list[Garbage] = []
-        self._unchecked: set[str] = set()
+        self._chosen: dict[str, bool] = {}
 
     def show_items(self, items: Sequence[Garbage]) -> None:
-        """Show other pieces; what was unchecked stays so."""
+        """Show other pieces; what the user checked or unchecked stays so."""
         self.beginResetModel()
         self.items = list(items)
         self.endResetModel()
@@ -49,11 +51,14 @@ class GarbageModel(QAbstractListModel):
 
     def checked(self) -> list[Garbage]:
         """The pieces that are checked."""
-        return [item for item in self.items if str(item.path) not in self._unchecked]
+        return [item for item in self.items if self._is_checked(item)]
+
+    def _is_checked(self, item: Garbage) -> bool:
+        return self._chosen.get(str(item.path), item.kind not in ASKED)
 
     def check_all(self, is_checked: bool) -> None:
         """Check all, or none."""
-        self._unchecked = set() if is_checked else {str(item.path) for item in self.items}
+        self._chosen = {str(item.path): is_checked for item in self.items}
         if self.items:
             self.dataChanged.emit(self.index(0), self.index(len(self.items) - 1))
         self.checks_changed.emit()
@@ -77,17 +82,14 @@ class GarbageModel(QAbstractListModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{item.path}\n{item.reason}"
         if role == Qt.ItemDataRole.CheckStateRole:
-            is_off = str(item.path) in self._unchecked
-            return Qt.CheckState.Unchecked if is_off else Qt.CheckState.Checked
+            return Qt.CheckState.Checked if self._is_checked(item) else Qt.CheckState.Unchecked
         return None
 
     def setData(self, index: _Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         """Qt: check or uncheck a piece."""
         if role != Qt.ItemDataRole.CheckStateRole:
             return False
-        path = str(self.items[index.row()].path)
-        is_checked = Qt.CheckState(value) == Qt.CheckState.Checked
-        (self._unchecked.discard if is_checked else self._unchecked.add)(path)
+        self._chosen[str(self.items[index.row()].path)] = Qt.CheckState(value) == Qt.CheckState.Checked
         self.dataChanged.emit(index, index, [role])
         self.checks_changed.emit()
         return True
@@ -164,8 +166,8 @@ class DiskView(QWidget):
         self._checks = row(self.all_button, self.none_button, None, gap=4)
         title = row(label(self.tr("What can be freed"), "strong"), None)
         title.addLayout(self._checks)
-        below = card(self.meaning, self.result, row(self.free, None), gap=8, padding=12)
-        right = column(title, self._chooser, below, gap=6, margins=(4, 0, 0, 0))
+        self._below = card(self.meaning, self.result, row(self.free, None), gap=8, padding=12)
+        right = column(title, self._chooser, self._below, gap=6, margins=(4, 0, 0, 0))
         right.setStretch(1, 1)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(holder(left))
@@ -222,6 +224,9 @@ class DiskView(QWidget):
         size = sum(item.bytes for item in chosen)
         for one in (self.all_button, self.none_button):
             one.setVisible(bool(self.garbage.items))
+        self.meaning.setVisible(bool(self.garbage.items))
+        self.free.setVisible(bool(self.garbage.items))
+        self._below.setVisible(bool(self.garbage.items) or not self.result.isHidden())
         if self._is_freeing:
             return
         self.free.setEnabled(bool(chosen))

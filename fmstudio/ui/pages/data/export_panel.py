@@ -332,8 +332,9 @@ class ExportPanel(QWidget):
         self.run_button.setEnabled(True)
         self.status.setText("")
         if job.state == "succeeded":
-            self.result.show_result(job.results["export"])
-            self._last_folder = Path(job.results["export"]["path"]).parent
+            result = job.results[job.spec.steps[-1].name]
+            self.result.show_result(result)
+            self._last_folder = Path(result["path"]).parent
             self._is_own_target = True
             self._check_target()
             self._load_earlier()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
 
 MOST_TOUCHED = 2_000
-"""Rows up to which the rows an edit touched can be shown alone."""
+"""Cells up to which the rows an edit touched can be shown alone."""
 
 
 class HistoryView(QWidget):
@@ -37,7 +37,7 @@ class HistoryView(QWidget):
         self.ctx = context
         self._dataset: Dataset | None = None
         self._points: list[HistoryItem] = []
-        self._touched: set[int] = set()
+        self._touched: set[tuple[int, str]] = set()
         self._question = 0
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName(self.tr("Moment in the history"))
@@ -217,12 +217,13 @@ class HistoryView(QWidget):
             )  # fmt: skip
 
         self.table.rows.marked.clear()
+        self.table.rows.marked.update(self._touched)
         self.table.rows.load(fetch, frozenset({"row_id"}))
 
     def _where(self) -> str:
         if not self.only_touched.isChecked() or not self._touched:
             return ""
-        return f"row_id IN ({', '.join(map(str, sorted(self._touched)))})"
+        return f"row_id IN ({', '.join(map(str, sorted({row_id for row_id, _ in self._touched})))})"
 
     def _load_touched(self, item: HistoryItem) -> None:
         project, dataset = self.ctx.project, self._dataset
@@ -231,10 +232,10 @@ class HistoryView(QWidget):
 
         def mark(cells: set[tuple[int, str]]) -> None:
             if self.list.current_item() == item and cells:
-                self._touched = {row_id for row_id, _ in cells}
+                self._touched = cells
                 self.table.rows.marked.update(cells)
                 self.table.viewport().update()
-                self.only_touched.setVisible(len(self._touched) <= MOST_TOUCHED)
+                self.only_touched.setVisible(len(cells) <= MOST_TOUCHED)
 
         self.ctx.run_query(lambda: project.past.touched(dataset.id, item.operation_id), mark, key="touched", owner=self)
 

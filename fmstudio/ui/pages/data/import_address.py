@@ -67,7 +67,7 @@ class AddressPanel(QWidget):
         holder.setLayout(content)
         holder.setMaximumWidth(WIDEST)
         layout = row(holder, margins=(24, 20, 24, 20))
-        layout.addStretch(0)
+        layout.setStretch(0, 1)
         self.setLayout(layout)
 
     def _off_card(self) -> QFrame:

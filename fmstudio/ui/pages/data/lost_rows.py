@@ -78,7 +78,8 @@ class LostRows(QObject):
             )  # fmt: skip
 
         def show(records: list[dict[str, Any]]) -> None:
-            self.rejects.rows.load_records(records, REJECT_COLUMNS)
+            is_one_import = len({record["version"] for record in records}) < 2
+            self.rejects.rows.load_records(records, REJECT_COLUMNS if is_one_import else (*REJECT_COLUMNS, "version"))
             self.counted.emit("rejects", len(records))
 
         self.dropped.rows.load(fetch, frozenset({"row_id"}))

@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QStackedWidget
 
 from fmstudio.api.page import Page
 from fmstudio.core.addresses import is_remote
 from fmstudio.ui.history import step_history
+from fmstudio.ui.pages.data.dataset_commands import dataset_commands
 from fmstudio.ui.pages.data.dataset_list import DatasetList
 from fmstudio.ui.pages.data.dataset_view import TABS, DatasetView
 from fmstudio.ui.pages.data.import_address import AddressPanel
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
 
-TAB_ICONS = {
-    "rows": "data", "search": "search", "sql": "keyboard", "versions": "history", "dropped": "drop", "rejects": "warning",
-}  # fmt: skip
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 
@@ -80,17 +78,16 @@ class DataPage(Page):
         self.view.submitted.connect(self._on_work)
         self.view.actions_for.made.connect(self._on_made)
         for keys, act in (
-            ("Ctrl+F", self._focus_filter),
+            ("Ctrl+F", self.focus_filter),
             ("Ctrl+I", self.choose_files),
             ("F2", self.view.rename),
             ("Ctrl+Return", self._on_run),
-            ("Esc", self._on_escape),
             ("Ctrl+V", self.paste),
             ("Ctrl+H", lambda: self.open_transform("replace")),
             ("Ctrl+T", self.open_transform),
             ("Ctrl+E", self.open_export),
             ("Ctrl+S", self.view.commit),
-            *((f"Alt+{n}", partial(self._show_tab, tab)) for n, (tab, _) in enumerate(TABS, 1)),
+            *((f"Alt+{n}", partial(self.show_tab, tab)) for n, (tab, _) in enumerate(TABS, 1)),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -132,40 +129,8 @@ class DataPage(Page):
             Command(self.tr("Import from an address or hub id…"), self.open_address, "", "link"),
         ]
         if self.view.dataset is not None:
-            found += self._dataset_commands(self.view.dataset.name)
+            found += dataset_commands(self, self.view.dataset)
         return found
-
-    def _dataset_commands(self, name: str) -> list[Command]:
-        view, transform = self.view, self.open_transform
-        return [
-            Command(f"Filter the rows of {name}", self._focus_filter, "Ctrl+F", "filter"),
-            *self._tab_commands(name),
-            Command(f"Find and replace in {name}…", lambda: transform("replace"), "Ctrl+H", "search"),
-            Command(f"Split {name} into train, validation and test…", lambda: transform("split"), "", "recipes"),
-            Command(f"Change {name}: all changes…", transform, "Ctrl+T", "edit"),
-            *self._transform_commands(name),
-            Command(f"Export {name}…", self.open_export, "Ctrl+E", "export"),
-            Command(f"Commit the edits of {name}", view.commit, "Ctrl+S", "save"),
-            Command(f"Discard the edits of {name}", view.header.pending.discard_wanted.emit, "", "undo"),
-            Command(f"Clean {name} with a recipe…", view.header.clean.click, "", "clean"),
-            Command(f"Train on {name}…", view.header.train.click, "", "training"),
-            Command(f"Duplicate {name}", lambda: self.list.duplicate_wanted.emit(self._chosen_id), "", "copy"),
-            Command(f"Rename {name}…", view.rename, "F2", "edit"),
-            Command(f"Delete {name}", view.delete, "", "trash"),
-        ]
-
-    def _tab_commands(self, name: str) -> list[Command]:
-        return [
-            Command(f"{title} of {name}", partial(self._show_tab, tab), f"Alt+{number}", TAB_ICONS[tab])
-            for number, (tab, title) in enumerate(TABS, 1)
-        ]
-
-    def _transform_commands(self, name: str) -> list[Command]:
-        return [
-            Command(f"Change {name}: {one.title}…", partial(self.open_transform, one.id), "", "edit")
-            for one in self.view.transform.transforms.values()
-            if one.id not in ("replace", "split")
-        ]
 
     # ---- datasets ----------------------------------------------------------------------------------------------------
 
@@ -198,6 +163,7 @@ class DataPage(Page):
     def choose(self, dataset_id: str) -> None:
         """Show a dataset."""
         self._chosen_id = dataset_id
+        self.list.mark(dataset_id)
         for dataset in self._datasets:
             if dataset.id == dataset_id:
                 self.view.show_dataset(dataset)
@@ -251,7 +217,8 @@ class DataPage(Page):
         if self.stack.currentWidget() is self.view:
             self.view.open_export()
 
-    def _show_tab(self, tab: str) -> None:
+    def show_tab(self, tab: str) -> None:
+        """Bring a tab of the dataset in front to the front."""
         if self.stack.currentWidget() is self.view:
             self.view.show_tab(tab)
 
@@ -324,7 +291,8 @@ class DataPage(Page):
     # ---- keyboard ----------------------------------------------------------------------------------------------------
 
     @Slot()
-    def _focus_filter(self) -> None:
+    def focus_filter(self) -> None:
+        """Let the user write a filter."""
         self.view.show_tab("rows")
         self.view.rows.filter.setFocus()
 
@@ -335,7 +303,13 @@ class DataPage(Page):
         elif self.stack.currentWidget() is self.view:
             self.view.run()
 
-    @Slot()
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt: Esc that nothing inside has taken. No shortcut: those inside, of a field or a view, go before this one."""
+        if event.key() == Qt.Key.Key_Escape and not event.modifiers():
+            self._on_escape()
+        else:
+            super().keyPressEvent(event)
+
     def _on_escape(self) -> None:
         if self.stack.currentWidget() is self.address:
             self.address.give_up()

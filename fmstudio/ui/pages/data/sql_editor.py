@@ -18,6 +18,7 @@ MOST_SEEN = 9
 WORD = re.compile(r'(?:"[^"]*|[^\s"(),;=<>+*/|!\'-]*)$')
 """What a completion takes the place of; as `Console.complete` reads it."""
 _LINE = re.compile(r"^LINE (\d+): (.*)$", re.MULTILINE)
+_NAMED = re.compile(r"Referenced column \"(.+?)\"|with name \"?(.+?)\"? does not exist|column named \"(.+?)\"")
 
 Key, Control = Qt.Key, Qt.KeyboardModifier.ControlModifier
 
@@ -46,6 +47,7 @@ class SqlEditor(QPlainTextEdit):
         self.history: list[str] = []
         """Queries that were run, newest first."""
         self._place, self._draft = -1, ""
+        self._text = ""
         self._is_filling = False
         self.popup = QListWidget(self)
         self.popup.setProperty("floating", "true")
@@ -182,6 +184,10 @@ class SqlEditor(QPlainTextEdit):
 
     @Slot()
     def _on_text(self) -> None:
+        text = self.toPlainText()
+        if text == self._text:  # only the colours changed
+            return
+        self._text = text
         self.clear_error()
         if self._is_filling:
             self._later.stop()
@@ -254,10 +260,10 @@ class SqlEditor(QPlainTextEdit):
 
 
 def error_place(sql: str, details: str) -> int | None:
-    """Where in a query DuckDB's message points to (``LINE 2: … `` with a ``^`` below); None when it says nothing."""
+    """Where in a query DuckDB's message points to: with a ``^`` below a line, or by a name; None when it does neither."""
     match = _LINE.search(details)
     if match is None:
-        return None
+        return _named_place(sql, details)
     below = details[match.end() + 1 :].split("\n", 1)[0]
     if "^" not in below:
         return None
@@ -274,3 +280,10 @@ def error_place(sql: str, details: str) -> int | None:
         if start >= 0 and 0 <= column <= len(excerpt):
             return sum(len(one) + 1 for one in lines[:line]) + start + column
     return None
+
+
+def _named_place(sql: str, details: str) -> int | None:
+    named = _NAMED.search(details)
+    name = next((part for part in named.groups() if part), "") if named is not None else ""
+    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql, re.IGNORECASE) if name else None
+    return found.start() if found is not None else None

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QButtonGroup, QMenu, QPushButton, QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidget, QWidget
 
 from fmstudio.ui.pages.data.sql_chart import SqlChart, plain_rows
 from fmstudio.ui.pages.data.sql_editor import SqlEditor
 from fmstudio.ui.pages.data.sql_filter import plain_where
+from fmstudio.ui.pages.data.sql_history import HistoryButton, csv_text, seconds_text
 from fmstudio.ui.pages.data.sql_save import SaveLine
 from fmstudio.ui.pages.data.sql_tables import SqlTables, sql_name
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.empty_state import EmptyState
-from fmstudio.ui.widgets.paged_table import FixedPage, PagedTable, RowsPage, full_text
-from fmstudio.ui.widgets.parts import button, column, holder, label, row, tool_button
+from fmstudio.ui.widgets.paged_table import FixedPage, PagedTable, RowsPage
+from fmstudio.ui.widgets.parts import button, column, holder, label, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 10_000
 TICK_MS = 100
-MOST_IN_MENU = 25
+TABLES_WIDTH = 150
 
 
 class SqlView(QWidget):
@@ -58,7 +57,6 @@ class SqlView(QWidget):
         self._asked_at = 0.0
         self._question = 0
         self._is_running = self._is_stale = False
-        self._entries: list[ConsoleEntry] = []
         self.editor, self.tables = SqlEditor(), SqlTables()
         self.error = label("", "danger", wrap=True, selectable=True)
         self.error.setAccessibleName(self.tr("What is wrong with the query"))
@@ -66,16 +64,15 @@ class SqlView(QWidget):
             self.tr("Run"), self.run, kind="primary", icon="play", tip=self.tr("Run the query, or its selected part (Ctrl+Enter)")
         )  # fmt: skip
         self.stop_button = button(self.tr("Stop"), self.stop, icon="stop", tip=self.tr("Stop the query (Esc)"))
-        self.history = tool_button("history", self.tr("Queries run before"), shortcut="Ctrl+Up")
-        self.history.clicked.connect(self._open_history)
+        self.history = HistoryButton()
         self.status = label("", "muted")
         self.cut = label("", "pill", level="warning")
         self.table, self.chart = PagedTable(self.tr("Result of the query")), SqlChart()
         self.save_button = button(
-            self.tr("Save as dataset…"), self._open_save, icon="save", tip=self.tr("All rows of the query, as a job")
+            self.tr("Save as dataset…"), self._open_save, tip=self.tr("All rows of the query, as a job")
         )
-        self.copy_button = button(self.tr("Copy as CSV"), self.copy_csv, icon="copy")
-        self.filter_button = button(self.tr("Use as filter"), self._use_as_filter, icon="filter")
+        self.copy_button = button(self.tr("Copy as CSV"), self.copy_csv)
+        self.filter_button = button(self.tr("Use as filter"), self._use_as_filter)
         self.filter_button.setToolTip(self.tr("Show these rows in the Rows tab"))
         self.save_line = SaveLine(self._save)
         self._clock = QTimer(self, interval=TICK_MS)
@@ -119,6 +116,7 @@ class SqlView(QWidget):
         split.setSizes([180, 600])
         split.setStretchFactor(1, 1)
         self.editor.setMinimumHeight(64)
+        self.tables.setMinimumWidth(TABLES_WIDTH)
         layout = column(split)
         self.setLayout(layout)
         self.error.hide()
@@ -131,6 +129,8 @@ class SqlView(QWidget):
         self.editor.run_wanted.connect(self.run)
         self.editor.stop_wanted.connect(self.stop)
         self.editor.completion_wanted.connect(self._complete)
+        self.history.chosen.connect(self.editor.set_query)
+        self.history.forget_wanted.connect(self._forget)
         self.tables.name_wanted.connect(self.editor.insert)
         self.table.row_chosen.connect(self._on_row)
         self.ctx.data_changed.connect(self._on_changes)
@@ -166,7 +166,7 @@ class SqlView(QWidget):
         self.tables.show_tables(tables, self.dataset.name if self.dataset is not None else "")
 
     def _show_history(self, entries: list[ConsoleEntry]) -> None:
-        self._entries = entries
+        self.history.show_entries(entries)
         self.editor.history = [entry.sql for entry in entries]
 
     @Slot(object, object)
@@ -329,46 +329,10 @@ class SqlView(QWidget):
         if project is not None:
             self.ctx.run_query(project.console.history, self._show_history, key="sql history", owner=self)
 
-    @Slot()
-    def _open_history(self) -> None:
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        for entry in self._entries[:MOST_IN_MENU]:
-            shown = " ".join(entry.sql.split())
-            shown = shown if len(shown) < 70 else f"{shown[:68]}…"
-            action = menu.addAction(shown.replace("&", "&&"))
-            told = entry.error or f"{words.plural(entry.rows or 0, 'row')} in {seconds_text(entry.seconds)}"
-            action.setToolTip(f"{words.ago(entry.created)}: {told}")
-            action.triggered.connect(lambda _=False, sql=entry.sql: self.editor.set_query(sql))
-        if self._entries:
-            menu.addSeparator()
-            menu.addAction(self.tr("Forget all of these")).triggered.connect(lambda: self._forget())
-        else:
-            menu.addAction(self.tr("No query was run yet")).setEnabled(False)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(self.history.mapToGlobal(self.history.rect().bottomLeft()))
-
     def _forget(self) -> None:
         project = self.ctx.project
         if project is not None:
             self.ctx.run_op(self, project.console.forget, lambda _: self._reload_history())
-
-
-def seconds_text(seconds: float) -> str:
-    """``4 ms``, ``0.12 s``, ``12 s``."""
-    if seconds < 0.1:
-        return f"{seconds * 1_000:.0f} ms"
-    return f"{seconds:.2f} s" if seconds < 10 else words.duration(seconds)
-
-
-def csv_text(result: ConsoleResult) -> str:
-    """A result as CSV: nested values as JSON, nothing for what is missing."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(result.columns)
-    for cells in plain_rows(result.rows):
-        writer.writerow([full_text(v) if isinstance(v, list | tuple | dict) else "" if v is None else v for v in cells])
-    return out.getvalue()
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:

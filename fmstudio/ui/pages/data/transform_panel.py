@@ -56,12 +56,13 @@ class TransformPanel(QWidget):
         self.transforms: dict[str, TransformInfo] = {}
         self.dataset: Dataset | None = None
         self.form: ParamForm | None = None
-        self._others: dict[str, list[str]] = {}
+        self._others: dict[str, list[str]] | None = None
         self._current = ""
         self._wanted: tuple[str, dict[str, Any]] | None = None
         self._is_ready = False
+        self._asked = 0
         self.gallery = TransformGallery()
-        self.gallery.chosen.connect(lambda transform: self._open_form(transform, {}))
+        self.gallery.chosen.connect(self._on_chosen)
         self.title, self.about = label("", "title"), label("", "muted", wrap=True)
         self.back = tool_button("chevron-left", self.tr("All changes"), self.show_gallery)
         self.close_button = tool_button("close", self.tr("Close"), self.close_panel, shortcut="Esc")
@@ -103,7 +104,9 @@ class TransformPanel(QWidget):
     def open_on(self, dataset: Dataset, transform: str = "", params: Mapping[str, Any] | None = None) -> None:
         """Open for a dataset; without a transform the list of all of them."""
         self.dataset = dataset
-        self._wanted = (transform, dict(params or {}))
+        self._wanted, self._others = (transform, dict(params or {})) if transform else None, None
+        if self._wanted is None or not self.transforms:
+            self.show_gallery()
         self.load()
         self._refresh_others()
 
@@ -146,13 +149,17 @@ class TransformPanel(QWidget):
         self._open_wanted()
 
     def _open_wanted(self) -> None:
-        if self._wanted is None or not self.transforms or self.dataset is None:
+        if self._wanted is None or not self.transforms or self._others is None or self.dataset is None:
             return
         (transform, params), self._wanted = self._wanted, None
         if transform in self.transforms:
             self._open_form(transform, params)
-        else:
-            self.show_gallery()
+
+    @Slot(str)
+    def _on_chosen(self, transform: str) -> None:
+        """Open what was chosen from the list, as soon as the columns and datasets to offer are known."""
+        self._wanted = (transform, {})
+        self._open_wanted()
 
     # ---- the form --------------------------------------------------------------------------------------------------
 
@@ -182,7 +189,7 @@ class TransformPanel(QWidget):
         self._on_change()
 
     def _make_form(self, info: TransformInfo, params: dict[str, Any]) -> ParamForm:
-        form = ParamForm(form_schema(info, self._columns(), self._others), params, is_stacked=True)
+        form = ParamForm(form_schema(info, self._columns(), self._others or {}), params, is_stacked=True)
         form.changed.connect(self._on_change)
         for name, raw in info.schema.get("properties", {}).items():
             control = form.fields[name].control
@@ -214,7 +221,7 @@ class TransformPanel(QWidget):
         """Offer the columns of the dataset that is joined, once it is chosen."""
         if self._current != "join" or self.form is None:
             return
-        theirs = self._others.get(str(self.form.fields["dataset"].value or ""), [])
+        theirs = (self._others or {}).get(str(self.form.fields["dataset"].value or ""), [])
         for name in OTHER_COLUMNS:
             control = self.form.fields[name].control
             if isinstance(control, ChoiceBox | CheckList) and control.choices() != theirs:
@@ -225,7 +232,13 @@ class TransformPanel(QWidget):
     def _later(self) -> None:
         self._is_ready = False
         self.run_button.setEnabled(False)
-        self._soon.start()
+        lacking = missing(self._info.schema, self.form.values()) if self.form is not None else []
+        if lacking:
+            self._soon.stop()
+            self._asked += 1  # an answer that is still on its way is for what stood here before
+            self.preview.show_waiting(lacking)
+        else:
+            self._soon.start()
 
     @Slot()
     def _ask_preview(self) -> None:
@@ -233,24 +246,24 @@ class TransformPanel(QWidget):
         if project is None or dataset is None or form is None or not transform or not form.is_valid():
             return
         params = form.values()
-        lacking = missing(self._info.schema, params)
-        if lacking:
-            self.preview.show_waiting(lacking)
-            return
+        self._asked += 1
+        asked = self._asked
         self.preview.show_busy()
+
+        def show(preview: TransformPreview) -> None:
+            if asked == self._asked and self._current and not self._soon.isActive():
+                self.preview.show_preview(preview)
+                self._is_ready = not preview.failure
+                self.run_button.setEnabled(self._is_ready)
+
+        def fail(problem: Problem) -> None:
+            if asked == self._asked and self._current:
+                self.preview.show_problem(problem)
+
         self.ctx.run_query(
             lambda: project.transforms.preview(dataset.id, transform, params, PREVIEW_ROWS),
-            self._on_preview, self._on_problem, key="transform preview", owner=self,
+            show, fail, key="transform preview", owner=self,
         )  # fmt: skip
-
-    def _on_preview(self, preview: TransformPreview) -> None:
-        if self._current:
-            self.preview.show_preview(preview)
-            self._is_ready = not preview.failure
-            self.run_button.setEnabled(self._is_ready)
-
-    def _on_problem(self, problem: Problem) -> None:
-        self.preview.show_problem(problem)
 
     @Slot()
     def run(self) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from fmstudio.ui.pages.data.transform_tables import BeforeAfter
 from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets import words
-from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.parts import column, label, row
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 BUSY_MS = 250
 MOST_NOTES = 4
+SPLITS = ("train", "validation", "test")
 
 
 class TransformPreviewPane(QWidget):
@@ -33,9 +33,8 @@ class TransformPreviewPane(QWidget):
         self.notes = label("", "muted", wrap=True, selectable=True)
         self.problem = label("", "danger", wrap=True, selectable=True)
         self.tables = BeforeAfter()
-        self._waiting = EmptyState(
-            "edit", self.tr("Nothing to show yet"), self.tr("Fill in the form: rows before and after appear here.")
-        )
+        self._waiting = label(self.tr("Rows before and afterwards appear here."), "muted", wrap=True)
+        self._waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._waiting)
         self._stack.addWidget(self.tables)
@@ -109,6 +108,8 @@ def said(preview: TransformPreview) -> str:
     if not parts:
         parts.append(f"Keeps all {before} rows" if preview.rows_before != 1 else "Keeps the one row")
     if preview.outputs:
-        parts.append(" · ".join(f"{name} {words.number(count)}" for name, count in preview.outputs.items()))
+        names = sorted(preview.outputs, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
+        outputs = " · ".join(f"{name} {words.number(preview.outputs[name])}" for name in names)
+        parts[-1] = f"{parts[-1]}: {outputs}"
     text = ", ".join(parts)
     return text[:1].upper() + text[1:]

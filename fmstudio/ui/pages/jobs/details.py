@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.job_line import STATES
 from fmstudio.ui.widgets.job_tray import progress_text, seconds_of
 from fmstudio.ui.widgets.line_plot import LinePlot, Series
-from fmstudio.ui.widgets.message_bar import ProblemCard
+from fmstudio.ui.widgets.message_bar import Action, ProblemCard
 from fmstudio.ui.widgets.parts import button, clear, column, holder, icon_label, label, row
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ PLOT_HEIGHT = 190
 class JobDetails(QFrame):
     """The chosen job.
 
+    Args:
+        actions: What can be done about a job that ended badly.
+
     Signals:
         cancel_wanted, retry_wanted: (job id) what the user wants of it.
     """
@@ -38,8 +42,9 @@ class JobDetails(QFrame):
     cancel_wanted = Signal(str)
     retry_wanted = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, actions: Callable[[Job], tuple[Action, ...]]) -> None:
         super().__init__()
+        self._actions = actions
         self.job: Job | None = None
         self.problem_card: ProblemCard | None = None
         self.plots: dict[str, LinePlot] = {}
@@ -101,7 +106,7 @@ class JobDetails(QFrame):
         self._show_progress(job)
         self.cancel.setVisible(not job.is_finished)
         self.cancel.setEnabled(job.cancel_requested is None)
-        self.retry.setVisible(job.is_finished and job.state != "succeeded")
+        self.retry.setVisible(job.can_retry)
         shape = (job.id, job.state, job.step_index, id(job.error), tuple(job.results), tuple(sorted(job.metrics)))
         if shape != self._shape:
             self._shape = shape
@@ -127,7 +132,8 @@ class JobDetails(QFrame):
         self.problem_card = None
         if job.error is not None:
             problem = replace(job.error, details=job.error.details or facts.details_text(job))
-            self.problem_card = ProblemCard(problem, stacked=True)
+            others = () if job.can_retry else self._actions(job)
+            self.problem_card = ProblemCard(problem, others, stacked=True)
             self._problem.addWidget(self.problem_card)
         self._steps.addWidget(label(self.tr("Steps"), "heading"))
         for index, step in enumerate(job.spec.steps):

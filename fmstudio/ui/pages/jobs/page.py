@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QSplitter, QStackedLayout, QWidget
 
 from fmstudio.api.page import Page
+from fmstudio.ui.mending import mending_actions
 from fmstudio.ui.pages.jobs.details import JobDetails
 from fmstudio.ui.pages.jobs.table import JobsTable
 from fmstudio.ui.widgets.empty_state import EmptyState
@@ -32,7 +34,7 @@ class JobsPage(Page):
         self.ctx = context
         self._news: dict[str, Job] = {}
         self.table = JobsTable()
-        self.details = JobDetails()
+        self.details = JobDetails(partial(mending_actions, context))
         self.details.cancel_wanted.connect(self._cancel)
         self.details.retry_wanted.connect(context.retry)
         self.table.chosen.connect(self._on_chosen)

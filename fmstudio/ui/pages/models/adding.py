@@ -1,18 +1,16 @@
-"""Adding a model file: checked first, so that a file which cannot work is refused with its reason. No widgets."""
+"""Adding models: looked at on a reader thread, written down on the writer's, hashed in the background. No widgets."""
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.api.errors import UserError
-
 if TYPE_CHECKING:
     from fmstudio.project import Project
-    from fmstudio.project.models import ModelEntry
+    from fmstudio.project.models import CheckedModel, ModelEntry
 
-PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
-MODEL_SUFFIXES = PICKLES | {".gguf", ".safetensors"}
+MODEL_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".gguf", ".safetensors"})
 
 
 def looks_like_model(path: Path) -> bool:
@@ -22,47 +20,32 @@ def looks_like_model(path: Path) -> bool:
     return path.suffix.lower() in MODEL_SUFFIXES or path.name in ("config.json", "adapter_config.json")
 
 
-def add_checked(project: Project, path: Path) -> tuple[Any, ModelEntry]:
-    """Register a file or folder where it lies.
+def look(project: Project, path: Path, copy: bool = False) -> CheckedModel:
+    """Look at a file or folder, and copy it into the project where that was asked for. For a reader thread.
 
     Raises:
         UserError: It is damaged, no model, would execute code when opened, or an adapter for a model not here.
     """
+    checked = project.models.check(path)
+    if copy:
+        place = project.folder / "models" / f"copy-{secrets.token_hex(4)}"
+        return project.models.check(project.models.copy_in(path, place))
+    return checked
+
+
+def register(project: Project, checked: CheckedModel, name: str = "") -> tuple[Any, ModelEntry]:
+    """Write it down. For the writer thread: takes a millisecond."""
     from fmstudio.project.changes import Changes
 
-    if path.suffix.lower() in PICKLES:
-        raise UserError(
-            f"“{path.name}” is a pickle, which can run any code when it is opened. It was not opened.",
-            remedy="Ask for the safetensors or GGUF version of the model.",
-        )
-    if path.suffix.lower() == ".safetensors":
-        path = path.parent
-    if path.suffix.lower() == ".gguf":
-        _check_adapter(project, path)
-    return Changes(models=True), project.models.add(path)
+    return Changes(models=True), project.models.register(checked, name)
 
 
-def _check_adapter(project: Project, path: Path) -> None:
-    """Refuse a LoRA that fits no base model of the library; without any base there is nothing to compare with."""
-    from fmstudio.api.gguf_header import read_gguf_header, require_matching_adapter
-
-    adapter = read_gguf_header(path)
-    if not adapter.is_adapter:
-        return
-    bases = [m for m in project.models.all() if m.kind == "base" and m.format == "gguf" and not m.is_missing]
-    refusals: list[UserError] = []
-    for base in bases:
-        try:
-            require_matching_adapter(adapter, read_gguf_header(base.path))
-        except UserError as error:
-            refusals.append(error)
-        else:
-            return
-    if refusals:
-        raise UserError(
-            refusals[0].message
-            if len(refusals) == 1
-            else f"“{path.name}” belongs to none of the {len(refusals)} base models here. {refusals[0].message}",
-            remedy="Add the base model it was trained on first, then the adapter.",
-            details="\n".join(str(refusal) for refusal in refusals),
-        )
+def related(project: Project, entry: ModelEntry) -> list[tuple[str, str]]:
+    """(id, name) of a base model's adapters; of an adapter the bases it fits when there are several to choose from."""
+    if entry.kind == "base":
+        return [(one.id, one.name) for one in project.models.adapters_of(entry)]
+    if entry.job_id:  # trained here: its base is known
+        return []
+    ids = project.models.check(entry.path).bases
+    names = {one.id: one.name for one in project.models.all()}
+    return [(base_id, names[base_id]) for base_id in ids] if len(ids) > 1 or not entry.base_id else []

@@ -1,72 +1,83 @@
-"""Whether a model fits into memory: an estimate from its header, marked as one. Plain functions, no widgets."""
+"""What fits: the estimate in words, and what an engine that is loaded really takes. Plain functions, no widgets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fmstudio.ui.widgets.words import number, size
 
 if TYPE_CHECKING:
-    from fmstudio.api.gguf_header import GgufHeader
-
-DEFAULT_CONTEXT = 4096
-"""Context length the engine takes when none is asked for (LlamaCppParams.n_ctx)."""
-OVERHEAD = 1.1
-"""Compute buffers and allocator slack on top of weights and cache: a rule of thumb, hence an estimate."""
-F16_BYTES = 2
+    from fmstudio.models.fit import Fit
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """An estimate of the memory chatting takes, beside what is free now; all in bytes.
+class Measured:
+    """Resident memory of an engine with this model, in bytes, and the estimate for its settings."""
 
-    Attributes:
-        cache: Key and value cache for `n_ctx` tokens in f16; 0 when the header does not tell.
-    """
-
-    weights: int
-    cache: int
+    resident: int
+    predicted: int
     n_ctx: int
-    free: int
-
-    @property
-    def needed(self) -> int:
-        """Weights, cache and overhead."""
-        return int((self.weights + self.cache) * OVERHEAD)
-
-    @property
-    def fits(self) -> bool:
-        """Whether the estimate is below what is free."""
-        return self.needed < self.free
 
 
-def cache_bytes(header: GgufHeader, n_ctx: int) -> int:
-    """Size of the attention cache: 2 × layers × key/value heads × head size × tokens × 2 bytes.
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """The estimate, and the measured figure where an engine holds the model."""
 
-    Sliding windows and recurrent layers need less; 0 when the header lacks a number.
-    """
-    arch = header.architecture
-    layers = header.number(f"{arch}.block_count")
-    heads = header.number(f"{arch}.attention.head_count")
-    kv_heads = header.number(f"{arch}.attention.head_count_kv") or heads
-    width = header.number(f"{arch}.embedding_length")
-    if not heads or not layers:
-        return 0
-    key = header.number(f"{arch}.attention.key_length") or width // heads
-    value = header.number(f"{arch}.attention.value_length") or width // heads
-    return layers * kv_heads * (key + value) * n_ctx * F16_BYTES
+    fit: Fit
+    measured: Measured | None = None
 
 
-def estimate_fit(path: Path) -> Fit:
-    """Estimate for a GGUF model at the engine's default context. Reads the header: off the main thread.
+def report_fit(path: Path, engine: dict[str, Any] | None) -> FitReport:
+    """Read the header and the state of the computer. Off the main thread.
+
+    Args:
+        engine: ``pid``, ``n_ctx`` and ``vram`` of a ready engine that holds this model; None = none does.
 
     Raises:
         UserError: The file is damaged.
     """
     import psutil
 
-    from fmstudio.api.gguf_header import read_gguf_header
+    from fmstudio.models.fit import estimate, suggest
 
-    header = read_gguf_header(path)
-    n_ctx = min(DEFAULT_CONTEXT, header.context_length or DEFAULT_CONTEXT)
-    return Fit(path.stat().st_size, cache_bytes(header, n_ctx), n_ctx, int(psutil.virtual_memory().available))
+    vram = int((engine or {}).get("vram") or 0)
+    fit = suggest(path, int(psutil.virtual_memory().available), vram)
+    if not engine or not engine.get("pid"):
+        return FitReport(fit)
+    try:
+        resident = int(psutil.Process(int(engine["pid"])).memory_info().rss)
+    except psutil.Error:
+        return FitReport(fit)
+    n_ctx = int(engine.get("n_ctx") or fit.memory.n_ctx)
+    return FitReport(fit, Measured(resident, estimate(path, n_ctx=n_ctx).total, n_ctx))
+
+
+def fit_sentences(report: FitReport) -> list[str]:
+    """The estimate, why these settings, and the measured figure."""
+    fit, memory = report.fit, report.fit.memory
+    parts = f"{size(memory.weights)} weights, {size(memory.cache)} cache for {number(memory.n_ctx)} tokens, {size(memory.compute)} compute"
+    found = [f"Estimate: chatting takes about {size(memory.total)} of memory ({parts}); {size(fit.free)} is free now."]
+    found.append(_reason(fit))
+    if fit.vram:
+        found.append(f"{fit.n_gpu_layers} of {memory.n_layers + 1} layers fit on the GPU ({size(fit.vram)} free).")
+    if report.measured:
+        one = report.measured
+        share = one.resident / one.predicted - 1 if one.predicted else 0.0
+        found.append(
+            f"Measured: the engine takes {size(one.resident)} with {number(one.n_ctx)} tokens of context; "
+            f"{size(one.predicted)} was estimated ({share:+.0%})."
+        )
+    return found
+
+
+def _reason(fit: Fit) -> str:
+    context, kv = number(fit.memory.n_ctx), fit.memory.kv_type
+    whole = " (all the model was trained for)" if fit.memory.n_ctx == fit.n_ctx_train else ""
+    return {
+        "whole": f"Suggested: a context of {context} tokens{whole}; it fits with an exact cache.",
+        "shorter": f"Suggested: a context of {context} tokens; a longer one would not fit beside the weights.",
+        "compressed": f"Suggested: a context of {context} tokens{whole} with a {kv} cache; an exact one would not fit.",
+        "too-large": "It may not fit: close other programs, take a smaller quantisation, or put layers on a GPU.",
+    }[fit.reason]

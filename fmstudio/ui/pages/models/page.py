@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QHeaderView,
+    QMenu,
+    QPushButton,
     QSplitter,
     QStackedWidget,
     QTableView,
@@ -19,9 +22,11 @@ from PySide6.QtWidgets import (
 )
 
 from fmstudio.api.page import Page
-from fmstudio.ui.pages.models.adding import add_checked, looks_like_model
+from fmstudio.ui.pages.models.actions import ModelActions, engine_facts
+from fmstudio.ui.pages.models.adding import look, looks_like_model, register, related
 from fmstudio.ui.pages.models.details import ModelDetails
-from fmstudio.ui.pages.models.fit import Fit, estimate_fit
+from fmstudio.ui.pages.models.fit import FitReport, report_fit
+from fmstudio.ui.pages.models.found_card import FoundCard, find_models
 from fmstudio.ui.pages.models.table import ModelTable
 from fmstudio.ui.palette import Command
 from fmstudio.ui.theme import ROW_HEIGHT
@@ -32,8 +37,9 @@ from fmstudio.ui.widgets.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
-    from fmstudio.project import Changes
-    from fmstudio.project.models import ModelEntry
+    from fmstudio.models.discovery import FoundModel
+    from fmstudio.project import Changes, Project
+    from fmstudio.project.models import CheckedModel, ModelEntry
     from fmstudio.ui.context import AppContext
 
 ROOM_FOR_COLUMN = {4: 600, 5: 680, 6: 760}
@@ -52,11 +58,15 @@ class ModelsPage(Page):
     def __init__(self, context: AppContext) -> None:
         super().__init__(context)
         self.table = ModelTable(self)
-        self.details = ModelDetails(self._precisions())
+        self.details = ModelDetails(self._precisions(), context)
         self.cards = QVBoxLayout()
         self.cards.setSpacing(8)
+        self.found = FoundCard()
+        self._wants_found = True
+        self.actions = ModelActions(self)
         self._names: dict[str, str] = {}
         self._adding = 0
+        self._hashing: set[str] = set()
         self._wanted = ""
         self._lay_out()
         context.data_changed.connect(self._on_data)
@@ -68,8 +78,10 @@ class ModelsPage(Page):
         self._count = label("", "muted")
         self._busy = label("", "muted")
         head = row(label(self.tr("Models"), "title"), self._count, None, self._busy, gap=12)
-        head.addWidget(button(self.tr("Add a folder…"), self.ask_folder, icon="folder"))
+        head.addWidget(self._more_button())
         head.addWidget(button(self.tr("Add a file…"), self.ask_files, kind="primary", icon="plus"))
+        self.found.wanted.connect(self._add_found)
+        self.found.closed.connect(self._hide_found)
         self.view = self._make_view()
         self.empty = EmptyState(
             "models",
@@ -81,7 +93,7 @@ class ModelsPage(Page):
         self._stack = QStackedWidget()
         self._stack.addWidget(self.view)
         self._stack.addWidget(self.empty)
-        left = holder(column(head, self.cards, gap=12, margins=(PAGE_MARGIN, 20, 16, 20)))
+        left = holder(column(head, self.found, self.cards, gap=12, margins=(PAGE_MARGIN, 20, 16, 20)))
         left.layout().addWidget(self._stack)  # type: ignore[union-attr]
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setHandleWidth(1)
@@ -98,7 +110,19 @@ class ModelsPage(Page):
         self.details.train_wanted.connect(self._train_on)
         self.details.remove_wanted.connect(self.remove)
         self.details.run_wanted.connect(self._show_run)
-        self.details.convert_wanted.connect(self.convert)
+        self.details.convert_wanted.connect(self.actions.convert)
+        self.details.template_kept.connect(self.actions.keep_template)
+        self.details.base_chosen.connect(self.actions.choose_base)
+        self.details.action_wanted.connect(self.actions.act)
+
+    def _more_button(self) -> QPushButton:
+        made = button(self.tr("More ways"), icon="plus")
+        menu = QMenu(made)
+        menu.addAction(self.tr("Add a model or adapter folder…"), self.ask_folder)
+        menu.addAction(self.tr("Copy a file into the project…"), lambda: self.ask_files(copy=True))
+        menu.addAction(self.tr("Add a server…"), self.actions.ask_endpoint)
+        made.setMenu(menu)
+        return made
 
     def _make_view(self) -> QTableView:
         view = QTableView()
@@ -191,13 +215,18 @@ class ModelsPage(Page):
         if place >= 0:
             self.view.selectRow(place)
         self.details.setVisible(bool(entries))
+        if self._wants_found and self.context.project is not None:
+            known = {str(entry.path.resolve()) for entry in entries if entry.format != "endpoint"}
+            self.context.run_query(
+                partial(find_models, known), self.found.show_found, lambda _: None, key="found-models", owner=self
+            )
 
     # ---- adding and removing ---------------------------------------------------------------------------------------
 
-    def ask_files(self) -> None:
-        """Choose GGUF files to add."""
+    def ask_files(self, *, copy: bool = False) -> None:
+        """Choose GGUF files to add; `copy` puts copies into the project."""
         names, _ = QFileDialog.getOpenFileNames(self, self.tr("Add models"), "", self.tr("Models (*.gguf);;All (*)"))
-        self.add_paths([Path(name) for name in names])
+        self.add_paths([Path(name) for name in names], copy=copy)
 
     def ask_folder(self) -> None:
         """Choose a Hugging Face or adapter folder to add."""
@@ -205,16 +234,19 @@ class ModelsPage(Page):
         if name:
             self.add_paths([Path(name)])
 
-    def add_paths(self, paths: list[Path]) -> None:
-        """Check and register each; a refusal is a card that names the file and the reason."""
+    def add_paths(self, paths: list[Path], *, copy: bool = False, name: str = "") -> None:
+        """Look at each and register it; a refusal is a card that names the file and the reason."""
         project = self.context.project
         if project is None:
             return
         for path in paths:
             self._adding += 1
-            self.context.run_op(
-                self, partial(add_checked, project, path), self._on_added, partial(self._on_refused, path)
-            )
+            refused = partial(self._on_refused, path)
+
+            def write(checked: CheckedModel, refused: Callable[[Problem], None] = refused) -> None:
+                self.context.run_op(self, partial(register, project, checked, name), self._on_added, refused)
+
+            self.context.run_query(partial(look, project, path, copy), write, refused, owner=self)
         self._show_busy()
 
     def _on_added(self, entry: ModelEntry) -> None:
@@ -222,7 +254,34 @@ class ModelsPage(Page):
         self._show_busy()
         self._wanted = entry.id
         self.refresh()
+        self._fingerprint(entry)
         self.context.notify("positive", self.tr("{name} was added to the library.").format(name=entry.name))
+
+    def _fingerprint(self, entry: ModelEntry) -> None:
+        """Hash a model's file in the background; what it is called with may be used meanwhile."""
+        project = self.context.project
+        if project is None or entry.facts.get("fingerprint") or entry.id in self._hashing:
+            return
+        self._hashing.add(entry.id)
+
+        def done(_: ModelEntry) -> None:
+            self._hashing.discard(entry.id)
+            self.refresh()
+
+        is_over = partial(_is_over, self.context, project)
+        self.context.run_query(
+            partial(project.models.with_fingerprint, entry, is_over),
+            done,
+            lambda _: self._hashing.discard(entry.id),
+            owner=self,
+        )
+
+    def _add_found(self, one: FoundModel) -> None:
+        self.add_paths([one.path], name=one.name)
+
+    def _hide_found(self) -> None:
+        self._wants_found = False
+        self.found.hide()
 
     def _on_refused(self, path: Path, problem: Problem) -> None:
         self._adding -= 1
@@ -280,16 +339,35 @@ class ModelsPage(Page):
         if entry.facts.get("made_from") in self._names:
             lineage["made_from"] = self._names[entry.facts["made_from"]]
         self.details.show_entry(entry, lineage)
+        self._fingerprint(entry)
         if entry.kind == "base" and entry.format == "gguf" and not entry.is_missing:
             self.context.run_query(
-                partial(estimate_fit, entry.path),
+                partial(report_fit, entry.path, engine_facts(self.context.engine, entry.path)),
                 partial(self._show_fit, entry.id),
                 lambda _: None,
                 key="model-fit",
                 owner=self,
             )
 
-    def _show_fit(self, model_id: str, fit: Fit) -> None:
+        project = self.context.project
+        if project is not None and not entry.is_missing and entry.kind in ("adapter", "base"):
+            self.context.run_query(
+                partial(related, project, entry),
+                partial(self._show_related, entry),
+                lambda _: None,
+                key="model-related",
+                owner=self,
+            )
+
+    def _show_related(self, entry: ModelEntry, found: list[tuple[str, str]]) -> None:
+        if self.details.entry is None or self.details.entry.id != entry.id:
+            return
+        if entry.kind == "adapter":
+            self.details.show_bases(found)
+        else:
+            self.details.show_adapters([name for _, name in found])
+
+    def _show_fit(self, model_id: str, fit: FitReport) -> None:
         if self.details.entry is not None and self.details.entry.id == model_id:
             self.details.show_fit(fit)
 
@@ -317,15 +395,13 @@ class ModelsPage(Page):
         found = [c for c in self.context.plugins.contributions("exporter") if c.id == "gguf_quantize"]
         return list(found[0].facts.get("precisions", [])) if found else []
 
-    @Slot(str, str)
-    def convert(self, model_id: str, precision: str) -> None:
-        """Write a base model in another precision, as a job."""
-        project = self.context.project
-        if project is not None:
-            self.context.build_and_submit(lambda: project.specs.convert(model_id, precision))
-
     @Slot(str)
     def _show_run(self, job_id: str) -> None:
         entry = self.details.entry
         is_run = entry is not None and entry.kind == "adapter"
         self.context.navigate("training" if is_run else "jobs", job_id=job_id)
+
+
+def _is_over(context: AppContext, project: Project) -> bool:
+    """Whether the project was closed, so that nobody waits for an answer."""
+    return context.project is not project

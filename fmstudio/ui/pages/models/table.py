@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fmstudio.project.models import ModelEntry
 
 Index = QModelIndex | QPersistentModelIndex
-FORMATS = {"gguf": "GGUF", "hf": "Hugging Face", "peft": "PEFT"}
+FORMATS = {"gguf": "GGUF", "hf": "Hugging Face", "peft": "PEFT", "endpoint": "OpenAI API"}
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _NUMBERS = (3, 4, 6)
@@ -73,12 +73,12 @@ class ModelTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
             if entry.is_missing:
                 return icon("warning", "warning")
-            return icon("adapter" if entry.kind == "adapter" else "models")
+            return icon({"adapter": "adapter", "endpoint": "link", "embedding": "embed"}.get(entry.kind, "models"))
         if role == Qt.ItemDataRole.ForegroundRole and entry.is_missing:
             return Theme.current().color("faint")
         if role == Qt.ItemDataRole.ToolTipRole:
             gone = self.tr("The file is gone: {path}") if entry.is_missing else "{path}"
-            return gone.format(path=entry.path)
+            return gone.format(path=entry.facts.get("url") or entry.path)
         return None
 
     def _text(self, entry: ModelEntry, column: int) -> str:
@@ -86,11 +86,17 @@ class ModelTable(QAbstractTableModel):
         if column == 0:
             return self.tr("{name} (file is gone)").format(name=entry.name) if entry.is_missing else entry.name
         texts = (
-            self.tr("Adapter") if entry.kind == "adapter" else self.tr("Base model"),
+            self._kind(entry),
             FORMATS.get(entry.format, entry.format),
-            size(entry.bytes),
+            size(entry.bytes) if entry.bytes else "",
             parameters(float(facts["n_params"])) if facts.get("n_params") else "",
             str(facts.get("quantization") or ""),
             number(float(facts["context_length"])) if facts.get("context_length") else "",
         )
         return texts[column - 1]
+
+    def _kind(self, entry: ModelEntry) -> str:
+        if entry.facts.get("merged_adapter"):
+            return self.tr("Merged model")
+        names = {"adapter": self.tr("Adapter"), "embedding": self.tr("Embedding model"), "endpoint": self.tr("Server")}
+        return names.get(entry.kind, self.tr("Base model"))

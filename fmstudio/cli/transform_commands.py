@@ -1,0 +1,202 @@
+"""Commands that compute: transforms of a dataset, with a preview, and SQL over all of them."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from fmstudio.api.errors import UserError
+from fmstudio.cli.output import plain, print_json, print_table, say
+from fmstudio.cli.session import open_project, run_job
+
+if TYPE_CHECKING:
+    from fmstudio.jobs.spec import Job
+    from fmstudio.project import Project
+    from fmstudio.recipes.transform_preview import TransformPreview
+    from fmstudio.recipes.transforms import TransformKind
+
+
+def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add this module's commands."""
+    in_project = argparse.ArgumentParser(add_help=False, parents=[shared])
+    in_project.add_argument("--project", metavar="DIR", default="", help="the project folder")
+
+    transform = commands.add_parser(
+        "transform", parents=[in_project], help="transform a dataset, or list the transforms"
+    )
+    transform.add_argument("dataset", nargs="?", default="")
+    transform.add_argument("transform", nargs="?", default="", metavar="TRANSFORM", help="its id; none = list them")
+    transform.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings; lists with commas or as JSON"
+    )
+    transform.add_argument("--preview", action="store_true", help="say and show what it would do, change nothing")
+    transform.add_argument("--limit", type=int, default=10, help="rows of a preview")
+    transform.set_defaults(handler=run_transform)
+
+    sql = commands.add_parser("sql", parents=[in_project], help="ask the datasets in SQL; only reads")
+    sql.add_argument("query", metavar="SQL", help='e.g. "SELECT count(*) FROM my_dataset"; - reads it from stdin')
+    sql.add_argument("--save", default="", metavar="NAME", help="keep all the rows as a new dataset")
+    sql.add_argument("--limit", type=int, default=100, help="most rows to show")
+    sql.add_argument("--csv", action="store_true", help="print CSV")
+    sql.set_defaults(handler=run_sql)
+
+
+# ---- transforms --------------------------------------------------------------------------------------------------------
+
+
+def run_transform(args: argparse.Namespace) -> None:
+    """``fmstudio transform [DATASET [TRANSFORM --set KEY=VALUE… [--preview]]]``."""
+    from fmstudio.recipes.transforms import find_transform
+
+    if not args.transform:
+        _list_transforms(args)
+        return
+    kind = find_transform(args.transform)
+    params = parse_settings(kind, args.set)
+    with open_project(args.project) as project:
+        if args.preview:
+            preview = project.transforms.preview(args.dataset, kind.id, params, args.limit)
+        else:
+            job = run_job(project, project.specs.transform(args.dataset, kind.id, params))
+            _say_done(args, project, job)
+            return
+    if args.json:
+        print_json(preview)
+    else:
+        _show_preview(preview)
+
+
+def parse_settings(kind: TransformKind, items: list[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` words as the transform's parameters.
+
+    Raises:
+        UserError: A word is no such pair, or holds broken JSON.
+    """
+    fields = kind.Params.model_json_schema()["properties"]
+    made: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"“{item}” is not KEY=VALUE.", remedy=f"Settings of {kind.id}: {', '.join(fields)}.")
+        made[key] = _value(key, value, str(fields.get(key, {}).get("type", "string")))
+    return made
+
+
+def _value(key: str, text: str, wanted: str) -> Any:
+    if wanted == "string":
+        return text
+    if wanted == "array" and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"“{key}={text}”: {error}.", remedy=f"Write it as JSON; it is of the type {wanted}.") from error
+
+
+def _list_transforms(args: argparse.Namespace) -> None:
+    from fmstudio.recipes.transforms import TRANSFORMS
+
+    if args.json:
+        listed = [
+            {
+                "id": kind.id,
+                "title": kind.title,
+                "description": kind.description,
+                "schema": kind.Params.model_json_schema(),
+            }
+            for kind in TRANSFORMS.values()
+        ]
+        print_json({"transforms": listed})
+        return
+    rows = [(kind.id, ", ".join(kind.Params.model_fields), kind.description) for kind in TRANSFORMS.values()]
+    print_table(("transform", "settings", "what"), rows)
+
+
+def _say_done(args: argparse.Namespace, project: Project, job: Job) -> None:
+    meta, result = job.spec.meta, job.results[job.spec.steps[-1].name]
+    made = [one["dataset_id"] for one in meta.get("datasets", [])] or [meta["dataset_id"]]
+    there = {dataset.id: dataset for dataset in project.datasets.all()}
+    datasets = [there[dataset_id] for dataset_id in made if dataset_id in there]
+    if args.json:
+        print_json({"datasets": datasets, "job": job.id, **{k: v for k, v in result.items() if k != "datasets"}})
+        return
+    for dataset in datasets:
+        print(f"Version {dataset.version} of “{dataset.name}”: {dataset.rows:,} rows. {meta['title']}.")
+    step = result["steps"][0]
+    counts = [
+        (step.get("changed_cells", 0), "cells changed"),
+        (step["dropped"], "rows dropped"),
+        (step["made"], "rows made"),
+    ]
+    if said := ", ".join(f"{count:,} {word}" for count, word in counts if count):
+        print(f"{said}.")
+    for note in result["notes"]:
+        say(note)
+
+
+def _show_preview(preview: TransformPreview) -> None:
+    about = "about " if preview.is_estimate else ""
+    print(
+        f"{preview.rows_before:,} rows become {about}{preview.rows_after:,}; {about}{preview.changed:,} {preview.unit} change."
+    )
+    for name, rows in preview.outputs.items():
+        print(f"  {name}: {rows:,} rows")
+    if preview.failure:
+        print(f"It cannot be run: {preview.failure}.")
+    for note in preview.notes:
+        print(f"  {note}")
+    for title, shown in (("Before", preview.before), ("After", preview.after)):
+        if shown:
+            print(f"\n{title}")
+            names = list(dict.fromkeys(name for row in shown for name in row))
+            print_table(names, [[row.get(name) for name in names] for row in shown])
+
+
+# ---- SQL ---------------------------------------------------------------------------------------------------------------
+
+
+def run_sql(args: argparse.Namespace) -> None:
+    """``fmstudio sql "SELECT …" [--save NAME]``."""
+    query = sys.stdin.read() if args.query == "-" else args.query
+    if args.limit < 1:
+        raise UserError("--limit must be 1 or more.")
+    with open_project(args.project) as project:
+        if args.save:
+            job = run_job(project, project.specs.sql_dataset(query, args.save))
+            _say_saved(args, project, job)
+            return
+        result = project.console.run(query, args.limit)
+    if args.json:
+        print_json(result)
+    elif args.csv:
+        print(_as_csv(result.columns, result.rows), end="")
+    else:
+        print_table(result.columns, result.rows)
+    if result.is_cut:
+        say(f"These are the first {result.total_shown:,} rows; there are more. Use --limit or --save.")
+
+
+def _say_saved(args: argparse.Namespace, project: Project, job: Job) -> None:
+    dataset = project.datasets.get(job.spec.meta["datasets"][0]["dataset_id"])
+    if args.json:
+        print_json({"dataset": dataset, "job": job.id, "notes": job.result["notes"]})
+        return
+    print(f"Made “{dataset.name}”: {dataset.rows:,} rows.")
+    for note in job.result["notes"]:
+        say(note)
+
+
+def _as_csv(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False, default=plain) if isinstance(value, list | dict) else value

@@ -1,0 +1,43 @@
+"""From how an engine failed to what to change: parameters a window can apply with one click."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fmstudio.jobs.outcome import Problem
+
+DEFAULT_CTX = 4096
+LEAST_CTX = 1024
+_GRAPHICS = ("cuda", "vulkan", "metal", "rocm", "hip error", "sycl", "device memory", "vk_", "gpu")
+_NO_MEMORY = ("out of memory", "not enough memory", "failed to allocate", "unable to allocate", "bad_alloc", "alloc")
+_NO_CONTEXT = ("make room for a context", "kv cache", "kv buffer", "failed to initialize the context", "compute buffer")
+
+
+def with_action(problem: Problem, params: Mapping[str, Any], *, signal: str = "") -> Problem:
+    """Add the remedy a machine can apply, where there is one; the message and remedy stay.
+
+    Args:
+        params: What the model was loaded with, in the names of the llama.cpp backend.
+        signal: Name of the signal that ended the process, if one did.
+    """
+    return replace(problem, remedy_action=_action(f"{problem.message}\n{problem.details}".lower(), params, signal))
+
+
+def _action(text: str, params: Mapping[str, Any], signal: str) -> dict[str, Any]:
+    """Cheapest change first: off the graphics card, a shorter context, then a coarser cache."""
+    if "needs flash attention" in text:
+        return {"flash_attention": "auto"}
+    lacks_memory = signal == "SIGKILL" or any(word in text for word in (*_NO_MEMORY, *_NO_CONTEXT))
+    is_graphics = any(word in text for word in _GRAPHICS)
+    if is_graphics and params.get("n_gpu_layers", -1) != 0 and (lacks_memory or signal):
+        return {"n_gpu_layers": 0}
+    if not lacks_memory:
+        return {}
+    n_ctx = int(params.get("n_ctx") or DEFAULT_CTX)
+    if n_ctx > LEAST_CTX:
+        return {"n_ctx": max(LEAST_CTX, n_ctx // 2)}
+    if params.get("kv_type", "f16") == "f16" and params.get("flash_attention", "auto") != "off":
+        return {"kv_type": "q8_0"}
+    return {}

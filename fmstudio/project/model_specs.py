@@ -1,0 +1,171 @@
+"""Bodies of the job specifications that make models of models: convert, merge, measure, write a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fmstudio.api.errors import UserError
+from fmstudio.jobs.spec import JobSpec, StepSpec
+from fmstudio.project.models import ModelEntry
+
+WHOLE: Final = ("F16", "F32")
+"""Precisions that merging and converting write by themselves; the quantiser makes the others of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityPrompts:
+    """What a quality report is measured on.
+
+    Attributes:
+        files: Parquet files of a dataset version; none = the built-in texts.
+        most: Rows used at most.
+    """
+
+    files: Sequence[Path] = ()
+    most: int = 32
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """For the evaluator."""
+        return {"prompt_files": [str(file) for file in self.files], "max_prompts": self.most}
+
+
+def convert_spec(base: ModelEntry, precision: str, prompts: QualityPrompts | None) -> JobSpec:
+    """Write a base model in another precision, and measure what that did to it.
+
+    Args:
+        base: A GGUF file, or a Hugging Face folder.
+        prompts: What to measure on; None = do not measure. A folder is compared in its vocabulary instead.
+
+    Raises:
+        UserError: It is neither.
+    """
+    title = f"Convert {base.name} to {precision}"
+    meta = {"name": f"{base.name} {precision}", "model_id": base.id, "precision": precision}
+    if base.format == "hf":
+        steps = [_export("read", "hf_to_gguf", str(base.path), base, {"precision": _whole(precision)})]
+        steps += _check_vocabulary(base, steps[0])
+        steps += _quantise(steps[0], base, precision)
+        return JobSpec.new(title, "convert", steps, meta={**meta, "step": _last_export(steps)})
+    if base.format != "gguf":
+        raise UserError(f"{base.name} is no GGUF file.", remedy="Choose a GGUF base model.")
+    steps = [_export("convert", "gguf_quantize", str(base.path), base, {"precision": precision})]
+    if prompts is not None:
+        steps.append(_quality(str(base.path), {"from_step": "convert", "key": "path"}, prompts))
+    return JobSpec.new(title, "convert", steps, meta={**meta, "step": "convert"})
+
+
+def merge_spec(adapter: ModelEntry, base: ModelEntry, precision: str, scale: float = 1.0) -> JobSpec:
+    """Merge an adapter into its base: two GGUF files into one, or a PEFT adapter into a Hugging Face folder.
+
+    A GGUF at half or full precision is asked the same as base and adapter, and kept only when it answers the same.
+
+    Args:
+        precision: Of the new GGUF; a folder is written as bf16.
+
+    Raises:
+        UserError: The adapter is of a kind that does not go with this base.
+    """
+    title, name = f"Merge {adapter.name} into {base.name}", f"{base.name} + {adapter.name}"
+    meta = {"name": name, "model_id": base.id, "adapter_id": adapter.id, "scale": scale}
+    if adapter.format == "peft":
+        steps = [_export("merge", "peft_merge", str(adapter.path), base, {"scale": scale})]
+        return JobSpec.new(title, "merge", steps, meta={**meta, "step": "merge"})
+    if base.format != "gguf":
+        raise UserError(
+            f"{adapter.name} is a GGUF adapter, {base.name} a folder.", remedy="Choose a GGUF base, or the PEFT adapter."
+        )
+    steps = [_export("merge", "merge_gguf", str(adapter.path), base, {"precision": _whole(precision), "scale": scale})]
+    if base.facts.get("quantization") in WHOLE:  # on other weights the engine's own rounding makes a difference
+        steps.append(_same_answers(base, adapter, {"from_step": "merge", "key": "path"}, scale))
+    steps += _quantise(steps[0], base, precision)
+    named = {**meta, "name": f"{name} {precision}", "step": _last_export(steps)}
+    return JobSpec.new(title, "merge", steps, meta=named)
+
+
+def quality_spec(made: ModelEntry, source: ModelEntry, prompts: QualityPrompts) -> JobSpec:
+    """Measure what a conversion did to a model.
+
+    Raises:
+        UserError: One of the two is no GGUF file.
+    """
+    for one in (made, source):
+        if one.format != "gguf" or one.is_missing:
+            raise UserError(f"{one.name} is no GGUF file that is there.", remedy="Choose two GGUF models.")
+    steps = [_quality(str(source.path), str(made.path), prompts)]
+    meta = {"model_id": made.id, "source_id": source.id}
+    return JobSpec.new(f"Measure {made.name} against {source.name}", "model_quality", steps, meta=meta)
+
+
+def folder_spec(model: ModelEntry, adapter: ModelEntry | None, target: Path, *, copy: bool, context: int) -> JobSpec:
+    """Write a folder for Ollama, llama-server and vLLM; a GGUF is then reloaded from there and asked the same.
+
+    Raises:
+        UserError: The model is of another format, or the folder is not empty.
+    """
+    if model.format not in ("gguf", "hf"):
+        raise UserError(f"{model.name} cannot be exported.", remedy="Choose a base model.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is not empty.", remedy="Choose a new folder.")
+    template = str(model.facts.get("chat_template") or "")
+    params = {
+        "target": str(target.absolute()),
+        "name": model.name if adapter is None else f"{model.name} + {adapter.name}",
+        "adapter": str(adapter.path) if adapter else "",
+        "template": template,
+        "copy_files": copy,
+        "context": context,
+    }
+    steps = [_export("export", "model_folder", str(model.path), model, params)]
+    if model.format == "gguf":
+        steps.append(_same_answers(model, adapter, {"from_step": "export", "key": "path"}, 1.0, template))
+    meta = {"model_id": model.id, "target": str(target.absolute())}
+    return JobSpec.new(f"Export {params['name']} to {target.name}", "model_export", steps, meta=meta)
+
+
+def _whole(precision: str) -> str:
+    """What is written before the quantiser: BF16 holds what half precision cannot."""
+    return precision if precision in WHOLE else "F32" if precision == "BF16" else "F16"
+
+
+def _export(name: str, exporter: str, source: Any, base: ModelEntry, params: dict[str, Any]) -> StepSpec:
+    work = {"exporter": exporter, "source": source, "base_model": str(base.path), "params": params}
+    return StepSpec(name, "export", work)
+
+
+def _quantise(made: StepSpec, base: ModelEntry, precision: str) -> list[StepSpec]:
+    if precision in WHOLE:
+        return []
+    source = {"from_step": made.name, "key": "path"}
+    return [_export("quantise", "gguf_quantize", source, base, {"precision": precision})]
+
+
+def _last_export(steps: Sequence[StepSpec]) -> str:
+    return [step.name for step in steps if step.task == "export"][-1]
+
+
+def _check_vocabulary(base: ModelEntry, made: StepSpec) -> list[StepSpec]:
+    reference = {"from_step": made.name, "key": "path"}
+    work = {"evaluator": "tokenizer_parity", "base_model": str(base.path), "adapter": None, "reference": reference}
+    return [StepSpec("vocabulary", "evaluate", work)]
+
+
+def _quality(source: str, made: Any, prompts: QualityPrompts) -> StepSpec:
+    work = {"evaluator": "gguf_quality", "base_model": source, "adapter": None, "reference": made, "params": prompts.params}
+    return StepSpec("quality", "evaluate", work)
+
+
+def _same_answers(
+    base: ModelEntry, adapter: ModelEntry | None, reference: Any, scale: float, template: str = ""
+) -> StepSpec:
+    work = {
+        "evaluator": "same_answers",
+        "base_model": str(base.path),
+        "adapter": str(adapter.path) if adapter else None,
+        "reference": reference,
+        "params": {"scale": scale, "template": template},
+    }
+    return StepSpec("proof", "evaluate", work)

@@ -1,0 +1,78 @@
+"""The list of queries that were run before: a button whose menu brings one back; and results as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QMenu, QToolButton
+
+from fmstudio.ui import icons
+from fmstudio.ui.pages.data.sql_chart import plain_rows
+from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.paged_table import full_text
+
+if TYPE_CHECKING:
+    from fmstudio.project.console import ConsoleEntry, ConsoleResult
+
+MOST_IN_MENU = 25
+
+
+class HistoryButton(QToolButton):
+    """Opens the list, newest first, each with how it ended.
+
+    Signals:
+        chosen: (query).
+        forget_wanted: The user wants the list emptied.
+    """
+
+    chosen = Signal(str)
+    forget_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        icons.set_icon(self, "history", "muted")
+        self.setAccessibleName(self.tr("Queries run before"))
+        self.setToolTip(self.tr("Queries run before (Ctrl+Up, Ctrl+Down)"))
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu = QMenu(self)
+        self._menu.setToolTipsVisible(True)
+        self.setMenu(self._menu)
+        self.show_entries([])
+
+    def show_entries(self, entries: Sequence[ConsoleEntry]) -> None:
+        """Offer these."""
+        menu = self._menu
+        menu.clear()
+        for entry in entries[:MOST_IN_MENU]:
+            shown = " ".join(entry.sql.split())
+            shown = shown if len(shown) < 70 else f"{shown[:68]}…"
+            action = menu.addAction(shown.replace("&", "&&"))
+            told = entry.error or f"{words.plural(entry.rows or 0, 'row')} in {seconds_text(entry.seconds)}"
+            action.setToolTip(f"{words.ago(entry.created)}: {told}")
+            action.triggered.connect(lambda _=False, sql=entry.sql: self.chosen.emit(sql))
+        if entries:
+            menu.addSeparator()
+            menu.addAction(self.tr("Forget all of these")).triggered.connect(lambda: self.forget_wanted.emit())
+        else:
+            menu.addAction(self.tr("No query was run yet")).setEnabled(False)
+
+
+def seconds_text(seconds: float) -> str:
+    """``4 ms``, ``0.12 s``, ``12 s``."""
+    if seconds < 0.1:
+        return f"{seconds * 1_000:.0f} ms"
+    return f"{seconds:.2f} s" if seconds < 10 else words.duration(seconds)
+
+
+def csv_text(result: ConsoleResult) -> str:
+    """A result as CSV: nested values as JSON, nothing for what is missing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(result.columns)
+    for cells in plain_rows(result.rows):
+        writer.writerow([full_text(v) if isinstance(v, list | tuple | dict) else "" if v is None else v for v in cells])
+    return out.getvalue()

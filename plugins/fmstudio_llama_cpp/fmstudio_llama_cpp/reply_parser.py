@@ -1,0 +1,182 @@
+"""Splits the text of an answer into reasoning, answer and tool calls, while it comes.
+
+Formats: ``<think>…</think>`` first (Qwen3, DeepSeek-R1 and their kin); calls as ``<tool_call>{…}</tool_call>`` (Hermes,
+Qwen), ``[TOOL_CALLS]…`` (Mistral, both its list and its ``name[ARGS]{…}`` form), or a bare JSON object with a ``name``
+and ``parameters`` or ``arguments`` (Llama 3, with or without ``<|python_tag|>``). What looks like a call but is none is
+given as text: nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from fmstudio.api import ToolCall
+
+THINK, THINK_END = "<think>", "</think>"
+CALL, CALL_END = "<tool_call>", "</tool_call>"
+MISTRAL, PYTHON_TAG = "[TOOL_CALLS]", "<|python_tag|>"
+MARKERS = frozenset({THINK, THINK_END, CALL, CALL_END, MISTRAL, PYTHON_TAG, "[ARGS]", "[CALL_ID]"})
+_MISTRAL_CALL = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?\[ARGS\]\s*")
+
+News = tuple[str, str, tuple[ToolCall, ...]]
+
+
+class ReplyParser:
+    """One answer's parser.
+
+    Args:
+        tools: Names that may be called; empty = no calls are looked for.
+        splits_reasoning: Whether to split reasoning off.
+        is_thinking: The prompt already opened the reasoning.
+
+    Attributes:
+        has_calls: A call was found.
+    """
+
+    def __init__(self, tools: Collection[str], *, splits_reasoning: bool, is_thinking: bool = False) -> None:
+        self._tools = frozenset(tools)
+        self._held = ""
+        self._state = "reasoning" if is_thinking else "start" if splits_reasoning else "head"
+        self.has_calls = False
+        self._skips_lines = is_thinking  # line ends right after a marker belong to it
+
+    def push(self, text: str) -> News:
+        """Take text; give (answer, reasoning, complete calls) that are now certain."""
+        if not text:
+            return "", "", ()
+        self._held += text
+        answer, reasoning, calls = "", "", list[ToolCall]()
+        while True:
+            if self._skips_lines:
+                self._held = self._held.lstrip("\n")
+                self._skips_lines = not self._held
+            before = (self._state, len(self._held))
+            more, thought, call = getattr(self, f"_in_{self._state}")()
+            answer, reasoning = answer + more, reasoning + thought
+            calls.extend(call)
+            if (self._state, len(self._held)) == before or not self._held:
+                return answer, reasoning, tuple(calls)
+
+    def finish(self) -> News:
+        """Give what is held back, at the end of the answer."""
+        rest, self._held = self._held, ""
+        if self._state == "reasoning":
+            return "", rest, ()
+        if self._state in ("json", "mistral", "call") and rest.strip():
+            calls = self._read(rest)
+            if calls:
+                self.has_calls = True
+                return "", "", calls
+            lead = {"mistral": MISTRAL, "call": CALL}.get(self._state, "")
+            return lead + rest, "", ()
+        return rest, "", ()
+
+    def _in_start(self) -> News:
+        """Before anything but white space: does reasoning begin?"""
+        stripped = self._held.lstrip()
+        if stripped.startswith(THINK):
+            self._held, self._state, self._skips_lines = stripped[len(THINK) :], "reasoning", True
+        elif not THINK.startswith(stripped):
+            self._state = "head"
+        return "", "", ()
+
+    def _in_reasoning(self) -> News:
+        thought, found, rest = self._held.partition(THINK_END)
+        if found:
+            self._held, self._state, self._skips_lines = rest, "head", True
+            return "", thought.rstrip("\n"), ()
+        body = self._held[: len(self._held) - _overlap(self._held, THINK_END)]
+        return "", self._release(len(self._held) - len(body.rstrip("\n"))), ()
+
+    def _in_head(self) -> News:
+        """At the beginning of the answer proper: a bare JSON object may be a call."""
+        stripped = self._held.lstrip()
+        if not self._tools:
+            self._state = "text"
+        elif stripped.startswith(PYTHON_TAG):
+            self._held, self._state = stripped[len(PYTHON_TAG) :], "json"
+        elif stripped.startswith(("{", "[{")):
+            self._state = "json"
+        elif stripped and not PYTHON_TAG.startswith(stripped) and stripped != "[":
+            self._state = "text"
+        return "", "", ()
+
+    def _in_text(self) -> News:
+        if not self._tools:
+            return self._release(0), "", ()
+        for marker, state in ((CALL, "call"), (MISTRAL, "mistral")):
+            text, found, rest = self._held.partition(marker)
+            if found:
+                self._held, self._state = rest, state
+                return text.rstrip("\n") if not text.strip() else text, "", ()
+        return self._release(max(_overlap(self._held, CALL), _overlap(self._held, MISTRAL))), "", ()
+
+    def _in_call(self) -> News:
+        body, found, rest = self._held.partition(CALL_END)
+        if not found:
+            return "", "", ()
+        self._held, self._state = rest, "text"
+        calls = self._read(body)
+        self._skips_lines = bool(calls)
+        self.has_calls = self.has_calls or bool(calls)
+        return ("", "", calls) if calls else (f"{CALL}{body}{CALL_END}", "", ())
+
+    def _in_json(self) -> News:
+        return "", "", ()
+
+    def _in_mistral(self) -> News:
+        return "", "", ()
+
+    def _release(self, keep: int) -> str:
+        cut = len(self._held) - keep
+        text, self._held = self._held[:cut], self._held[cut:]
+        return text
+
+    def _read(self, text: str) -> tuple[ToolCall, ...]:
+        """The calls a text is made of; none if any part of it is something else."""
+        calls: list[ToolCall] = []
+        decoder = json.JSONDecoder()
+        at = 0
+        while at < len(text):
+            named = _MISTRAL_CALL.match(text, at)
+            if named:
+                at = named.end()
+            if text[at].isspace() or text[at] in ";,":
+                at += 1
+                continue
+            if text.startswith((MISTRAL, CALL, PYTHON_TAG), at):
+                at = text.index(">" if text[at] == "<" else "]", at) + 1
+                continue
+            try:
+                value, at = decoder.raw_decode(text, at)
+            except ValueError:
+                return ()
+            for item in [{"name": named[1], "arguments": value}] if named else value if isinstance(value, list) else [value]:
+                call = self._call(item)
+                if call is None:
+                    return ()
+                calls.append(call)
+        return tuple(calls)
+
+    def _call(self, item: Any) -> ToolCall | None:
+        if not isinstance(item, dict):
+            return None
+        item = item.get("function") if isinstance(item.get("function"), dict) else item
+        arguments = item.get("arguments", item.get("parameters", {}))
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments)
+            except ValueError:
+                return None
+        if item.get("name") not in self._tools or not isinstance(arguments, dict):
+            return None
+        return ToolCall(f"call_{uuid.uuid4().hex[:24]}", item["name"], json.dumps(arguments, ensure_ascii=False))
+
+
+def _overlap(text: str, marker: str) -> int:
+    """Length of the longest end of `text` that `marker` starts with (shorter than the whole of it)."""
+    return next((n for n in range(min(len(text), len(marker) - 1), 0, -1) if text.endswith(marker[:n])), 0)

@@ -1,0 +1,162 @@
+"""Tools, schemas and reasoning of one request: what the template is told, what the answer must obey, how it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from fmstudio.api import GenerateRequest, Message, UserError
+from fmstudio_llama_cpp.json_schema import SchemaRules, schema_grammar
+from fmstudio_llama_cpp.reply_parser import CALL, CALL_END, MISTRAL, PYTHON_TAG, THINK, ReplyParser
+from fmstudio_llama_cpp.template import ChatTemplate
+
+Family = Literal["hermes", "mistral", "llama3"]
+# For templates that know no tools. The format is Hermes', the commonest one among small open models.
+_INTRODUCTION = """You can call functions. These are their signatures:
+<tools>
+{tools}
+</tools>
+To call one, answer with nothing but its name and arguments as JSON between tags:
+<tool_call>
+{{"name": <name>, "arguments": <arguments>}}
+</tool_call>"""
+
+
+class Tooling:
+    """Reads a request's wishes.
+
+    Attributes:
+        request: The request, with tools written into the system message where the template cannot.
+
+    Raises:
+        UserError: The tools are malformed, or wishes exclude each other.
+    """
+
+    def __init__(self, template: ChatTemplate, request: GenerateRequest) -> None:
+        self._asked = request
+        self._names = [_name_of(tool) for tool in request.tools] if request.tool_choice != "none" else []
+        if self._names and request.messages is None:
+            raise UserError("Tools need messages, not a bare prompt.", remedy="Ask for a chat completion.")
+        wishes = [request.json_schema is not None, bool(request.grammar), self._must_call]
+        if sum(wishes) > 1:
+            raise UserError(
+                "An answer can obey one of a JSON schema, a grammar and a required tool.", remedy="Choose one."
+            )
+        if request.tool_choice not in ("none", "auto", "required", *self._names):
+            raise UserError(f"There is no tool named “{request.tool_choice}”.", remedy="Name one that is given.")
+        if request.tool_choice == "required" and not self._names:
+            raise UserError("A tool is required, but none is given.", remedy="Give at least one tool.")
+        self._family = _family(template)
+        self.request = request
+        if self._names and not _knows_tools(template, request):
+            self._family = "hermes"
+            self.request = replace(request, messages=_introduced(request), tools=())
+
+    @property
+    def _must_call(self) -> bool:
+        return bool(self._names) and self._asked.tool_choice != "auto"
+
+    def parser(self, prompt_text: str) -> ReplyParser | None:
+        """What splits reasoning and calls off the answer; None where there is nothing to split."""
+        splits = self._asked.split_reasoning and self._asked.messages is not None
+        if not splits and not self._names:
+            return None
+        is_thinking = splits and prompt_text.rstrip().endswith(THINK)
+        return ReplyParser(self._names, splits_reasoning=splits, is_thinking=is_thinking)
+
+    def grammar(self) -> tuple[str, str]:
+        """The grammar the answer must obey and what triggers it; empty = none.
+
+        Raises:
+            UserError: A schema cannot be enforced.
+        """
+        request = self._asked
+        if request.grammar:
+            return request.grammar, ""
+        if request.json_schema is not None:
+            return schema_grammar({"type": "object"} if request.json_schema == {} else request.json_schema), ""
+        if self._must_call:
+            return self._call_grammar(), ""
+        if self._names and self._family != "llama3":
+            marker = CALL if self._family == "hermes" else r"\[TOOL_CALLS\]"
+            return self._call_grammar(), rf"[\s\S]*?({marker}[\s\S]*)"
+        return "", ""
+
+    def _call_grammar(self) -> str:
+        wanted = [self._asked.tool_choice] if self._asked.tool_choice in self._names else self._names
+        by_name = {_name_of(tool): _function(tool) for tool in self._asked.tools}
+        rules = SchemaRules({})
+        key = "parameters" if self._family == "llama3" else "arguments"
+        calls = []
+        for name in wanted:
+            parameters = by_name[name].get("parameters") or {"type": "object"}
+            nested = SchemaRules(parameters)
+            nested.share(rules)
+            body = nested.rule(parameters, f"tool {name}")
+            calls.append(rf'"{{" ws "\"name\":" ws {_text(name)} "," ws "\"{key}\":" ws {body} ws "}}"')
+        call = rules.add(" | ".join(calls))
+        several = self._asked.parallel_tool_calls
+        if self._family == "hermes":
+            one = f'"{CALL}" ws {call} ws "{CALL_END}"'
+            return rules.text(f'{one} ("\\n" {one}){{0,15}}' if several else one)
+        if self._family == "mistral":
+            more = f' (", " {call}){{0,15}}' if several else ""
+            return rules.text(f'"{MISTRAL}" ws "[" {call}{more} "]"')
+        return rules.text(call)
+
+
+def _text(name: str) -> str:
+    data = json.dumps(name).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{data}"'
+
+
+def _function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    return function if isinstance(function, Mapping) else {}
+
+
+def _name_of(tool: Mapping[str, Any]) -> str:
+    name = _function(tool).get("name")
+    if not isinstance(name, str) or not name:
+        raise UserError("A tool has no name.", remedy='Give {"type": "function", "function": {"name": …}}.')
+    return name
+
+
+def _family(template: ChatTemplate) -> Family:
+    if "[TOOL_CALLS]" in template.source:
+        return "mistral"
+    if PYTHON_TAG in template.source or "Environment: ipython" in template.source:
+        return "llama3"
+    return "hermes"
+
+
+def _knows_tools(template: ChatTemplate, request: GenerateRequest) -> bool:
+    """Whether the template writes the tools: tried out, since many take the argument and pass it over."""
+    if template.is_plain or "tools" not in template.source:
+        return False
+    text = template.render([Message(role="user", content="?")], tools=[dict(tool) for tool in request.tools])
+    return all(_name_of(tool) in text for tool in request.tools)
+
+
+def _introduced(request: GenerateRequest) -> list[Message]:
+    """Messages a template without tools understands: tools in the system message, calls and results as text."""
+    tools = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in request.tools)
+    messages = [_as_text(message) for message in request.messages or ()]
+    introduction = _INTRODUCTION.format(tools=tools)
+    if messages and messages[0]["role"] == "system":
+        first = Message(role="system", content=f"{messages[0]['content']}\n\n{introduction}")
+        return [first, *messages[1:]]
+    return [Message(role="system", content=introduction), *messages]
+
+
+def _as_text(message: Mapping[str, Any]) -> Message:
+    content = str(message.get("content") or "")
+    if message["role"] == "tool":
+        return Message(role="user", content=f"<tool_response>\n{content}\n</tool_response>")
+    for call in message.get("tool_calls") or ():
+        function = call.get("function", {})
+        body = json.dumps({"name": function.get("name"), "arguments": function.get("arguments")}, ensure_ascii=False)
+        content += ("\n" if content else "") + f"{CALL}\n{body}\n{CALL_END}"
+    return Message(role=message["role"], content=content)

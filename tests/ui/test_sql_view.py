@@ -1,0 +1,180 @@
+"""Queries are written, completed, run, stopped, drawn, saved and used as filters, on a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+
+from fmstudio.ui.pages.data import DataPage
+from fmstudio.ui.pages.data.sql_editor import error_place
+from fmstudio.ui.pages.data.sql_filter import plain_where
+from fmstudio.ui.pages.data.sql_view import SqlView
+from tests.ui.data_kit import LONG, OpenData
+
+Key, Control, LEFT = Qt.Key, Qt.KeyboardModifier.ControlModifier, Qt.MouseButton.LeftButton
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
+
+
+@pytest.fixture
+def open_data(qtbot: Any) -> Iterator[OpenData]:
+    opener = OpenData(qtbot)
+    yield opener
+    opener.close()
+
+
+def _open(open_data: OpenData, folder: Path, qtbot: Any, name: str = "rows") -> tuple[DataPage, SqlView]:
+    records = [{"text": f"line {i}", "topic": "ab"[i % 2], "n": i} for i in range(40)]
+    page = open_data(folder, records, name)
+    qtbot.keyClick(page, Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    view = page.view.sql
+    qtbot.waitUntil(lambda: view.isVisible() and view.tables.topLevelItemCount() > 0, timeout=LONG)
+    assert view.editor.hasFocus()
+    return page, view
+
+
+def _run(qtbot: Any, view: SqlView, sql: str) -> None:
+    before = view.result
+    view.editor.set_query(sql)
+    qtbot.keyClick(view.editor, Key.Key_Return, Control)
+    qtbot.waitUntil(lambda: view.result is not before and not view._is_running, timeout=LONG)
+
+
+def test_a_query_is_run_shown_and_copied(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    _run(qtbot, view, "SELECT topic, count(*) AS rows, avg(n)::DECIMAL(5,1) AS mean FROM rows GROUP BY 1 ORDER BY 1")
+    assert view.status.text().startswith("2 rows in ") and not view.cut.isVisible()
+    assert view.table.rows.record(0) == {"topic": "a", "rows": 20, "mean": 19.0}
+    qtbot.mouseClick(view.copy_button, LEFT)
+    assert QGuiApplication.clipboard().text() == "topic,rows,mean\na,20,19.0\nb,20,20.0\n"
+    view.show_shape("chart")
+    assert view.chart.isVisible() and view.chart.plot.series[0].points == [(0.0, 20.0), (1.0, 20.0)]
+    assert view.chart.plot.to_csv() == "topic,rows\na,20.0\nb,20.0\n"
+    view.chart.plot.save(project_folder / "chart.png")
+    assert (project_folder / "chart.png").stat().st_size > 1_000
+    _run(qtbot, view, "SELECT i FROM range(20000) t(i)")
+    assert view.cut.isVisible() and view.cut.text() == "cut at 10,000 rows"
+    assert view.table.rows.total == 10_000 and open_data.problems == []
+
+
+def test_an_error_stands_below_the_query_and_its_place_is_marked(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    sql = "SELECT *\nFROM rows\nWHERE nn > 5"
+    view.editor.set_query(sql)
+    qtbot.keyClick(view.editor, Key.Key_Return, Control)
+    qtbot.waitUntil(view.error.isVisible, timeout=LONG)
+    assert "nn" in view.error.text()
+    assert view.editor.textCursor().position() == sql.index("nn")
+    assert [mark.cursor.selectedText() for mark in view.editor.extraSelections()] == ["nn"]
+    qtbot.keyClicks(view.editor, "x")
+    assert view.editor.extraSelections() == [] and open_data.problems == []
+
+
+def test_a_running_query_is_stopped_with_esc(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    view.editor.set_query(ENDLESS)
+    qtbot.keyClick(view.editor, Key.Key_Return, Control)
+    qtbot.waitUntil(lambda: view.status.text().startswith("Running…") and view.stop_button.isVisible(), timeout=LONG)
+    qtbot.keyClick(view.editor, Key.Key_Escape)
+    qtbot.waitUntil(lambda: view.run_button.isVisible(), timeout=LONG)
+    assert view.error.text().startswith("The query was stopped.")
+
+
+def test_names_are_completed_and_inserted_from_the_tables(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    _, view = _open(open_data, project_folder, qtbot, "my rows")
+    popup = view.editor.popup
+    qtbot.keyClicks(view.editor, "SELECT to")
+    qtbot.waitUntil(popup.isVisible, timeout=LONG)
+    qtbot.keyClick(view.editor, Key.Key_Tab)
+    assert view.editor.toPlainText() == "SELECT topic" and not popup.isVisible() and view.editor.hasFocus()
+    qtbot.keyClicks(view.editor, " FROM ")
+    view.tables.setFocus()
+    first = view.tables.topLevelItem(0)
+    assert first is not None
+    view.tables.setCurrentItem(first)
+    qtbot.keyClick(view.tables, Key.Key_Return)
+    assert view.editor.toPlainText() == 'SELECT topic FROM "my rows"' and view.editor.hasFocus()
+    qtbot.keyClick(view.editor, Key.Key_Tab)
+    assert not view.editor.hasFocus()
+
+
+def test_queries_run_before_come_back(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    for sql in ("SELECT 1 AS a", "SELECT 2 AS b"):
+        _run(qtbot, view, sql)
+    qtbot.waitUntil(lambda: len(view.editor.history) == 2, timeout=LONG)
+    view.editor.set_query("a draft")
+    seen = []
+    for key in (Key.Key_Up, Key.Key_Up, Key.Key_Up, Key.Key_Down, Key.Key_Down):
+        qtbot.keyClick(view.editor, key, Control)
+        seen.append(view.editor.toPlainText())
+    assert seen == ["SELECT 2 AS b", "SELECT 1 AS a", "SELECT 1 AS a", "SELECT 2 AS b", "a draft"]
+
+
+def test_a_query_becomes_a_filter_or_a_dataset(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page, view = _open(open_data, project_folder, qtbot)
+    _run(qtbot, view, "SELECT topic FROM rows")
+    assert not view.filter_button.isVisible()
+    _run(qtbot, view, "SELECT * FROM rows WHERE n >= 30 AND topic = 'a' ORDER BY n;")
+    qtbot.mouseClick(view.filter_button, LEFT)
+    rows = page.view.rows
+    qtbot.waitUntil(lambda: rows.isVisible() and rows.count.text() == "5 of 40 rows", timeout=LONG)
+    assert rows.filter.text() == "n >= 30 AND topic = 'a'"
+    page.view.show_tab("sql")
+    qtbot.keyClick(view.save_button, Key.Key_Space)
+    field = view.save_line.field
+    assert field.hasFocus() and field.text() == "rows query"
+    qtbot.keyClicks(field, "late ones")
+    qtbot.keyClick(field, Key.Key_Return)
+    qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.name == "late ones", timeout=LONG)
+    assert page.view.dataset is not None and page.view.dataset.rows == 5 and open_data.problems == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT * FROM data WHERE n > 5", "n > 5"),
+        ('from "data" where (a or b) -- all\n order by n limit 5;', "(a or b)"),
+        ("SELECT * FROM data WHERE t = 'a; limit 5' /* x */", "t = 'a; limit 5'"),
+        ("SELECT * FROM data WHERE n IN (SELECT n FROM other GROUP BY n)", "n IN (SELECT n FROM other GROUP BY n)"),
+        ("SELECT n FROM data WHERE n > 5", None),
+        ("SELECT * FROM other WHERE n > 5", None),
+        ("SELECT * FROM data", None),
+        ("SELECT * FROM data JOIN b USING (n) WHERE n > 5", None),
+        ("SELECT * FROM data WHERE n > 5 GROUP BY ALL", None),
+        ("SELECT * FROM data WHERE n > 5; SELECT 1", None),
+        ("SELECT * FROM data WHERE n > 5 UNION ALL SELECT * FROM data", None),
+    ],
+)
+def test_only_a_plain_filter_counts_as_one(sql: str, found: str | None) -> None:
+    assert plain_where(sql, "data") == found
+
+
+LONG_LIST = ", ".join(f"column_number_{i}" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("sql", "place"),
+    [
+        (f"SELECT {LONG_LIST} FROM (SELECT 1) WHERE FORM 5 = {LONG_LIST}", "5 = column"),
+        ("\n\n  SELECT 1,\n  FORM x y z", "y z"),
+        ("SELECT 'é', nocol FROM (SELECT 1 AS a)", "nocol"),
+        ("SELECT 1 FROM nowhere", "nowhere"),
+        ("SELECT 1 WHERE 'x'::INTEGER = 1", "::INTEGER"),
+    ],
+)
+def test_the_place_of_an_error_is_found_in_what_duckdb_says(sql: str, place: str) -> None:
+    with pytest.raises(duckdb.Error) as caught:
+        duckdb.connect().execute(sql).fetchall()
+    found = error_place(sql, f"{sql}\n\n{caught.value}")
+    assert found is not None and sql[found:].startswith(place)
+    assert error_place(sql, "Out of Memory Error: could not allocate") is None
