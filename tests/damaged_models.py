@@ -117,7 +117,11 @@ def _safetensors() -> Iterator[Chunk]:
     yield "not-utf8", _stored(b'{"\xff\xfe": 1}'), 0
     yield "long-number", _stored(b'{"w": ' + b"9" * 1_000_000 + b"}"), 0
     yield "many-objects", _stored(b'{"w": [' + b"{}," * 3_000_000 + b"{}]}"), 0
-    yield "many-tensors", _stored({f"t{n}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for n in range(90_000)}), 0
+    yield (
+        "many-tensors",
+        _stored({f"t{n}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for n in range(90_000)}),
+        0,
+    )
     yield "pickle", pickle.dumps({"weights": [1.0] * 100}), 0
     yield "zip", b"PK\3\4" + b"\0" * 60, 0
 

@@ -29,7 +29,9 @@ from fmstudio.api.rows import ROW_ID
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from fmstudio.api.chat_backend import ChatBackend, Chunk
     from fmstudio.api.embedder import Embedder
+    from fmstudio.api.rows import Message
 
 
 class FakeContext(TaskContext):
@@ -238,6 +240,46 @@ def _write(
     found = {path for path in folder.rglob("*") if path.is_file()}
     assert set(written) == found, "an exporter returns the files it wrote"
     return folder / name
+
+
+def check_chat_backend(backend: ChatBackend, messages: Sequence[Message]) -> list[int]:
+    """Check what every chat backend promises, on one that is loaded. Returns the tokens of a greedy answer.
+
+    Order of the chunks, counts, repetition with a seed, an end on cancel and, where the backend says that it takes
+    turns, answers that are the same by turns as alone.
+    """
+    from fmstudio.api.chat_backend import GenerateRequest
+
+    requests = [
+        GenerateRequest(messages=messages, temperature=0.0, max_tokens=12, adapters=()),
+        GenerateRequest(messages=messages, temperature=1.0, max_tokens=12, adapters=(), seed=7),
+    ]
+    answers = [list(backend.generate(request, lambda: False)) for request in requests]
+    for chunks in answers:
+        assert [c.finish_reason is not None for c in chunks] == [False] * (len(chunks) - 1) + [True], (
+            "the last chunk, and no other, has a finish_reason"
+        )
+        progress = [c.prompt_done for c in chunks if c.prompt_total and c.finish_reason is None]
+        assert progress == sorted(progress), "prompt progress never goes back"
+        usage = chunks[-1].usage
+        assert usage.get("completion_tokens") == len(_tokens(chunks)), "usage counts the tokens that were reported"
+        assert usage.get("prompt_tokens") == backend.count_tokens(messages), "count_tokens says what a prompt takes"
+    again = [list(backend.generate(request, lambda: False)) for request in requests]
+    assert [_tokens(a) for a in again] == [_tokens(a) for a in answers], "the same seed gives the same tokens"
+    cancelled = list(backend.generate(requests[0], lambda: True))
+    assert cancelled[-1].finish_reason == "cancelled", "a cancelled answer ends with the reason cancelled"
+    if backend.takes_turns:
+        running = [backend.generate(request, lambda: False) for request in requests]
+        parts: list[list[Chunk]] = [[], []]
+        while any(more := [next(chunks, None) for chunks in running]):
+            for part, chunk in zip(parts, more, strict=True):
+                part.extend([chunk] if chunk is not None else [])
+        assert [_tokens(p) for p in parts] == [_tokens(a) for a in answers], "by turns each says what it says alone"
+    return _tokens(answers[0])
+
+
+def _tokens(chunks: Sequence[Chunk]) -> list[int]:
+    return [token for chunk in chunks for token in chunk.token_ids]
 
 
 def check_embedder(embedder: Embedder, dim: int, texts: Sequence[str] = ("Hello world", "日本語", "")) -> None:

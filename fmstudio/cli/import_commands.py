@@ -21,7 +21,9 @@ RULES = "e.g. prompt=question completion=answer, role.bot=assistant, rule.pairs=
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
     reading = argparse.ArgumentParser(add_help=False, parents=[shared])
-    reading.add_argument("files", nargs="+", metavar="FILE", help="files, folders, archives, https:// addresses or hf:owner/name")
+    reading.add_argument(
+        "files", nargs="+", metavar="FILE", help="files, folders, archives, https:// addresses or hf:owner/name"
+    )
     reading.add_argument(
         "--importer", default="", metavar="ID", help="importer to use (default: by content and suffix)"
     )

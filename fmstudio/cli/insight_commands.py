@@ -241,7 +241,7 @@ def _tree(graph: Graph, is_back: bool) -> Iterator[str]:
     """Lines of a tree from the focus; what was shown already is not opened again."""
     onward: dict[str, list[tuple[str, str]]] = {}
     for edge in graph.edges:
-        if edge.source.startswith("dataset:") and edge.source != graph.focus:
+        if edge.source.startswith("dataset:") and (is_back or edge.source != graph.focus):
             continue
         here, there = (edge.target, edge.source) if is_back else (edge.source, edge.target)
         onward.setdefault(here, []).append((there, edge.title))

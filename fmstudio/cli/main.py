@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--open", metavar="DIR", default="", help="project to open in the window")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     from fmstudio.cli import (
+        chat_commands,
         data_commands,
         export_commands,
         import_commands,
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         transform_commands,
         insight_commands,
         network_command,
+        chat_commands,
     ):
         module.add_commands(commands, shared)
     return parser

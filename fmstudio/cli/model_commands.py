@@ -43,6 +43,24 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     convert.set_defaults(handler=convert_model)
 
+    merge = commands.add_parser(
+        "merge", parents=[in_project], help="write an adapter into the weights of its base model"
+    )
+    merge.add_argument("adapter", metavar="ADAPTER", help="name or id of an adapter")
+    merge.add_argument("--base", default="", help="name, id or path of the base model (default: the adapter's own)")
+    merge.add_argument("--to", default="F16", metavar="PRECISION", help="precision of the merged GGUF (default: F16)")
+    merge.add_argument("--scale", type=float, default=1.0, help="strength of the adapter (default: 1)")
+    merge.set_defaults(handler=merge_adapter)
+
+    folder = commands.add_parser(
+        "export-model", parents=[in_project], help="write a folder for Ollama, llama-server and vLLM"
+    )
+    folder.add_argument("model", metavar="MODEL", help="name, id or path of a base model")
+    folder.add_argument("target", metavar="FOLDER", help="a new folder")
+    folder.add_argument("--adapter", default="", help="name or id of a GGUF adapter to go along")
+    folder.add_argument("--copy", action="store_true", help="copy the weights instead of linking them")
+    folder.set_defaults(handler=export_model)
+
     with_model = argparse.ArgumentParser(add_help=False, parents=[in_project])
     with_model.add_argument("--model", required=True, help="name, id or path of a GGUF model")
     with_model.add_argument("--adapter", default="", help="name, id or path of a GGUF adapter")
@@ -114,6 +132,30 @@ def convert_model(args: argparse.Namespace) -> None:
         print_json({"job": job.id, "model": made})
     else:
         print(f"Made “{made.name}”: {made.bytes / 1e6:,.0f} MB, {made.path}")
+
+
+def merge_adapter(args: argparse.Namespace) -> None:
+    """``fmstudio merge ADAPTER``."""
+    with open_project(args.project) as project:
+        job = run_job(project, project.specs.merge(args.adapter, args.base, args.to, args.scale))
+        made = project.models.get(job.id)
+    if args.json:
+        print_json({"job": job.id, "model": made})
+    else:
+        print(f"Made “{made.name}”: {made.bytes / 1e6:,.0f} MB, {made.path}")
+
+
+def export_model(args: argparse.Namespace) -> None:
+    """``fmstudio export-model MODEL FOLDER``."""
+    with open_project(args.project) as project:
+        spec = project.specs.export_model(args.model, Path(args.target), adapter=args.adapter, copy=args.copy)
+        job = run_job(project, spec)
+    if args.json:
+        print_json({"job": job.id, **job.result})
+        return
+    print(f"Wrote {job.result['path']}; README.md there has the commands.")
+    if "same_answers" in job.result:
+        print(f"  reloaded from there, it answers {job.result['same_answers']:.0%} of the questions the same")
 
 
 def _read_yaml(path: Path) -> Any:

@@ -17,7 +17,10 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
         "network", parents=[shared], help="whether data may be fetched from addresses, and every connection made"
     )
     network.add_argument(
-        "change", nargs="?", choices=("on", "off", "clear"), help="allow it, forbid it, or clear the list of connections"
+        "change",
+        nargs="?",
+        choices=("on", "off", "clear"),
+        help="allow it, forbid it, or clear the list of connections",
     )
     network.set_defaults(handler=network_command)
 

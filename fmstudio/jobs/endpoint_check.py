@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from fmstudio.api.errors import UserError
@@ -50,7 +51,7 @@ def _names(url: str, status: int, data: bytes) -> tuple[str, ...]:
     if status != 200:
         raise UserError(f"The server at {url} answers with code {status}.", remedy="Its address usually ends in /v1.")
     try:
-        listed = json.loads(data)["data"] if len(data) <= MOST_BYTES else None
+        listed: Any = json.loads(data)["data"] if len(data) <= MOST_BYTES else None
         return tuple(str(one["id"])[:300] for one in listed)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(

@@ -24,9 +24,7 @@ def read_json_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]
             raise UserError(f"“{path}” is no regular file.", remedy=again)
         size = path.stat().st_size
         if size > most_bytes:
-            raise UserError(
-                f"“{path}” is {size / 1e6:,.0f} MB; a file of that name has a few kilobytes.", remedy=again
-            )
+            raise UserError(f"“{path}” is {size / 1e6:,.0f} MB; a file of that name has a few kilobytes.", remedy=again)
         with path.open("rb") as stream:
             data = stream.read(most_bytes + 1)
         value = json.loads(data[:most_bytes].decode("utf-8"))

@@ -93,8 +93,10 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
 
 def _tensor(path: Path, name: str, value: Any) -> tuple[StoredTensor, int]:
     """Check one entry; give it with the place where its bytes start."""
-    entry = value if isinstance(value, dict) else {}
-    dtype, shape, place = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    entry: dict[str, Any] = value if isinstance(value, dict) else {}
+    dtype: Any = entry.get("dtype")
+    shape: Any = entry.get("shape")
+    place: Any = entry.get("data_offsets")
     is_sound = (
         isinstance(dtype, str)
         and dtype in BITS

@@ -143,7 +143,9 @@ def _is_full(error: BaseException) -> bool:
     """Whether the disk is full, or a limit on sizes says so; DuckDB tells it only in the system's words."""
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     said = str(error).lower()
-    return (isinstance(error, OSError) and error.errno in numbers) or any(os.strerror(n).lower() in said for n in numbers)
+    return (isinstance(error, OSError) and error.errno in numbers) or any(
+        os.strerror(n).lower() in said for n in numbers
+    )
 
 
 def _unwritable(error: OSError | duckdb.Error, what: str) -> UserError:

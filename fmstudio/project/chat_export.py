@@ -48,7 +48,9 @@ def export_chats(chats: Chats, target: Path, ids: Sequence[str] = ()) -> int:
         os.replace(beside, target)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise UserError(f"{target} cannot be written: {error.strerror or error}.", remedy="Choose another place.") from error
+        raise UserError(
+            f"{target} cannot be written: {error.strerror or error}.", remedy="Choose another place."
+        ) from error
     return len(wanted)
 
 

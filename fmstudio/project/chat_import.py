@@ -127,10 +127,14 @@ def _rows(talk: Talk, folder: str) -> tuple[Conversation, list[ChatMessage]]:
     head = hashlib.sha256(f"{talk.source}:{seed}".encode()).hexdigest()[:12]
     conversation_id = f"c-i{head}"
     names = {m.id: f"t-i{hashlib.sha256(f'{head}:{m.id}'.encode()).hexdigest()[:12]}" for m in talk.messages}
-    messages = [
-        replace(m, id=names[m.id], conversation_id=conversation_id, parent_id=names.get(m.parent_id or ""))
-        for m in talk.messages
-    ]
+    when: dict[str, float] = {}
+    messages = []
+    for m in talk.messages:  # parents come first: no turn is older than the one it follows
+        when[m.id] = max(m.created, when.get(m.parent_id or "", talk.created))
+        parent = names.get(m.parent_id or "")
+        messages.append(
+            replace(m, id=names[m.id], conversation_id=conversation_id, parent_id=parent, created=when[m.id])
+        )
     title = talk.title.strip() or "Untitled"
     conversation = Conversation(
         conversation_id,

@@ -76,7 +76,7 @@ def new_message_id() -> str:
 def sent_text(message: ChatMessage) -> str:
     """A turn as a model reads it: its text, with the attachments of a question before it."""
     files = [
-        f"<file name=\"{item.get('name', '')}\">\n{item.get('text', '')}\n</file>"
+        f'<file name="{item.get("name", "")}">\n{item.get("text", "")}\n</file>'
         for item in message.facts.get("attachments") or ()
     ]
     return "\n\n".join([*files, message.content]) if files else message.content

@@ -59,7 +59,9 @@ def read_talks(name: str, value: Json, notes: list[str]) -> list[Talk]:
 def _items(name: str, value: Json) -> list[Mapping[str, Any]]:
     """The conversations of a document: a list of them, one alone, or messages line by line."""
     if isinstance(value, Mapping):
-        inner = next((value[key] for key in ("conversations", "chats", "data") if isinstance(value.get(key), list)), None)
+        inner = next(
+            (value[key] for key in ("conversations", "chats", "data") if isinstance(value.get(key), list)), None
+        )
         value = inner if inner is not None else [value]
     if not isinstance(value, list):
         return []
@@ -88,7 +90,9 @@ def _chatgpt(_: str, item: Mapping[str, Any]) -> Talk:
     shown = str(item.get("current_node") or "")
     shown = shown if shown in kept else _near(nodes, shown, kept)
     name = str(item.get("conversation_id") or item.get("id") or "")
-    return Talk("ChatGPT", name, str(item.get("title") or ""), _time(item.get("create_time")), _ordered(messages), shown)
+    return Talk(
+        "ChatGPT", name, str(item.get("title") or ""), _time(item.get("create_time")), _ordered(messages), shown
+    )
 
 
 def _kept_parent(nodes: Mapping[str, Any], key: str) -> str | None:
@@ -134,7 +138,8 @@ def _parts(content: Json) -> str:
 
 
 def _claude(_: str, item: Mapping[str, Any]) -> Talk:
-    messages, last = [], None
+    messages: list[ChatMessage] = []
+    last: str | None = None
     for place, said in enumerate(item["chat_messages"]):
         role = ROLES.get(str(said.get("sender") or said.get("role")), "")
         text = str(said.get("text") or "") or _parts(said.get("content"))
@@ -261,7 +266,9 @@ def _own(_: str, item: Mapping[str, Any]) -> Talk:
         for turn in item["turns"]
     ]
     last = messages[-1].id if messages else ""
-    return Talk("FM Studio", str(item.get("id", "")), str(item.get("title", "")), _time(item.get("created")), messages, last)
+    return Talk(
+        "FM Studio", str(item.get("id", "")), str(item.get("title", "")), _time(item.get("created")), messages, last
+    )
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -269,7 +276,7 @@ def _own(_: str, item: Mapping[str, Any]) -> Talk:
 
 def _message(key: str, parent: str | None, role: str, text: str, when: Json, model: Json = None) -> ChatMessage:
     facts = {"model": {"name": str(model)}} if model and role == "assistant" else {}
-    return ChatMessage(key, "", parent, role, text, facts, _time(when))
+    return ChatMessage(key, "", parent, role, text, facts, _time(when) if when else 0.0)
 
 
 def _again(message: ChatMessage, parent: str | None, more: Mapping[str, Any] | None = None) -> ChatMessage:
@@ -320,8 +327,10 @@ _SHAPES: list[tuple[Callable[[Mapping[str, Any]], bool], Callable[[str, Mapping[
     (lambda item: isinstance(item.get("turns"), list), _own),
     (lambda item: isinstance(item.get("chat"), Mapping) or isinstance(item.get("history"), Mapping), _openwebui),
     (
-        lambda item: isinstance(item.get("messages"), list)
-        and any(isinstance(m, Mapping) and "versions" in m for m in item["messages"]),
+        lambda item: (
+            isinstance(item.get("messages"), list)
+            and any(isinstance(m, Mapping) and "versions" in m for m in item["messages"])
+        ),
         _lmstudio,
     ),
     (lambda item: isinstance(item.get("_messages") or item.get("messages"), list), _jan),

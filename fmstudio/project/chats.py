@@ -69,9 +69,7 @@ class Chats:
         Raises:
             UserError: There is none.
         """
-        rows = self._catalog.records(
-            f"SELECT {CONVERSATION_FIELDS} FROM conversations WHERE id = ?", [conversation_id]
-        )
+        rows = self._catalog.records(f"SELECT {CONVERSATION_FIELDS} FROM conversations WHERE id = ?", [conversation_id])
         if not rows:
             raise UserError("There is no such conversation.", remedy="List them with: fmstudio chats")
         return conversation_of(rows[0])
@@ -183,9 +181,7 @@ class Chats:
         with self._catalog.transaction() as connection:
             if not connection.execute("SELECT 1 FROM messages WHERE id = ?", [made.id]).fetchone():
                 insert(connection, "messages", message_row(made))
-                connection.execute(
-                    "UPDATE messages SET folded = lower(strip_accents(content)) WHERE id = ?", [made.id]
-                )
+                connection.execute("UPDATE messages SET folded = lower(strip_accents(content)) WHERE id = ?", [made.id])
                 connection.execute(
                     "UPDATE conversations SET updated = ?, shown = ? WHERE id = ?",
                     [made.created, made.id, conversation_id],

@@ -78,7 +78,7 @@ class World:
         inputs = _inputs(catalog)
         for row in catalog.records("SELECT * FROM versions ORDER BY dataset_id, number"):
             if row["dataset_id"] in datasets:
-                self._add_version(datasets[row["dataset_id"]], row, inputs.get(row["job_id"], []))
+                self._add_version(datasets[row["dataset_id"]], row, inputs.get((row["dataset_id"], row["job_id"]), []))
 
     def _add_version(self, dataset: dict[str, Any], row: dict[str, Any], inputs: list[Place]) -> None:
         dataset_id, number, record = row["dataset_id"], row["number"], row["statistics"] or {}
@@ -182,10 +182,13 @@ def _files(source: dict[str, Any], parent: int | None, record: dict[str, Any]) -
     ]
 
 
-def _inputs(catalog: Catalog) -> dict[str, list[Place]]:
-    """Job → versions its operation names in its parameters: what was merged or joined in."""
-    rows = catalog.records("SELECT job_id, params FROM operations WHERE job_id <> ''")
-    return {row["job_id"]: list(dict.fromkeys(references(row["params"]))) for row in rows}
+def _inputs(catalog: Catalog) -> dict[tuple[str, str], list[Place]]:
+    """Dataset and job → versions the operation names in its parameters: what was merged or joined in.
+
+    By dataset, too: a branch keeps the job of the version it was made from, but not what that was made of.
+    """
+    rows = catalog.records("SELECT dataset_id, job_id, params FROM operations WHERE job_id <> ''")
+    return {(row["dataset_id"], row["job_id"]): list(dict.fromkeys(references(row["params"]))) for row in rows}
 
 
 def _some(row: dict[str, Any], *names: str) -> dict[str, Any]:

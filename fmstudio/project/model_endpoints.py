@@ -13,7 +13,6 @@ from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
 
 
-
 def checked_url(url: str) -> str:
     """The base address of an endpoint, with its ``/v1`` where the path was left out.
 

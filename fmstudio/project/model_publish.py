@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,10 @@ def _note(connection: Any, model_id: str, column: str, values: dict[str, Any]) -
 def insert_model(connection: Any, job: Job, out: Path) -> None:
     """Make a model that a job wrote known."""
     insert(connection, "models", made_model(job, out))
+
+
+def drop_other_outputs(job: Job, step: str) -> None:
+    """What other steps wrote for this one, a half-precision copy say, is of no more use."""
+    for other in job.spec.steps:
+        if other.name != step:
+            shutil.rmtree(job.out_folder(other.name), ignore_errors=True)

@@ -76,7 +76,8 @@ def merge_spec(adapter: ModelEntry, base: ModelEntry, precision: str, scale: flo
         return JobSpec.new(title, "merge", steps, meta={**meta, "step": "merge"})
     if base.format != "gguf":
         raise UserError(
-            f"{adapter.name} is a GGUF adapter, {base.name} a folder.", remedy="Choose a GGUF base, or the PEFT adapter."
+            f"{adapter.name} is a GGUF adapter, {base.name} a folder.",
+            remedy="Choose a GGUF base, or the PEFT adapter.",
         )
     steps = [_export("merge", "merge_gguf", str(adapter.path), base, {"precision": _whole(precision), "scale": scale})]
     if base.facts.get("quantization") in WHOLE:  # on other weights the engine's own rounding makes a difference
@@ -154,7 +155,13 @@ def _check_vocabulary(base: ModelEntry, made: StepSpec) -> list[StepSpec]:
 
 
 def _quality(source: str, made: Any, prompts: QualityPrompts) -> StepSpec:
-    work = {"evaluator": "gguf_quality", "base_model": source, "adapter": None, "reference": made, "params": prompts.params}
+    work = {
+        "evaluator": "gguf_quality",
+        "base_model": source,
+        "adapter": None,
+        "reference": made,
+        "params": prompts.params,
+    }
     return StepSpec("quality", "evaluate", work)
 
 

@@ -67,7 +67,8 @@ class ModelLibrary:
     def all(self) -> list[ModelEntry]:
         """Everything that was not removed, base models first, then newest adapters first."""
         rows = self._catalog.records(
-            "SELECT * EXCLUDE (is_removed) FROM models WHERE NOT is_removed ORDER BY kind DESC, created DESC"
+            "SELECT * EXCLUDE (is_removed) FROM models WHERE NOT is_removed "
+            "ORDER BY list_position(['base', 'embedding', 'endpoint', 'adapter'], kind), created DESC"
         )
         return [_entry(row) for row in rows]
 
@@ -108,7 +109,9 @@ class ModelLibrary:
         Args:
             facts: More to remember of it.
         """
-        known = self._catalog.query("SELECT id FROM models WHERE path = ? AND NOT is_removed", [str(checked.facts.path)])
+        known = self._catalog.query(
+            "SELECT id FROM models WHERE path = ? AND NOT is_removed", [str(checked.facts.path)]
+        )
         if known:
             return self.get(str(known[0][0]))
         entry = _from_facts(checked, name, facts or {})

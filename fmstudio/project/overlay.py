@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -85,7 +85,7 @@ class Folding:
         self._deleted = set(overlay.deleted)
         self._originals = dict(overlay.originals)
         self._columns = dict(overlay.new_columns)
-        self._uses = Counter({name: 0 for name in self._columns})
+        self._uses = dict.fromkeys(self._columns, 0)
         for row in (*self._cells.values(), *self._added.values()) if self._columns else ():
             self._count(row, 1)
 

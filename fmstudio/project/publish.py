@@ -21,7 +21,7 @@ from fmstudio.project.datasets import Datasets
 from fmstudio.project.exports import record_export
 from fmstudio.project.history import change_facts, log_operation
 from fmstudio.project.importing import remember_import, source_of
-from fmstudio.project.model_publish import insert_model, note_folder, note_quality
+from fmstudio.project.model_publish import drop_other_outputs, insert_model, note_folder, note_quality
 from fmstudio.project.next_versions import NextVersions, version_row
 from fmstudio.project.placing import Places
 from fmstudio.project.rows import RowReader
@@ -240,7 +240,7 @@ class Publisher:
         with self._catalog.transaction() as connection:
             insert_model(connection, job, out)
             self._mark(connection, job)
-        self._remove_other_outputs(job, step)
+        drop_other_outputs(job, step)
         return Changes(models=True)
 
     def _model_fact(self, job: Job) -> Changes:

@@ -16,7 +16,6 @@ from fmstudio.project.datasets import Dataset, Datasets
 from fmstudio.project.edits import Edits
 from fmstudio.recipes.sandbox import Seen
 
-
 KEPT = 16
 """States of edits whose files are kept while the project is open."""
 

@@ -75,7 +75,9 @@ def _whole(folder: Path) -> list[Path]:
     if not (folder / MARK).exists() or not _is_fresh(folder / MARK):
         return []
     inside = sorted(file for file in folder.rglob("*") if file.is_file())
-    return [file for file in inside if file.name != MARK and not file.name.endswith((PART_SUFFIX, f"{PART_SUFFIX}.json"))]
+    return [
+        file for file in inside if file.name != MARK and not file.name.endswith((PART_SUFFIX, f"{PART_SUFFIX}.json"))
+    ]
 
 
 def _is_fresh(path: Path) -> bool:

@@ -57,7 +57,9 @@ def test_the_user_s_own_rows_are_measured(model: Path, tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({"messages": [[{"role": "user", "content": f"How do I restart the printer {n}?"}] for n in range(40)]})
+    table = pa.table(
+        {"messages": [[{"role": "user", "content": f"How do I restart the printer {n}?"}] for n in range(40)]}
+    )
     pq.write_table(table, tmp_path / "rows.parquet")
     params = QualityParams(prompt_files=[str(tmp_path / "rows.parquet")], max_prompts=3, answer_tokens=2)
     assert GgufQuality().evaluate(model, None, model, params, FakeContext(tmp_path))["n_prompts"] == 3
@@ -106,7 +108,12 @@ def test_a_template_that_takes_no_system_prompt_says_so(model: Path, tmp_path: P
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox(model: Path, tmp_path: Path) -> None:
-    for evil in ("{{ ''.__class__.__mro__ }}", "{{ messages.__init__.__globals__ }}", "{% include '/etc/passwd' %}", "{{"):
+    for evil in (
+        "{{ ''.__class__.__mro__ }}",
+        "{{ messages.__init__.__globals__ }}",
+        "{% include '/etc/passwd' %}",
+        "{{",
+    ):
         try:
             shown = check(model, tmp_path, evil)
         except UserError:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fmstudio.api import AdapterScale, GenerateRequest, Message, UserError
+from fmstudio.api.testing import check_chat_backend
 from tests.plugins.llama_kit import ASK, LlamaCppBackend, ask, loaded, text_of, tokens_of
 from tests.tiny_llama import build_tiny_llama
 
@@ -129,3 +130,7 @@ class TestTokenView:
 def test_a_missing_adapter_is_refused_before_the_prompt(backend: LlamaCppBackend, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file"):
         ask(backend, adapters=[AdapterScale(tmp_path / "absent.gguf")])
+
+
+def test_the_backend_keeps_the_contract(backend: LlamaCppBackend) -> None:
+    assert check_chat_backend(backend, ASK)

@@ -28,9 +28,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCppBacken
 
 
 def answer(backend: LlamaCppBackend, schema: Any, seed: int = 1) -> tuple[str, str]:
-    chunks = ask(
-        backend, json_schema=schema, temperature=1.0, seed=seed, max_tokens=None, logit_bias=_CLOSING, top_k=0
-    )
+    chunks = ask(backend, json_schema=schema, temperature=1.0, seed=seed, max_tokens=None, logit_bias=_CLOSING, top_k=0)
     return text_of(chunks), str(chunks[-1].finish_reason)
 
 
@@ -92,7 +90,9 @@ class SchemaMaker:
         names = self._random.sample(["id", "name", 'odd "name"', "größe", "a b", "x"], self._random.randrange(5))
         required = [name for name in names if self._random.random() < 0.5]
         properties = {name: self.make(depth + 1) for name in names}
-        more: Any = self._random.choice([{}, {"additionalProperties": False}, {"additionalProperties": {"type": "null"}}])
+        more: Any = self._random.choice(
+            [{}, {"additionalProperties": False}, {"additionalProperties": {"type": "null"}}]
+        )
         return {"type": "object", "properties": properties, "required": required, **more}
 
     def _array(self, depth: int) -> Any:
@@ -102,11 +102,13 @@ class SchemaMaker:
     def _tuple(self, depth: int) -> Any:
         return {"type": "array", "prefixItems": [self.make(depth + 1), self.make(depth + 1)], "items": False}
 
-    def _anyOf(self, depth: int) -> Any:  # noqa: N802 - named as the keyword
+    def _anyOf(self, depth: int) -> Any:
         return {"anyOf": [self.make(depth + 1) for _ in range(2)]}
 
-    def _oneOf(self, depth: int) -> Any:  # noqa: N802 - named as the keyword
-        return {"oneOf": [{"type": "string", "maxLength": 3}, self._random.choice([{"type": "null"}, {"type": "string"}])]}
+    def _oneOf(self, depth: int) -> Any:
+        return {
+            "oneOf": [{"type": "string", "maxLength": 3}, self._random.choice([{"type": "null"}, {"type": "string"}])]
+        }
 
     def _ref(self, depth: int) -> Any:
         if depth:
@@ -178,7 +180,7 @@ def test_any_object_and_a_grammar_of_ones_own(backend: LlamaCppBackend) -> None:
     assert reason != "stop" or isinstance(json.loads(text), dict)
     assert text.lstrip().startswith("{")
     assert text_of(ask(backend, grammar='root ::= "yes" | "no"')) in ("yes", "no")
-    for broken in ("root ::= (", "toor ::= \"x\"", "root ::= nothing", "\0"):
+    for broken in ("root ::= (", 'toor ::= "x"', "root ::= nothing", "\0"):
         with pytest.raises(UserError, match="grammar"):
             ask(backend, grammar=broken)
 

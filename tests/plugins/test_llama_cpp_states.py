@@ -64,7 +64,12 @@ class TestReuse:
     def test_an_adapter_has_its_own_states_and_never_anothers(self, files: Path, backend: LlamaCppBackend) -> None:
         one, two = ([AdapterScale(files / f"{n}.gguf")] for n in (1, 2))
         messages = say(LONG)
-        more = [*messages, *say("x")[0:0], {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "And?"}]
+        more = [
+            *messages,
+            *say("x")[0:0],
+            {"role": "assistant", "content": "Yes."},
+            {"role": "user", "content": "And?"},
+        ]
         cold = {}
         for name, adapters in (("one", one), ("two", two), ("base", [])):
             backend.context.saved.clear()
@@ -160,7 +165,9 @@ class TestContextFull:
         cuts = []
         for turns in range(24, 40):
             messages = say(*short[: 2 * turns], "last?")
-            cuts.append(len(ask(backend, messages=messages, context_policy="drop_oldest", max_tokens=2)[-1].dropped_messages))
+            cuts.append(
+                len(ask(backend, messages=messages, context_policy="drop_oldest", max_tokens=2)[-1].dropped_messages)
+            )
         assert cuts == sorted(cuts) and len(set(cuts)) <= len(cuts) // 2
 
     def test_a_last_turn_too_long_by_itself_is_refused(self, backend: LlamaCppBackend) -> None:

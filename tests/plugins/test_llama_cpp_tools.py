@@ -23,7 +23,10 @@ WEATHER: dict[str, Any] = {
         "description": "Tell the weather.",
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string", "maxLength": 8}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+            "properties": {
+                "city": {"type": "string", "maxLength": 8},
+                "days": {"type": "integer", "minimum": 1, "maximum": 9},
+            },
             "required": ["city", "days"],
             "additionalProperties": False,
         },
@@ -107,7 +110,9 @@ class TestTooling:
         assert "Be kind." in text and '"weather"' in text and "<tool_response>\nrain" in text and "<tool_call>" in text
 
     def test_a_template_with_tools_gets_them(self) -> None:
-        template = ChatTemplate("{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}", bos="", eos="")
+        template = ChatTemplate(
+            "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}", bos="", eos=""
+        )
         made = Tooling(template, GenerateRequest(messages=ASK, tools=[WEATHER]))
         assert made.request.messages == ASK and made.request.tools == [WEATHER]
 

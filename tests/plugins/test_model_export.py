@@ -19,8 +19,9 @@ from tests.plugins.lora_llama_cpp import BareModel
 from tests.tiny_adapter import build_tiny_adapter
 from tests.tiny_llama import CHATML, build_tiny_llama
 
-for plugin in ("fmstudio_llama_cpp", "fmstudio_model_export", "fmstudio_lora"):
-    sys.path.insert(0, str(first_party_plugins() / plugin))
+sys.path.insert(0, str(first_party_plugins() / "fmstudio_llama_cpp"))
+sys.path.insert(0, str(first_party_plugins() / "fmstudio_model_export"))
+sys.path.insert(0, str(first_party_plugins() / "fmstudio_lora"))
 
 from fmstudio_llama_cpp.quantize import quantize
 from fmstudio_llama_cpp.same_answers import SameAnswers, SameParams
@@ -296,10 +297,11 @@ def test_an_involved_template_is_not_guessed() -> None:
 
 def test_a_peft_adapter_is_merged_into_a_folder(tiny: tuple[Path, Path], tmp_path: Path) -> None:
     import torch
-    from fmstudio_lora.merge import MergeParams as PeftParams
-    from fmstudio_lora.merge import PeftMerger
     from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM
+
+    from fmstudio_lora.merge import MergeParams as PeftParams
+    from fmstudio_lora.merge import PeftMerger
 
     def base() -> Any:
         return AutoModelForCausalLM.from_pretrained(tiny[0], dtype=torch.float32)

@@ -192,7 +192,7 @@ def test_two_ways_side_by_side_use_their_own_settings(
     qtbot.waitUntil(lambda: len(page.panel.presets.presets) == 1 and len(page.panel.adapter_rows) == 1, timeout=5000)
     page._toggle_ways()
     page.ways.add_row()
-    first, second = page.ways.rows
+    _, second = page.ways.rows
     second.adapter.setCurrentIndex(second.adapter.findData(adapter.id))
     second.preset.setCurrentIndex(1)
     ask(page, qtbot, "Say")
@@ -299,7 +299,9 @@ def test_attachments_travel_with_the_question(
     qtbot.waitUntil(lambda: bool(uses) and uses[-1].attached == 3, timeout=5000)
     ask(page, qtbot, "Sum up")
     wait_idle(page, qtbot, 4)
-    assert server.bodies[-1]["messages"][-1]["content"] == '<file name="notes.txt">\nalpha beta gamma\n</file>\n\nSum up'
+    assert (
+        server.bodies[-1]["messages"][-1]["content"] == '<file name="notes.txt">\nalpha beta gamma\n</file>\n\nSum up'
+    )
     question = stored(context, page)[2]
     assert question.content == "Sum up" and question.facts["attachments"][0]["name"] == "notes.txt"
     assert page.transcript.cards[2].data.files == "notes.txt" and page.composer.attachments == []

@@ -290,14 +290,14 @@ def test_what_may_succeed_the_next_time_is_tried_again(context: AppContext, tmp_
     ):
         job.error = problem_from(error)
         assert job.can_retry == can_retry, error
-        assert [text for text, _ in mending_actions(context, job)][0] == (
-            "Retry" if can_retry else "Change the mapping…"
-        )
+        assert mending_actions(context, job)[0][0] == ("Retry" if can_retry else "Change the mapping…")
     job.save()
     assert Job.load(job.folder).error == job.error
 
 
-def test_the_message_bar_offers_the_same(open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any) -> None:
+def test_the_message_bar_offers_the_same(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
     window = open_window(project_folder)
     project = window.context.project
     assert project is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton
 
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio.project.models import ModelEntry
@@ -196,13 +196,16 @@ def test_a_hugging_face_folder_is_for_training_only(
 
 def loadable_gguf(folder: Path) -> Path:
     """A tiny model that llama.cpp loads; built in a child, so that torch stays out of this process."""
-    code = "import sys; from pathlib import Path; from tests.tiny_llama import build_tiny_llama as b; b(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from tests.tiny_llama import build_tiny_llama as b; b(Path(sys.argv[1]))"
+    )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True, cwd=ROOT, capture_output=True)
     return folder / "tiny-llama-f32.gguf"
 
 
 def test_a_model_is_converted_from_its_menu(page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path) -> None:
     add(page, qtbot, loadable_gguf(tmp_path / "tiny"))
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
     page.view.selectRow(0)
     convert = next(b for b in page.details.findChildren(QPushButton) if b.text() == "Convert")
     half = next(a for a in convert.menu().actions() if a.text().startswith("Q8_0"))
@@ -215,3 +218,58 @@ def test_a_model_is_converted_from_its_menu(page: ModelsPage, context: AppContex
     qtbot.waitUntil(lambda: len(page.table.entries) == 2)
     page.view.selectRow(next(i for i, m in enumerate(page.table.entries) if m.id == made.id))
     qtbot.waitUntil(lambda: "Made from" in words(page))
+    assert "KL divergence" in words(page) and "Same greedy answers" in words(page)
+
+
+def test_models_of_other_programs_are_offered_and_added(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "home" / ".cache" / "llama.cpp").mkdir(parents=True)
+    path = write_tiny_gguf(tmp_path / "home" / ".cache" / "llama.cpp" / "cached.gguf", width=256)
+    page.refresh()
+    qtbot.waitUntil(page.found.isVisible, timeout=5000)
+    add_it = next(b for b in page.found.findChildren(QPushButton) if b.accessibleName() == "Add cached")
+    qtbot.mouseClick(add_it, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: [m.path for m in entries(context)] == [path], timeout=5000)
+    qtbot.waitUntil(lambda: not page.found.isVisible(), timeout=5000)
+
+
+def test_an_adapter_that_fits_several_bases_asks_for_its_own(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        add(page, qtbot, write_tiny_gguf(tmp_path / f"{name}.gguf"))
+    add(page, qtbot, write_tiny_lora(tmp_path / "tuned.gguf"))
+    qtbot.waitUntil(lambda: bool(page.details.findChildren(QComboBox)), timeout=5000)
+    box = page.details.findChildren(QComboBox)[0]
+    wanted = box.itemData(2)
+    box.setCurrentIndex(2)
+    box.activated.emit(2)
+    qtbot.waitUntil(lambda: [m.base_id for m in entries(context) if m.kind == "adapter"] == [wanted], timeout=5000)
+
+
+def test_a_template_is_shown_edited_and_kept(page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path) -> None:
+    add(page, qtbot, loadable_gguf(tmp_path / "tiny"))
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
+    qtbot.waitUntil(lambda: not context.background.pending, timeout=20_000)
+    card = page.details.template
+    qtbot.waitUntil(lambda: "<|im_start|>user" in card.sample.toPlainText(), timeout=60_000)
+    card.begin_editing()
+    card.editor.setPlainText(card.editor.toPlainText().replace("<|im_start|>", "<|start|>"))
+    qtbot.waitUntil(lambda: "“<|start|>” is not a token" in words(page), timeout=20_000)
+    qtbot.mouseClick(card.keep, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "<|start|>" in entries(context)[0].facts.get("chat_template", ""), timeout=5000)
+
+
+def test_a_server_is_added_and_refused_without_the_network(page: ModelsPage, context: AppContext, qtbot: Any) -> None:
+    page.doing.ask_endpoint()
+    form = page.doing.form
+    assert form is not None
+    form.url.setText("https://models.example.org/v1")
+    form.try_out()
+    qtbot.waitUntil(lambda: "The network is off" in form.said.text(), timeout=5000)
+    form.url.setText("http://127.0.0.1:1")
+    form.model.setText("llama")
+    form._add()
+    qtbot.waitUntil(lambda: [m.kind for m in entries(context)] == ["endpoint"], timeout=5000)
+    qtbot.waitUntil(lambda: "http://127.0.0.1:1/v1" in words(page), timeout=5000)

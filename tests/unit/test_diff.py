@@ -146,7 +146,7 @@ def test_how_the_whole_moved(project: Project) -> None:
 def test_any_two_versions_against_plain_python(project: Project) -> None:
     chance = random.Random(3)
     dataset = make_dataset(project, "data", simple_table(40), simple_table(40, 40), simple_table(40, 80))
-    for _ in range(6):
+    for _ in range(5):
         ids = [r["row_id"] for r in shown(project, dataset)]
         values = ["same", None, "a", "b"]
         project.edits.set_cells(

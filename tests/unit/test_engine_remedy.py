@@ -28,7 +28,9 @@ NO_ROOM = Problem("llama.cpp could not make room for a context of 32,768 tokens:
         (ProcessOutcome.from_returncode(-4).problem("The model engine"), {}, "SIGILL", {}),
     ],
 )
-def test_each_failure_has_its_action(problem: Problem, params: dict[str, Any], signal: str, action: dict[str, Any]) -> None:
+def test_each_failure_has_its_action(
+    problem: Problem, params: dict[str, Any], signal: str, action: dict[str, Any]
+) -> None:
     mended = with_action(problem, params, signal=signal)
     assert mended.remedy_action == action
     assert (mended.message, mended.remedy) == (problem.message, problem.remedy)

@@ -130,6 +130,17 @@ def test_branches_and_datasets_made_from_others(project: Project) -> None:
     assert ids(back, "version") == {f"{dataset}@1", f"{branch}@1"}, "what was made beside it is not its source"
 
 
+def test_a_branch_of_a_later_version_came_from_that_version_alone(project: Project) -> None:
+    dataset = imported(project, "faq", simple_table(10), FILE)
+    project.edits.delete_rows(dataset, [3])
+    commit(project, dataset)
+    _, branch = project.datasets.branch(dataset, 2, "twig")
+    graph = project.lineage_graph.of("dataset", branch)
+    into = {edge.source for edge in graph.edges if edge.target == f"version:{branch}@1"}
+    assert f"version:{dataset}@2" in into
+    assert f"version:{dataset}@1" not in into
+
+
 def test_a_row_from_its_file_to_where_it_was_dropped(project: Project) -> None:
     table = (
         simple_table(10)

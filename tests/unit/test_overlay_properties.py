@@ -215,9 +215,7 @@ def check_pending(project: Project, dataset: str) -> None:
 
 @settings(max_examples=20, **SETTINGS)
 @given(rows=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=4), steps=STEPS)
-def test_what_waits_is_what_differs(
-    project: Project, rows: list[Row], steps: list[tuple[str, list[int], Row]]
-) -> None:
+def test_what_waits_is_what_differs(project: Project, rows: list[Row], steps: list[tuple[str, list[int], Row]]) -> None:
     dataset, model = begin(project, rows)
     for kind, picks, record in steps:
         apply(project, dataset, model, kind, picks, record)

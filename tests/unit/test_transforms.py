@@ -174,7 +174,7 @@ def test_a_wrong_replacement_is_said_in_words(project: Project, params: dict[str
 TEXT = st.text(alphabet="abAB .\\$é\n_-", max_size=12)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     texts=st.lists(st.none() | TEXT, min_size=1, max_size=12),
     find=st.text(alphabet="abAB.\\$é-", min_size=1, max_size=3),

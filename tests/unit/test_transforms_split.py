@@ -160,7 +160,7 @@ GROUPS = st.lists(st.none() | st.integers(0, 12), min_size=1, max_size=150)
 SHARES = st.tuples(st.integers(1, 10), st.integers(0, 5), st.integers(1, 5))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(groups=GROUPS, shares=SHARES, seed=st.integers(0, 5))
 def test_groups_never_straddle_and_shares_hold(
     project: Project, groups: list[int | None], shares: tuple[int, int, int], seed: int

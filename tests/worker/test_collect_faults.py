@@ -24,8 +24,8 @@ from tests.unit.edit_kit import make_dataset, recipe_job, simple_table
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and kills")
 
-KILLS = 24
-VERSIONS = 5
+KILLS = 20
+VERSIONS = 3
 
 
 @contextmanager

@@ -214,10 +214,8 @@ class TestDying:
     def test_a_restart_takes_the_remedy_as_a_change_of_parameters(
         self, engine: Engine, crashy: Callable[[str], Path]
     ) -> None:
-        engine.start(crashy("refuse, no room: failed to allocate"), backend="crashy", params={})
-        with pytest.raises(UserError):
-            engine.wait_ready(60)
-        assert engine.problem is not None and engine.problem.remedy_action == {}
+        engine.start(crashy("sound"), backend="crashy")
+        engine.wait_ready(60)
         engine.restart({"n_ctx": 5})
         with pytest.raises(UserError, match="n_ctx"):
             engine.wait_ready(60)

@@ -128,7 +128,9 @@ def test_what_is_embedded_is_what_the_user_sees(project: Project) -> None:
     assert ids.tolist() == [row["row_id"] for row in project.page("words").records()] == [0, 1, 3]
     assert vectors[:, 0].tolist() == [len(text) for text in SEEN]
     assert [op.kind for op in project.datasets.operations(dataset.id)][-2:] == ["commit", "embed"]
-    assert project.datasets.operations(dataset.id)[-2].title == "Commit edits (1 cell edited, 1 row added, 1 row deleted)"
+    assert (
+        project.datasets.operations(dataset.id)[-2].title == "Commit edits (1 cell edited, 1 row added, 1 row deleted)"
+    )
 
 
 def test_undo_hides_an_embedding_and_redo_brings_it_back(project: Project) -> None:

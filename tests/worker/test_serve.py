@@ -462,6 +462,129 @@ class TestExtras:
         assert events[-1]["model"] == 'a "model"'
 
 
+class TestTurn:
+    """What one answer can be asked for beyond OpenAI's fields."""
+
+    def test_the_seed_is_reported_and_repeats_the_answer(self, server: Server) -> None:
+        free = {"temperature": 1.5, "top_k": 0, "lora": []}
+        first = server.chat(**free).json()
+        assert server.answer(**free, seed=first["seed"]) == first["choices"][0]["message"]["content"]
+        events = list(post_chat(server.port, KEY, {"messages": ASK, "max_tokens": 3, **free}))
+        assert events[-1].seed is not None and events[-1].seed != first["seed"]
+
+    def test_tokens_and_ids_lead_to_a_branch(self, server: Server) -> None:
+        body = {"logprobs": True, "top_logprobs": 2, "return_tokens": True, "lora": []}
+        choice = server.chat(**body).json()["choices"][0]
+        entries = choice["logprobs"]["content"]
+        assert [entry["id"] for entry in entries] == choice["tokens"]
+        other = entries[1]["top_logprobs"][1]
+        branch = server.chat(lora=[], forced_prefix=[choice["tokens"][0], other["id"]], return_tokens=True)
+        assert branch.status_code == 200 and branch.json()["choices"][0]["tokens"] != choice["tokens"][2:]
+        streamed = list(server.client().chat.completions.create(
+            model="x", messages=ASK, temperature=0, max_tokens=16, stream=True,
+            extra_body={"return_tokens": True, "lora": []},
+        ))  # fmt: skip
+        tokens = [t for c in streamed if c.model_extra for t in c.model_extra.get("tokens", [])]
+        assert tokens == choice["tokens"]
+
+    def test_the_view_of_an_answer_and_tokens_of_text(self, server: Server) -> None:
+        answer = {"role": "assistant", "content": "Sam and I"}
+        view = server.post("/token-view", {"messages": [*ASK, answer], "top_logprobs": 3, "lora": []})
+        content = view.json()["content"]
+        assert "".join(entry["token"] for entry in content) == "Sam and I"
+        assert all(len(entry["top_logprobs"]) == 3 for entry in content)
+        tokens = server.post("/tokenize", {"content": "Sam and I"}).json()["tokens"]
+        assert tokens == [entry["id"] for entry in content]
+        assert server.post("/detokenize", {"tokens": tokens}).json() == {"content": "Sam and I"}
+        assert server.post("/token-view", {"messages": ASK}).status_code == 400
+        assert server.post("/detokenize", {"tokens": ["x"]}).status_code == 400
+
+    def test_a_schema_is_obeyed_or_refused_through_openais_client(self, server: Server) -> None:
+        schema = {
+            "type": "object",
+            "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 9}},
+            "required": ["n"],
+        }
+        shape: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
+        done = server.client().chat.completions.create(model="x", messages=ASK, response_format=shape)
+        assert 1 <= json.loads(done.choices[0].message.content or "")["n"] <= 9
+        shape["json_schema"]["schema"] = {"type": "string", "pattern": "x"}
+        with pytest.raises(openai.BadRequestError, match="pattern"):
+            server.client().chat.completions.create(model="x", messages=ASK, response_format=shape)
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_a_tool_is_called_through_openais_client(self, server: Server, stream: bool) -> None:
+        parameters = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
+        tools: Any = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+        options: Any = {"model": "x", "messages": [{"role": "user", "content": "?"}], "tools": tools, "max_tokens": 200}
+        options |= {"tool_choice": "required", "parallel_tool_calls": False, "logit_bias": {}}
+        done = server.client().chat.completions.create(**options, stream=stream)
+        if stream:
+            chunks = [chunk.choices[0] for chunk in done]
+            calls = [call for choice in chunks for call in choice.delta.tool_calls or []]
+            reason = chunks[-1].finish_reason
+        else:
+            calls, reason = done.choices[0].message.tool_calls, done.choices[0].finish_reason
+        (call,) = calls
+        assert (
+            reason == "tool_calls" and call.function.name == "f" and json.loads(call.function.arguments)["n"] in (1, 2)
+        )
+
+    def test_oldest_turns_are_dropped_on_request_and_named(self, server: Server) -> None:
+        turns = [
+            {"role": ("user", "assistant")[i % 2], "content": f"{i} Where is the printer? " * 3} for i in range(31)
+        ]
+        assert server.chat(messages=turns).status_code == 400
+        done = server.chat(messages=turns, context_policy="drop_oldest", lora=[])
+        assert done.json()["context"]["dropped_messages"][0] == 0
+        events = list(
+            post_chat(server.port, KEY, {"messages": turns, "context_policy": "drop_oldest", "max_tokens": 2})
+        )
+        assert events[-1].dropped_messages
+
+    def test_held_conversations_are_listed(self, server: Server) -> None:
+        server.chat(conversation_id="c-1", lora=[])
+        slots = server.get("/slots").json()
+        assert slots[0]["conversation_id"] == "c-1" and slots[0]["n_tokens"] > 5 and not slots[0]["is_processing"]
+
+
+class SharingBackend(ScriptedBackend):
+    """As its base, and allows several answers at once."""
+
+    takes_turns = True
+
+
+class TestSharing:
+    def test_a_short_question_does_not_wait_for_a_long_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("fmstudio.worker.serve.turns.SLICE_S", 0.05)
+        backend = SharingBackend()
+        with serving(lambda: (backend, INFO)) as running:
+            long = post_chat(running.port, KEY, say("long", max_tokens=100_000))
+            next(long)
+            assert running.post("/v1/chat/completions", say("short", max_tokens=20)).status_code == 200
+            assert running.post("/tokenize", say("count")).json()["count"] == 1
+            texts = {next(long).text for _ in range(3)}
+            assert texts and backend.cancelled_after is None
+            long.close()  # type: ignore[attr-defined]
+            wait_until(lambda: backend.cancelled_after is not None)
+
+    def test_no_more_than_a_few_are_under_way_and_all_are_served(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("fmstudio.worker.serve.turns.SLICE_S", 0.02)
+        backend = SharingBackend(0.001)
+        answers: list[int] = []
+        with serving(lambda: (backend, INFO)) as running:
+
+            def ask(number: int) -> None:
+                answers.append(running.post("/v1/chat/completions", say(f"{number}", max_tokens=60)).status_code)
+
+            threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert answers == [200] * 8 and len(backend.threads) == 1
+
+
 class TestQueue:
     def test_one_thread_serves_all_in_order(self, scripted: Any) -> None:
         running, backend = scripted

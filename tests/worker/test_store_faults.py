@@ -14,7 +14,7 @@ import pytest
 
 from fmstudio.core.jsonfile import read_json
 from fmstudio.project import Project
-from tests.helpers import ROOT, fmstudio, fmstudio_json, wait_until
+from tests.helpers import ROOT, fmstudio, wait_until
 from tests.unit.edit_kit import commit, leave_out_packaged_models, make_dataset, recipe_job, shown, simple_table
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX limits and signals")
@@ -99,8 +99,7 @@ def test_a_full_disk_stops_one_change_and_the_process_goes_on(folder: Path, what
     assert done.returncode == 0, done.stderr
     said, end = done.stdout.splitlines()[0], done.stdout.splitlines()[-1]
     assert said == (
-        "The change could not be written: the disk is full."
-        " Free some disk space, then try again. Nothing was changed."
+        "The change could not be written: the disk is full. Free some disk space, then try again. Nothing was changed."
     )
     assert end.startswith("done") and (size < 1_000 or int(end.split()[1]) > 3)
     project = Project.open(folder)
@@ -112,17 +111,16 @@ def test_a_full_disk_stops_one_change_and_the_process_goes_on(folder: Path, what
         project.close()
 
 
-@pytest.mark.parametrize("command", [["edit", "data", "3", f"text={'x' * 3000}"], ["undo", "data"], ["datasets"]])
-@pytest.mark.parametrize("blocks", [0, 1])
-def test_a_command_on_a_full_disk_says_one_sentence(folder: Path, command: list[str], blocks: int) -> None:
-    before = fmstudio_json("history", "data", "--project", str(folder))
+@pytest.mark.parametrize(
+    ("blocks", "command"), [(1, ["edit", "data", "3", f"text={'x' * 3000}"]), (0, ["undo", "data"])]
+)
+def test_a_command_on_a_full_disk_says_one_sentence(folder: Path, blocks: int, command: list[str]) -> None:
     failed = under_limit(blocks, *command, "--project", str(folder))
-    if blocks == 0 or command[0] == "edit":  # with a little room what is small still works
-        assert failed.returncode == 2, failed.stderr
-    if failed.returncode:
-        assert "the disk is full" in failed.stderr
-        assert len(failed.stderr.splitlines()) == 1 and "Traceback" not in failed.stderr
-        assert fmstudio_json("history", "data", "--project", str(folder)) == before
+    assert failed.returncode == 2 and "the disk is full" in failed.stderr, failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    project = Project.open(folder)
+    assert shown(project, "data")[1]["text"] == "second" and project.edits.pending(D).operations == 2
+    project.close()
     done = fmstudio(*command, "--project", str(folder))
     assert done.returncode == 0, done.stderr
 
@@ -140,7 +138,7 @@ def test_a_second_command_during_a_commit_is_told_the_first_ones_pid(folder: Pat
     )
     os.kill(state["pid"], signal.SIGSTOP)
     try:
-        for command in (["commit", "data"], ["edit", "data", "2", "text=other"], ["undo"], ["rows", "data"]):
+        for command in (["commit", "data"], ["rows", "data"]):
             second = fmstudio(*command, "--project", str(folder))
             assert second.returncode == 2
             assert len(second.stderr.splitlines()) == 1, second.stderr
@@ -157,9 +155,7 @@ def test_a_second_command_during_a_commit_is_told_the_first_ones_pid(folder: Pat
     project.close()
 
 
-def test_a_clock_that_goes_backwards_changes_no_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_goes_backwards_changes_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave_out_packaged_models(monkeypatch)
     now = [2e9]
 

@@ -122,7 +122,9 @@ class Composer(QFrame):
         self.input.setAccessibleName(self.tr("Your message"))
         self.input.setTabChangesFocus(True)
         self.input.setFrameShape(QFrame.Shape.NoFrame)
-        self.input.setToolTip(self.tr("Ctrl+Enter sends, Ctrl+Up goes to the turns above; drop text files to attach them"))
+        self.input.setToolTip(
+            self.tr("Ctrl+Enter sends, Ctrl+Up goes to the turns above; drop text files to attach them")
+        )
         self.input.sent.connect(self._send)
         self.input.files_dropped.connect(self.files_dropped)
         self.input.went_up.connect(self.went_up)
@@ -136,7 +138,9 @@ class Composer(QFrame):
         self._stop_button = QPushButton(self.tr("Stop"))
         self._stop_button.setToolTip(self.tr("Stop the answer (Esc)"))
         self._stop_button.clicked.connect(self.stopped)
-        self.attach = tool_button("plus", self.tr("Attach text files"), self.attach_wanted.emit, shortcut="Ctrl+Shift+A")
+        self.attach = tool_button(
+            "plus", self.tr("Attach text files"), self.attach_wanted.emit, shortcut="Ctrl+Shift+A"
+        )
         self.extras = row(gap=4)
         foot = row(self.attach, self.extras, gap=4)
         foot.addWidget(self.hint, 1)

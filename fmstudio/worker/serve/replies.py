@@ -179,7 +179,11 @@ class Reply:
     def _message(self, text: str, chunks: Sequence[Chunk]) -> dict[str, Any]:
         calls = [call_of(call) for chunk in chunks for call in chunk.tool_calls]
         reasoning = "".join(chunk.reasoning for chunk in chunks)
-        message: dict[str, Any] = {"role": "assistant", "content": None if calls and not text else text, "refusal": None}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if calls and not text else text,
+            "refusal": None,
+        }
         if reasoning:
             message["reasoning_content"] = reasoning
         if calls:

@@ -39,8 +39,10 @@ def _message(item: Any, where: str) -> Message:
 
 def _calls(value: Any, where: str) -> list[dict[str, Any]]:
     calls = []
-    for call in value if isinstance(value, list) else [None]:
-        function = call.get("function") if isinstance(call, dict) else None
+    for call in value if isinstance(value, list) else [value]:
+        if not isinstance(call, dict):
+            raise BadRequestError(f"{where} holds a tool call that is no object.", where)
+        function = call.get("function")
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadRequestError(f"{where} holds a tool call without a function's name.", where)
         arguments = function.get("arguments") or "{}"

@@ -287,7 +287,13 @@ async def _metrics(engine: Engine, _request: Request) -> Response:
 
 
 def _error_of(error: UserError) -> dict[str, Any]:
-    return error_body(str(error), "invalid_request_error", remedy=error.remedy, remedy_action=error.remedy_action, details=error.details)
+    return error_body(
+        str(error),
+        "invalid_request_error",
+        remedy=error.remedy,
+        remedy_action=error.remedy_action,
+        details=error.details,
+    )
 
 
 async def _on_bad_request(_request: Request, error: BadRequestError) -> Response:

@@ -20,7 +20,7 @@ def integer_rule(schema: Mapping[str, Any], refuse: Refuse) -> str:
     most = _LIMIT if high is None else high - high_open
     if least > most:
         raise refuse("no number lies between its bounds")
-    parts = []
+    parts: list[str] = []
     if most >= 0:
         parts.append(_whole(max(0, least), most))
     if least < 0:
@@ -36,16 +36,14 @@ def number_rule(schema: Mapping[str, Any], refuse: Refuse) -> str:
     least, most = -_LIMIT if low is None else low, _LIMIT if high is None else high
     if least > most or (least == most and (low_open or high_open)):
         raise refuse("no number lies between its bounds")
-    parts = []
+    parts: list[str] = []
     if most > 0 or (most == 0 and not high_open):
         parts.extend(_magnitudes(max(0, least), most, open_low=low_open and least >= 0, open_high=high_open))
     if least < 0:
         start = max(0, -most)
         # Minus zero is zero, which a bound may exclude: below zero begins with a fraction or with one.
         is_open = high_open if start else True
-        parts.extend(
-            f'"-" ({part})' for part in _magnitudes(start, -least, open_low=is_open, open_high=low_open)
-        )
+        parts.extend(f'"-" ({part})' for part in _magnitudes(start, -least, open_low=is_open, open_high=low_open))
     return " | ".join(parts)
 
 
@@ -82,7 +80,7 @@ def _bounds(schema: Mapping[str, Any], refuse: Refuse) -> tuple[int | None, int 
 
 def _whole(low: int, high: int) -> str:
     """Decimal numbers from `low` to `high`, both not negative."""
-    parts = []
+    parts: list[str] = []
     for digits in range(len(str(low)), len(str(high)) + 1):
         first = max(low, 10 ** (digits - 1) if digits > 1 else 0)
         parts.extend(_same_length(str(first), str(min(high, 10**digits - 1))))

@@ -195,7 +195,9 @@ class SchemaRules:
         extra = schema.get("additionalProperties", True)
         if not isinstance(properties, Mapping) or not isinstance(required, list):
             raise _refuse("properties must be an object and required a list", where)
-        members = {name: self._member(name, sub, f"{where}/{name}") for name, sub in properties.items() if sub is not False}
+        members = {
+            name: self._member(name, sub, f"{where}/{name}") for name, sub in properties.items() if sub is not False
+        }
         for name in required:
             if name not in members:
                 if extra is False or name in properties:
@@ -214,7 +216,7 @@ class SchemaRules:
     def _members(self, members: Mapping[str, str], required: set[str]) -> str:
         """Properties in their order; two rules for each place tell whether a comma is due."""
         first, later = '""', '""'
-        for name in reversed(members):
+        for name in reversed(list(members)):
             pair = self.add(members[name])
             if name in required:
                 first, later = f"{pair} {later}", f'"," ws {pair} {later}'

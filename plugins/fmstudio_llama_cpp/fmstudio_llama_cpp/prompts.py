@@ -139,9 +139,7 @@ def _split_unfinished(request: GenerateRequest) -> tuple[Sequence[Message], str]
 
 def _turn_starts(messages: Sequence[Message]) -> list[int]:
     """Where turns begin: at each message of the user that follows something else."""
-    return [
-        i for i, m in enumerate(messages) if m["role"] == "user" and (i == 0 or messages[i - 1]["role"] != "user")
-    ]
+    return [i for i, m in enumerate(messages) if m["role"] == "user" and (i == 0 or messages[i - 1]["role"] != "user")]
 
 
 def _without_oldest(messages: Sequence[Message], drop: int) -> tuple[list[Message], tuple[int, ...]]:

@@ -44,11 +44,15 @@ class QualityParams(Params):
 
     prompts: list[str] = Field(default_factory=list, title="Prompts", description="Texts; empty = eight built-in ones.")
     prompt_files: list[str] = Field(
-        default_factory=list, title="Files", description="Parquet files of a dataset version, whose texts are the prompts."
+        default_factory=list,
+        title="Files",
+        description="Parquet files of a dataset version, whose texts are the prompts.",
     )
     max_prompts: int = Field(default=32, ge=1, le=1000, title="Prompts at most")
     max_tokens: int = Field(default=256, ge=8, le=CONTEXT - 80, title="Tokens of a prompt at most")
-    answer_tokens: int = Field(default=32, ge=1, le=64, title="Tokens of an answer", description="For greedy agreement.")
+    answer_tokens: int = Field(
+        default=32, ge=1, le=64, title="Tokens of an answer", description="For greedy agreement."
+    )
     native_settings: dict[str, Any] = Field(
         default_factory=lambda: {"use_extra_bufts": False, "n_gpu_layers": 0},
         title="Engine settings",
@@ -180,7 +184,9 @@ def _texts(chosen: QualityParams) -> list[str]:
     if not texts and chosen.prompt_files:
         texts = list(_rows(chosen.prompt_files, chosen.max_prompts))
         if not texts:
-            raise UserError("The chosen dataset holds no text to measure on.", remedy="Choose another dataset, or none.")
+            raise UserError(
+                "The chosen dataset holds no text to measure on.", remedy="Choose another dataset, or none."
+            )
     return (texts or list(PROMPTS))[: chosen.max_prompts]
 
 

@@ -155,7 +155,9 @@ class ReplyParser:
                 value, at = decoder.raw_decode(text, at)
             except ValueError:
                 return ()
-            for item in [{"name": named[1], "arguments": value}] if named else value if isinstance(value, list) else [value]:
+            for item in (
+                [{"name": named[1], "arguments": value}] if named else value if isinstance(value, list) else [value]
+            ):
                 call = self._call(item)
                 if call is None:
                     return ()

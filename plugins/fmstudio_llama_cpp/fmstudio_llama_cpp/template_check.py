@@ -21,7 +21,9 @@ from fmstudio_llama_cpp.vocabulary import Vocabulary
 
 LONGEST_TEMPLATE: Final = 200_000
 LONGEST_TEXT: Final = 100_000
-_MARK: Final = re.compile(r"<\|[^<>|\s]{1,40}\|>|<(?:start|end)_of_turn>|\[/?INST\]|<\|[^<>\s]{1,40}>|</?s>|<bos>|<eos>")
+_MARK: Final = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|<(?:start|end)_of_turn>|\[/?INST\]|<\|[^<>\s]{1,40}>|</?s>|<bos>|<eos>"
+)
 _ANSWER: Final = "Paris"
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -109,7 +109,9 @@ def _write_gguf(source: Path, folder: Path, params: FolderParams, ctx: TaskConte
         (folder / "chat_template.jinja").write_text(template, "utf-8")
     (folder / "README.md").write_text(_readme(facts), "utf-8")
     if template.strip() and turns is None:
-        ctx.log("The template is too involved for Ollama's language: its Modelfile leaves the choice to Ollama.", "warning")
+        ctx.log(
+            "The template is too involved for Ollama's language: its Modelfile leaves the choice to Ollama.", "warning"
+        )
 
 
 def _write_hf(source: Path, folder: Path, params: FolderParams, ctx: TaskContext) -> None:

@@ -114,7 +114,9 @@ class _Shape:
             self.rope: dict[str, Any] = rope
             self.theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-            raise UserError(f"config.json lacks a number or has a wrong one: {error}.", remedy="Copy it again.") from error
+            raise UserError(
+                f"config.json lacks a number or has a wrong one: {error}.", remedy="Copy it again."
+            ) from error
 
 
 def _add_settings(writer: Any, architecture: str, config: dict[str, Any], shape: _Shape) -> None:
@@ -192,7 +194,9 @@ def _rope_factors(config: dict[str, Any], shape: _Shape) -> list[PlannedTensor]:
         factor, low, high = (float(shape.rope[k]) for k in ("factor", "low_freq_factor", "high_freq_factor"))
         old = float(shape.rope["original_max_position_embeddings"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"The rotary scaling in config.json lacks a number: {error}.", remedy="Copy it again.") from error
+        raise UserError(
+            f"The rotary scaling in config.json lacks a number: {error}.", remedy="Copy it again."
+        ) from error
     found = []
     for step in range(0, shape.head, 2):
         wave = 2 * math.pi * shape.theta ** (step / shape.head)

@@ -12,9 +12,7 @@ from fmstudio.api import UserError
 # Token types of llama.cpp (llama_token_type).
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
-_LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 _SPLITS = {_LLAMA3: "llama-bpe", _QWEN2: "qwen2"}
 """Pattern of the pre-tokenizer → llama.cpp's name of it (llama-vocab.cpp)."""
@@ -145,8 +143,8 @@ def _scores(tokens: list[str], merges: list[str]) -> list[float]:
 def _pre(spec: dict[str, Any], folder: Path) -> str:
     """llama.cpp's name of the way text is split before merging."""
     top = spec.get("pre_tokenizer") or {}
-    parts = top.get("pretokenizers") if top.get("type") == "Sequence" else [top]
-    kinds = [part.get("type") for part in parts or []]
+    parts: list[dict[str, Any]] = top.get("pretokenizers") or [] if top.get("type") == "Sequence" else [top]
+    kinds = [part.get("type") for part in parts]
     if kinds == ["ByteLevel"] and parts[0].get("use_regex", True):
         return "gpt-2"
     if kinds == ["Digits", "ByteLevel"] and parts[0].get("individual_digits"):

@@ -63,7 +63,7 @@ def _read(path: Path) -> dict[str, StoredTensor]:
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(length)) if length <= MOST_HEADER else None
+            head: Any = json.loads(stream.read(length)) if length <= MOST_HEADER else None
         entries = {name: value for name, value in head.items() if name != "__metadata__"}
         return {
             name: StoredTensor(path, value["dtype"], tuple(value["shape"]), 8 + length + value["data_offsets"][0])

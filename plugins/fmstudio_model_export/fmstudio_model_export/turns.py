@@ -28,7 +28,7 @@ class TurnFormat:
 
     def go_template(self) -> str:
         """The same in Go's template language, as Ollama reads it."""
-        parts = []
+        parts: list[str] = []
         for role in _ROLES:
             if role == "system" and not self.takes_system:
                 continue
@@ -64,7 +64,9 @@ def _turn_format(template: str, eos: str) -> TurnFormat | None:
             )
         )  # fmt: skip
 
-    user, answer, second = ({"role": r, "content": c} for r, c in (("user", "AAQ"), ("assistant", "BBQ"), ("user", "CCQ")))
+    user, answer, second = (
+        {"role": r, "content": c} for r, c in (("user", "AAQ"), ("assistant", "BBQ"), ("user", "CCQ"))
+    )
     one, ready = render([user], False), render([user])
     if not ready.startswith(one) or "AAQ" not in one:
         return None

@@ -43,7 +43,9 @@ class AnswerColumn(QFrame):
         self.numbers = ElidedLabel("", "caption")
         self.body = MarkdownView()
         self.choose = button("", tip="")
-        self.show_branch = button(self.tr("Go on here"), kind="quiet", tip=self.tr("Show this branch in the conversation"))
+        self.show_branch = button(
+            self.tr("Go on here"), kind="quiet", tip=self.tr("Show this branch in the conversation")
+        )
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)

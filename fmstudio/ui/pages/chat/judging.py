@@ -73,7 +73,9 @@ class Judging(QObject):
     def _message(self, message_id: str) -> ChatMessage:
         return self._controller.turns.messages[message_id]
 
-    def _teach(self, conversation_id: str, judge: Callable[[], Changes], then: Callable[[], None] | None = None) -> None:
+    def _teach(
+        self, conversation_id: str, judge: Callable[[], Changes], then: Callable[[], None] | None = None
+    ) -> None:
         project = self._context.project
         assert project is not None
 

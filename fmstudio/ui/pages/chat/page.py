@@ -179,7 +179,7 @@ class ChatPage(Page):
 
     def _add_keys(self) -> None:
         for keys, slot in (
-            ("Esc", self.controller.stop),
+            ("Esc", self._escape),
             ("Ctrl+N", self.new_chat),
             ("Ctrl+F", self.sidebar.search.setFocus),
             ("Ctrl+I", self.header.panel.toggle),
@@ -190,6 +190,14 @@ class ChatPage(Page):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(slot)
+
+    @Slot()
+    def _escape(self) -> None:
+        """Stop the answer being made; else go back from what took the conversation's place."""
+        if self.controller.is_busy:
+            self.controller.stop()
+        elif self._middle.currentWidget() in (self.views.compare, self.views.tokens):
+            self._show_view(None)
 
     # ---- page ------------------------------------------------------------------------------------------------------
 
@@ -320,8 +328,12 @@ class ChatPage(Page):
         total = count.sft + count.preferences
         self._lesson_set = count.sft_id if count.sft else count.preference_id
         self._lessons.setVisible(bool(total))
-        self._lessons.setText(self.tr("1 lesson") if total == 1 else self.tr("{count} lessons").format(count=f"{total:,}"))
-        tip = self.tr("{sft} answers to learn and {pairs} preferences, as datasets of this project. Click to open them.")
+        self._lessons.setText(
+            self.tr("1 lesson") if total == 1 else self.tr("{count} lessons").format(count=f"{total:,}")
+        )
+        tip = self.tr(
+            "{sft} answers to learn and {pairs} preferences, as datasets of this project. Click to open them."
+        )
         self._lessons.setToolTip(tip.format(sft=f"{count.sft:,}", pairs=f"{count.preferences:,}"))
 
     @Slot()

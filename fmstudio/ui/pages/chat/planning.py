@@ -101,7 +101,9 @@ class Planner:
 def settings_of(facts: dict[str, Any]) -> ChatSettings:
     """The settings an answer was made with, from its stored facts."""
     known = {k: v for k, v in (facts.get("sampler") or {}).items() if k in ChatSettings.__slots__}
-    adapters = tuple(AdapterChoice(str(a.get("id")), True, float(a.get("scale", 1))) for a in facts.get("adapters") or ())
+    adapters = tuple(
+        AdapterChoice(str(a.get("id")), True, float(a.get("scale", 1))) for a in facts.get("adapters") or ()
+    )
     return replace(
         ChatSettings(),
         **known,
@@ -134,5 +136,7 @@ def compare_with(answer: ChatMessage, turn: Turn) -> Reproduction:
     by_tokens = bool(before and after)
     first: Sequence[Any] = before if by_tokens else answer.content
     second: Sequence[Any] = after if by_tokens else turn.text
-    same = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    same = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
     return Reproduction(first == second, by_tokens, same, len(first), turn.text)

@@ -44,7 +44,9 @@ class PresetsBox(QWidget):
         self.box.setAccessibleName(self.tr("Preset"))
         self.box.setToolTip(self.tr("Sampler, system prompt and adapters under a name"))
         self.box.activated.connect(self._on_chosen)
-        self.save = button(self.tr("Save"), self._save, tip=self.tr("Save these settings as a preset, or its next version"))
+        self.save = button(
+            self.tr("Save"), self._save, tip=self.tr("Save these settings as a preset, or its next version")
+        )
         self.more = tool_button("more", self.tr("Versions, export and import of presets"), self._show_menu)
         layout = row(gap=4)
         layout.addWidget(self.box, 1)
@@ -147,7 +149,10 @@ class PresetKeeper(QObject):
         project = self._context.project
         if project is not None:
             self._context.run_query(
-                lambda: project.presets.versions(preset.id), self._box.show_versions, key="chat-preset-versions", owner=self
+                lambda: project.presets.versions(preset.id),
+                self._box.show_versions,
+                key="chat-preset-versions",
+                owner=self,
             )
 
     def _export(self, preset: Preset) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TITLE_TOKENS = 24
 TITLE_LENGTH = 60
+MARKS = " \t#*_`\"'“”„«»."
 TITLE_REQUEST = "Give this conversation a title of at most six words. Answer with the title only."
 
 
@@ -137,6 +138,6 @@ def _content(value: Any) -> str:
 def clean_title(text: str) -> str:
     """The first line of what a model said, without quotes, marks of Markdown and a final stop."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    title = re.sub(r"^(title|titel)\s*:\s*", "", lines[0], flags=re.IGNORECASE) if lines else ""
-    title = title.strip(" \t#*_`\"'“”„«».").strip()
+    title = lines[0].strip(MARKS) if lines else ""
+    title = re.sub(r"^title\**\s*:", "", title, flags=re.IGNORECASE).strip(MARKS)
     return title if len(title) <= TITLE_LENGTH else title[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

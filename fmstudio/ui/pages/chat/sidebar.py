@@ -231,7 +231,9 @@ class ConversationList(QFrame):
         folder = str(item.data(_FOLDER) or "")
         if folder:
             menu.addAction(self.tr("Rename (F2)"), partial(self._rename_folder, folder))
-            menu.addAction(self.tr("Remove the folder, keep its chats (Del)"), partial(self.folder_removed.emit, folder))
+            menu.addAction(
+                self.tr("Remove the folder, keep its chats (Del)"), partial(self.folder_removed.emit, folder)
+            )
             return menu
         conversation = next((c for c in self._conversations if c.id == item.data(_ID)), None)
         if conversation is None:
@@ -241,7 +243,9 @@ class ConversationList(QFrame):
         menu.addAction(pin, partial(self.pin_wanted.emit, conversation.id, not conversation.is_pinned))
         into = menu.addMenu(self.tr("Move to folder"))
         for name in self._folders:
-            into.addAction(name, partial(self.moved.emit, conversation.id, name)).setEnabled(name != conversation.folder)
+            into.addAction(name, partial(self.moved.emit, conversation.id, name)).setEnabled(
+                name != conversation.folder
+            )
         if conversation.folder:
             into.addAction(self.tr("No folder"), partial(self.moved.emit, conversation.id, ""))
         into.addSeparator()

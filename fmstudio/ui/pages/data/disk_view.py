@@ -129,7 +129,7 @@ class DiskView(QWidget):
         self.list = GarbageList()
         self.all_button = button(self.tr("Check all"), lambda: self.garbage.check_all(True), kind="quiet")
         self.none_button = button(self.tr("Check none"), lambda: self.garbage.check_all(False), kind="quiet")
-        self.free = button("", self.free_chosen, kind="primary", icon="trash")
+        self.free = button(self.tr("Free"), self.free_chosen, kind="primary", icon="trash")
         self.meaning = label("", "muted", wrap=True)
         self.result = label("", "positive", wrap=True)
         self._problem = column()

@@ -61,7 +61,15 @@ class AddressPanel(QWidget):
         line = row(self.address, self.go, self.cancel, gap=8)
         line.setStretch(0, 1)
         content = column(
-            title, label(help_text, "muted", wrap=True), self.off, line, self.progress, self.bar, self._problem, None, gap=12
+            title,
+            label(help_text, "muted", wrap=True),
+            self.off,
+            line,
+            self.progress,
+            self.bar,
+            self._problem,
+            None,
+            gap=12,
         )
         holder = QWidget()
         holder.setLayout(content)

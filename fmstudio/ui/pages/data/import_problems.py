@@ -42,6 +42,7 @@ class ImportProblems(QWidget):
         group, line = QButtonGroup(self), row(gap=4)
         for name, table in self.tables.items():
             tab = button("", partial(self.show_list, name))
+            tab.setAccessibleName(table.accessibleName())
             tab.setCheckable(True)
             tab.setProperty("choice", "true")
             group.addButton(tab)

@@ -64,7 +64,7 @@ class LineageView(QWidget):
         self.facts = label("", "muted")
         self.graph = GraphView(self.tr("Lineage"))
         self.list = QListWidget()
-        self.open_button = button("", self.open_current)
+        self.open_button = button(self.tr("Open"), self.open_current)
         self._details = column(gap=3)
         self._problem = column()
         self.stack = QStackedWidget()

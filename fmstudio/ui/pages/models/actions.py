@@ -152,7 +152,9 @@ class ModelActions(QObject):
     def _answered(self, entry: ModelEntry, answer: EndpointAnswer) -> None:
         model = str(entry.facts.get("model"))
         if model in answer.models:
-            self._context.notify("positive", self.tr("{name} answers and offers {model}.").format(name=entry.name, model=model))
+            self._context.notify(
+                "positive", self.tr("{name} answers and offers {model}.").format(name=entry.name, model=model)
+            )
         else:
             names = ", ".join(answer.models[:5]) or self.tr("none")
             text = self.tr("{name} answers, but offers no “{model}”; its models: {names}.")

@@ -124,14 +124,21 @@ class ModelDetails(QFrame):
         for base_id, name in bases:
             box.addItem(name, base_id)
         box.setCurrentIndex(max(0, box.findData(entry.base_id)))
-        box.activated.connect(lambda: box.currentData() and self.base_chosen.emit(entry.id, str(box.currentData())))
+
+        def chosen() -> None:
+            if box.currentData():
+                self.base_chosen.emit(entry.id, str(box.currentData()))
+
+        box.activated.connect(chosen)
         self._bases.addWidget(label(self.tr("It fits several base models. It was trained on:"), "muted", wrap=True))
         self._bases.addWidget(box)
 
     def show_adapters(self, names: list[str]) -> None:
         """Name the adapters that fit this base."""
         if names and self.entry is not None:
-            self._bases.addWidget(label(self.tr("Adapters that fit it: {names}").format(names=", ".join(names)), "muted", wrap=True))
+            self._bases.addWidget(
+                label(self.tr("Adapters that fit it: {names}").format(names=", ".join(names)), "muted", wrap=True)
+            )
 
     def _add_actions(self, entry: ModelEntry) -> None:
         chat = button(self.tr("Chat with it"), self._chat, kind="primary", icon="chat")
@@ -164,7 +171,9 @@ class ModelDetails(QFrame):
             tip = self.tr("Write the adapter into its base's weights, as a job; the result is a model of its own")
             found.append(("merge", self.tr("Merge into its base…"), "link", tip))
         if entry.facts.get("made_from") and entry.kind == "base" and entry.format == "gguf":
-            tip = self.tr("Compare it with the model it was made from: how far its predictions moved, and how fast it is")
+            tip = self.tr(
+                "Compare it with the model it was made from: how far its predictions moved, and how fast it is"
+            )
             found.append(("measure", self.tr("Measure quality"), "evaluation", tip))
         if entry.kind == "base":
             tip = self.tr("A folder for Ollama, llama-server and vLLM, reloaded and checked")

@@ -67,13 +67,17 @@ class EndpointForm(QFrame):
         for field in (self.url, self.model, self.name, self.key):
             form.addRow(field.accessibleName(), field)
         self.said = label("", "muted", wrap=True)
-        note = self.tr("The key goes into the system's keyring where there is one, and never into a file; else it is asked for.")
+        note = self.tr(
+            "The key goes into the system's keyring where there is one, and never into a file; else it is asked for."
+        )
         self.test = button(self.tr("Test connection"), self.try_out, icon="link")
         add = button(self.tr("Add"), self._add, kind="primary", icon="plus")
         cancel = button(self.tr("Cancel"), self.closed.emit, kind="quiet")
         title = label(self.tr("Add a server (llama-server, Ollama, vLLM, or hosted)"), "strong")
         buttons = row(add, self.test, cancel, None)
-        self.setLayout(column(title, form, label(note, "caption", wrap=True), self.said, buttons, gap=8, margins=(16, 12, 16, 12)))
+        self.setLayout(
+            column(title, form, label(note, "caption", wrap=True), self.said, buttons, gap=8, margins=(16, 12, 16, 12))
+        )
         self.url.setFocus()
 
     def _field(self, name: str, hint: str) -> QLineEdit:

@@ -50,7 +50,9 @@ class FoundCard(QFrame):
         self._found: list[FoundModel] = []
         self._more = button("", self._show_all, kind="quiet")
         close = tool_button("close", self.tr("Hide until the next start"), self.closed.emit)
-        self.setLayout(column(row(self._title, None, close), self._lines, row(self._more, None), gap=6, margins=(16, 8, 12, 8)))
+        self.setLayout(
+            column(row(self._title, None, close), self._lines, row(self._more, None), gap=6, margins=(16, 8, 12, 8))
+        )
         self.hide()
 
     def show_found(self, found: list[FoundModel]) -> None:

@@ -63,7 +63,7 @@ class ModelsPage(Page):
         self.cards.setSpacing(8)
         self.found = FoundCard()
         self._wants_found = True
-        self.actions = ModelActions(self)
+        self.doing = ModelActions(self)
         self._names: dict[str, str] = {}
         self._adding = 0
         self._hashing: set[str] = set()
@@ -110,17 +110,17 @@ class ModelsPage(Page):
         self.details.train_wanted.connect(self._train_on)
         self.details.remove_wanted.connect(self.remove)
         self.details.run_wanted.connect(self._show_run)
-        self.details.convert_wanted.connect(self.actions.convert)
-        self.details.template_kept.connect(self.actions.keep_template)
-        self.details.base_chosen.connect(self.actions.choose_base)
-        self.details.action_wanted.connect(self.actions.act)
+        self.details.convert_wanted.connect(self.doing.convert)
+        self.details.template_kept.connect(self.doing.keep_template)
+        self.details.base_chosen.connect(self.doing.choose_base)
+        self.details.action_wanted.connect(self.doing.act)
 
     def _more_button(self) -> QPushButton:
         made = button(self.tr("More ways"), icon="plus")
         menu = QMenu(made)
         menu.addAction(self.tr("Add a model or adapter folder…"), self.ask_folder)
         menu.addAction(self.tr("Copy a file into the project…"), lambda: self.ask_files(copy=True))
-        menu.addAction(self.tr("Add a server…"), self.actions.ask_endpoint)
+        menu.addAction(self.tr("Add a server…"), self.doing.ask_endpoint)
         made.setMenu(menu)
         return made
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QPlainTextEdit
 
+from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.parts import button, clear, column, holder, label, row
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class TemplateCard(QFrame):
         self.editor = QPlainTextEdit()
         self.editor.setAccessibleName(self.tr("Chat template (Jinja)"))
         for box in (self.sample, self.editor):
-            box.setProperty("role", "mono")
+            box.setFont(_plain_mono())
             box.setMinimumHeight(120)
             box.setMaximumHeight(220)
         self._timer = QTimer(self, interval=PAUSE_MS, singleShot=True)
@@ -67,7 +69,11 @@ class TemplateCard(QFrame):
         self.editor.setFocus()
 
     def _text(self) -> str:
-        return self.editor.toPlainText() if not self.editor.isHidden() else str(self._entry.facts.get("chat_template") or "")
+        return (
+            self.editor.toPlainText()
+            if not self.editor.isHidden()
+            else str(self._entry.facts.get("chat_template") or "")
+        )
 
     def _ask(self) -> None:
         params = {"model": str(self._entry.path), "template": self._text()}
@@ -77,7 +83,9 @@ class TemplateCard(QFrame):
         self._own = self._own or str(shown["template"])
         clear(self._said)
         if shown["is_plain"]:
-            self._say(self.tr("The model brings no template: a plain one is used, which it was not trained on."), "warning")
+            self._say(
+                self.tr("The model brings no template: a plain one is used, which it was not trained on."), "warning"
+            )
         for problem in shown["problems"]:
             self._say(str(problem), "warning")
         for note in shown["notes"]:
@@ -106,3 +114,11 @@ class TemplateCard(QFrame):
 
     def _revert(self) -> None:
         self.kept.emit(self._entry.id, "")
+
+
+def _plain_mono() -> QFont:
+    """The mono font without ligatures: in a template each character counts."""
+    font = Theme.current().mono()
+    for feature in ("calt", "liga"):
+        font.setFeature(QFont.Tag(feature), 0)
+    return font

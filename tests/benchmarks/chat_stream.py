@@ -1,0 +1,73 @@
+"""A frame of an answer that streams into a chat of 20 000 tokens: the budget is 16 ms, flat with length.
+
+Run: ``QT_QPA_PLATFORM=offscreen python -m tests.benchmarks.chat_stream``. A frame is what the page does 30 times a
+second: Markdown of the tail, layout, scrolling and painting, with 1 to 3 new tokens.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from PySide6.QtWidgets import QApplication
+
+from fmstudio.ui.theme import Theme
+from fmstudio.ui.widgets.chat_message import CardData
+from fmstudio.ui.widgets.chat_transcript import Transcript
+
+BUDGET_MS = 16.0
+PARAGRAPH = "Some words of an ordinary answer that goes on and **on** with `code` in it, as answers do. " * 4 + "\n\n"
+LIST = "".join(f"- point {i} of a list with some words\n" for i in range(12)) + "\n"
+CODE = "```python\n" + "".join(f"value_{i} = compute({i})  # a line\n" for i in range(30)) + "```\n\n"
+TABLE = "| a | b |\n|---|---|\n" + "".join(f"| {i} | some words |\n" for i in range(10)) + "\n"
+
+
+def answer(tokens: int) -> str:
+    """An answer of about so many tokens (4 characters each): prose, lists, code, tables."""
+    blocks, text = [PARAGRAPH, PARAGRAPH, LIST, CODE, PARAGRAPH, TABLE], ""
+    while len(text) < tokens * 4:
+        text += blocks[len(text) // 400 % len(blocks)]
+    return text[: tokens * 4]
+
+
+def stream(transcript: Transcript, text: str, start: int, frames: int) -> list[float]:
+    """Show the answer grow by 12 characters a frame from `start` on; milliseconds of each frame."""
+    transcript.show_tail("Model", text[:start], "")
+    QApplication.processEvents()
+    times = []
+    for frame in range(frames):
+        end = start + 12 * (frame + 1)
+        started = time.perf_counter()
+        transcript.show_tail("Model", text[:end], f"{frame}")
+        QApplication.processEvents()
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def main() -> None:
+    """Stream at several lengths of the answer and of the conversation before it."""
+    app = QApplication.instance() or QApplication([])
+    assert isinstance(app, QApplication)
+    Theme(app, "light")
+    worst = 0.0
+    for before, length in ((0, 500), (0, 5_000), (0, 20_000), (20_000, 500), (20_000, 4_000)):
+        transcript = Transcript()
+        transcript.resize(1000, 800)
+        transcript.show()
+        turns = [
+            CardData(f"t{i}", "assistant" if i % 2 else "user", "Model", answer(500)) for i in range(before // 500)
+        ]
+        transcript.show_turns(turns)
+        QApplication.processEvents()
+        text = answer(length + 1_000)
+        times = sorted(stream(transcript, text, length * 4 - 600, 300))
+        middle, late = statistics.median(times), times[int(len(times) * 0.95)]
+        worst = max(worst, middle)
+        print(f"{before:6,} tokens before, {length:6,} in the answer: median {middle:5.1f} ms, p95 {late:5.1f} ms")
+        transcript.close()
+        transcript.deleteLater()
+    print(f"budget {BUDGET_MS:.0f} ms: {'held' if worst <= BUDGET_MS else 'NOT held'} (slowest median {worst:.1f} ms)")
+
+
+if __name__ == "__main__":
+    main()
