@@ -82,7 +82,7 @@ def _peft_pairs(folder: Path) -> dict[str, Sizes]:
         if match and len(tensor.shape) == 2:
             halves[match[1], match[2]] = tensor.shape
     pairs: dict[str, Sizes] = {}
-    for module, half in halves:
+    for module, _ in halves:
         a, b = halves.get((module, "A")), halves.get((module, "B"))
         if a is None or b is None or a[0] != b[1]:
             raise UserError(

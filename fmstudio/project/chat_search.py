@@ -1,9 +1,10 @@
 """Searching all messages of a project, without regard to case and accents.
 
 Each message keeps its text folded (lower case, no accents) in a column of its own, and a search reads that column
-through. Measured (tests/benchmarks/chat_search.py, 100 000 messages, 65 MB, 2 cores): 40 ms; ILIKE on the text itself
-takes 85 ms. An inverted index (SQLite's FTS5: 1 ms, built in 0.8 s) would find whole words only and be a second
-copy to keep true, for a difference nobody sees.
+through. Measured (tests/benchmarks/chat_search.py; 100 000 messages, 54 to 65 MB of text, 2 cores): 37 to 58 ms on a
+quiet machine, 30 to 51 ms of processor time; ILIKE on the text itself took 72 to 95 ms beside it. An inverted index
+(SQLite's FTS5: 1 ms, built in 0.8 s) would find beginnings of words only, nothing inside them and little in languages
+without spaces, and be a second copy to keep true.
 """
 
 from __future__ import annotations

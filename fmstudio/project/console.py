@@ -26,7 +26,7 @@ from fmstudio.project.rejects import RejectFile, reject_files
 from fmstudio.project.seen_rows import SeenRows
 from fmstudio.project.transforms import new_dataset
 from fmstudio.recipes.console_views import View, checked_query, mentioned
-from fmstudio.recipes.sandbox import open_sandbox, sentence
+from fmstudio.recipes.sandbox import Stop, open_sandbox, sentence, stoppable
 
 MOST_HISTORY = 1_000
 MOST_TEMP = "4GB"
@@ -92,7 +92,7 @@ class Console:
         self._folder = folder
         self._turn = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._running: duckdb.DuckDBPyConnection | None = None
+        self._running: Stop | None = None
 
     def close(self) -> None:
         """End a running query and free everything."""
@@ -187,13 +187,13 @@ class Console:
         """Stop the query that is running, if there is one; it then ends with a `UserError`."""
         running = self._running
         if running is not None:
-            running.interrupt()
+            running.ask()
 
     def _run(self, sql: str, limit: int, started: float) -> ConsoleResult:
         with self._told(sql):
             query = checked_query(sql)
             views = self._needed(query)
-        with self._open() as cursor, self._told(sql):
+        with self._open() as cursor, self._told(sql), self._as_running(cursor):
             for view in views:
                 view.make(cursor)
             cursor.execute(query)
@@ -206,18 +206,24 @@ class Console:
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of the sandbox, for one at a time; `interrupt` ends what it does."""
+        """A cursor of the sandbox, for one at a time."""
         with self._turn:
             if self._connection is None:
                 allowed = [str(self._folder / "datasets"), str(self._folder / "tmp")]
                 temp = self._folder / "tmp" / "console"
                 self._connection = open_sandbox(allowed, temp, most_temp=MOST_TEMP)
             with self._connection.cursor() as cursor:
-                self._running = cursor
-                try:
-                    yield cursor
-                finally:
-                    self._running = None
+                yield cursor
+
+    @contextmanager
+    def _as_running(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Be what `interrupt` ends."""
+        with stoppable(cursor) as stop:
+            self._running = stop
+            try:
+                yield
+            finally:
+                self._running = None
 
     @contextmanager
     def _told(self, sql: str) -> Iterator[None]:

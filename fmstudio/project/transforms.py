@@ -16,7 +16,7 @@ from fmstudio.project.datasets import Dataset, Datasets
 from fmstudio.project.edits import Edits
 from fmstudio.project.folding import FOLDED, with_folding
 from fmstudio.project.seen_rows import SeenRows
-from fmstudio.recipes.sandbox import Seen, open_sandbox
+from fmstudio.recipes.sandbox import Seen, Stop, open_sandbox, stoppable
 from fmstudio.recipes.transform_preview import TransformPreview, preview_transform
 from fmstudio.recipes.transforms import TRANSFORMS, TransformKind, find_transform
 
@@ -39,7 +39,7 @@ class Transforms:
         self._folder = folder
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._running: Any = None
+        self._running: Stop | None = None
 
     def preview(self, dataset: str, transform: str, params: dict[str, Any], limit: int = 50) -> TransformPreview:
         """What a transform would do to the current version with its pending edits; writes nothing.
@@ -100,19 +100,20 @@ class Transforms:
     @contextmanager
     def _as_running(self, connection: Any) -> Iterator[None]:
         """Be the preview that is being made; the one before is interrupted."""
-        with self._lock:
-            self._stop()
-            self._running = connection
-        try:
-            yield
-        finally:
+        with stoppable(connection) as stop:
             with self._lock:
-                if self._running is connection:
-                    self._running = None
+                self._stop()
+                self._running = stop
+            try:
+                yield
+            finally:
+                with self._lock:
+                    if self._running is stop:
+                        self._running = None
 
     def _stop(self) -> None:
         if self._running is not None:
-            self._running.interrupt()
+            self._running.ask()
             self._running = None
 
     def _others(self, kind: TransformKind, params: dict[str, Any], job_folder: Path | None) -> list[Seen]:

@@ -21,7 +21,7 @@ from fmstudio.core.checking import nearest
 
 MEMORY = "1GB"
 TEMP = "20GB"
-_POLL_S = 0.2
+_POLL_S, _REPEAT_S = 0.2, 0.02
 _UNKNOWN = re.compile(
     r"Referenced column \"(?P<column>.*?)\" not found|Referenced table \"(?P<alias>.*?)\" not found"
     r"|Table with name \"?(?P<table>.*?)\"? does not exist|Function with name \"?(?P<function>.*?)\"? does not exist"
@@ -169,26 +169,64 @@ def _remedy(error: duckdb.Error, names: Sequence[str], kind: str) -> str:
     return near if near.startswith("There is") else f"{near} The {kind} are: {listed}."
 
 
+class Stop:
+    """Ends what a connection does, from another thread; made by `stoppable`."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._over = threading.Event()
+
+    def ask(self) -> None:
+        """Have the query that runs, and any that follows, end as interrupted."""
+        self._asked.set()
+
+    def watch(self, connection: Any) -> None:
+        """Interrupt until all is over: an interrupt that comes between two queries is lost."""
+        self._asked.wait()
+        while not self._over.is_set():
+            connection.interrupt()
+            self._over.wait(_REPEAT_S)
+
+    def end(self) -> None:
+        """There is nothing more to stop."""
+        self._over.set()
+        self._asked.set()
+
+
+@contextmanager
+def stoppable(connection: Any) -> Iterator[Stop]:
+    """What is done on the connection inside can be stopped by `Stop.ask`."""
+    stop = Stop()
+    thread = threading.Thread(target=stop.watch, args=(connection,), name="watch for stop", daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.end()
+        thread.join()
+
+
 @contextmanager
 def interruptible(connection: Any, ctx: TaskContext) -> Iterator[None]:
     """Interrupt the connection's query as soon as the job is cancelled, also inside a sort or an aggregate."""
-    done = threading.Event()
+    over = threading.Event()
 
-    def watch() -> None:
-        while not done.wait(_POLL_S):
+    def watch(stop: Stop) -> None:
+        while not over.wait(_POLL_S):
             if ctx.cancelled:
-                connection.interrupt()
+                stop.ask()
 
-    thread = threading.Thread(target=watch, name="watch for cancel", daemon=True)
-    thread.start()
-    try:
-        yield
-    except Cancelled:
-        ctx.check_cancelled()
-        raise
-    finally:
-        done.set()
-        thread.join()
+    with stoppable(connection) as stop:
+        thread = threading.Thread(target=watch, args=(stop,), name="watch for cancel", daemon=True)
+        thread.start()
+        try:
+            yield
+        except Cancelled:
+            ctx.check_cancelled()
+            raise
+        finally:
+            over.set()
+            thread.join()
 
 
 def arrow_reader(connection: Any, sql: str, batch_rows: int) -> Any:

@@ -73,7 +73,9 @@ def main() -> None:
             middle, slowest, busy = timed(lambda search=search: project.chats.found(search))  # type: ignore[misc]
             worst = max(worst, middle)
             count = len(project.chats.found(search))
-            print(f"{name:12} median {middle:6.1f} ms, worst {slowest:6.1f} ms, processor {busy:5.0f} ms, {count} found")
+            print(
+                f"{name:12} median {middle:6.1f} ms, worst {slowest:6.1f} ms, processor {busy:5.0f} ms, {count} found"
+            )
         sql = "SELECT DISTINCT conversation_id FROM messages WHERE content ILIKE ?"
         middle, _, _ = timed(lambda: project._catalog.query(sql, [f"%{words[2500]}%"]))
         print(f"{'ILIKE':12} median {middle:6.1f} ms (not chosen)")

@@ -45,6 +45,34 @@ def test_a_chat_with_the_real_engine_survives_stop_and_kill(tmp_path: Path, qtbo
         assert first.facts["engine"]["n_ctx"] == page.link.n_ctx > 0
         qtbot.waitUntil(lambda: "tokens" in page.header.meter.text, timeout=10_000)
 
+        # The same tokens again; each of them with its alternatives; the answer made longer from its very tokens.
+        said: list[tuple[str, str]] = []
+        context.notified.connect(lambda level, text, _: said.append((level, text)))
+        page.controller.reproduce(first.id)
+        qtbot.waitUntil(lambda: bool(said), timeout=60_000)
+        assert said[0][0] == "positive" and "tokens came again" in said[0][1], said
+        page.views.show_tokens(first.id)
+        qtbot.waitUntil(page.views.tokens.isVisible, timeout=60_000)
+        shown = page.views.tokens.tokens
+        assert [token.id for token in shown] == first.facts["tokens"]
+        assert all(token.others and token.others[0].logprob <= 0 for token in shown)
+        other = next(o for o in shown[0].others if o.id != shown[0].id)
+        page.views.tokens.list.setCurrentRow(shown[0].others.index(other))
+        page.views.tokens.branch()
+        qtbot.waitUntil(
+            lambda: not page.controller.is_busy and len(page.controller.turns.messages) == 3, timeout=60_000
+        )
+        branch = page.controller.turns.path()[1]
+        assert branch.content.startswith(other.text.strip() or other.text) and branch.facts["tokens"][0] == other.id
+        page.panel.max_tokens.setValue(6)
+        page.controller.go_on(branch.id)
+        qtbot.waitUntil(
+            lambda: not page.controller.is_busy and len(page.controller.turns.messages) == 4, timeout=60_000
+        )
+        longer = page.controller.turns.path()[1]
+        assert longer.content.startswith(branch.content)
+        assert longer.facts["tokens"][: len(branch.facts["tokens"])] == branch.facts["tokens"]
+
         page.panel.max_tokens.setValue(2000)
         page.composer.sent.emit("Count from one to five hundred, in words.")
         qtbot.waitUntil(
@@ -67,6 +95,7 @@ def test_a_chat_with_the_real_engine_survives_stop_and_kill(tmp_path: Path, qtbo
         assert page.controller.turns.path()[5].facts["finish_reason"] == "error"
 
         page.panel.max_tokens.setValue(8)
+        broken = page.controller.turns.path()[5]
         page.controller.retry()
         qtbot.waitUntil(
             lambda: (
@@ -76,5 +105,6 @@ def test_a_chat_with_the_real_engine_survives_stop_and_kill(tmp_path: Path, qtbo
             timeout=120_000,
         )
         assert page.link.state == "ready"
+        assert page.controller.turns.path()[5].content.startswith(broken.content), "the turn was gone on with"
     finally:
         context.close()

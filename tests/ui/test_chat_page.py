@@ -300,9 +300,11 @@ def test_settings_come_back_with_the_conversation(context: AppContext, page: Cha
     page.new_chat()
     page.panel.top_k.setValue(3)
     qtbot.waitUntil(
-        lambda: first.id in page._conversations and page._conversations[first.id].settings["max_tokens"] == 99
+        lambda: (
+            first.id in page.listing.conversations and page.listing.conversations[first.id].settings["max_tokens"] == 99
+        )
     )
-    page._open_id(first.id)
+    page.listing.open_id(first.id)
     assert (page.panel.top_k.value(), page.panel.max_tokens.value()) == (7, 99)
 
 

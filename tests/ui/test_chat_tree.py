@@ -55,6 +55,11 @@ def test_the_keys_of_a_turn_do_what_they_say(
     assert page.transcript.cards[1].body.source == "Hello, world."
     press(qtbot, page, Key.Key_G)
     qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons")) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: page.lessons.text() == "1 lesson", timeout=5000)
+    places: list[tuple[str, Any]] = []
+    context.navigated.connect(lambda place, args: places.append((place, args)))
+    qtbot.mouseClick(page.lessons, Qt.MouseButton.LeftButton)
+    assert places == [("data", {"dataset_id": context.project.datasets.get("Lessons").id})]  # type: ignore[union-attr]
     press(qtbot, page, Key.Key_P)
     qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons (preferences)")) == 1, timeout=5000)
     pair = lesson_rows(context, "Lessons (preferences)")[0]
@@ -291,7 +296,7 @@ def test_attachments_travel_with_the_question(
     wait_idle(page, qtbot, 2)
     path = tmp_path / "notes.txt"
     path.write_text("alpha beta gamma", "utf-8")
-    page.attach_files([path])
+    page.attaching.attach_files([path])
     qtbot.waitUntil(lambda: len(page.composer.attachments) == 1, timeout=5000)
     qtbot.waitUntil(lambda: page.composer.attachments[0].get("tokens") == 3, timeout=5000)
     uses: list[ContextUse] = []
@@ -308,7 +313,7 @@ def test_attachments_travel_with_the_question(
     problems: list[Any] = []
     context.problem_shown.connect(lambda problem, _: problems.append(problem))
     path.write_bytes(b"\x00\x01\xff")
-    page.attach_files([path])
+    page.attaching.attach_files([path])
     qtbot.waitUntil(lambda: bool(problems), timeout=5000)
     assert "no text file" in problems[0].message
 

@@ -267,6 +267,7 @@ def test_a_file_that_cannot_be_read_is_not_tried_again_but_read_otherwise(
     assert card is not None
     gone: list[tuple[str, Any]] = []
     context.navigated.connect(lambda where, args: gone.append((where, args)))
+    qtbot.waitUntil(buttons(card)["Change the mapping…"].isVisible, timeout=LONG)
     click(qtbot, buttons(card)["Change the mapping…"])
     click(qtbot, buttons(card)["Choose another file…"])
     assert gone == [("data", {"files": [str(path)]}), ("data", {"choose": True})]

@@ -198,3 +198,24 @@ def test_exports_hold_what_they_should_and_come_back(project: Project, tmp_path:
         export_chats(chats, tmp_path / "chats.docx")
     with pytest.raises(UserError, match="cannot be written"):
         export_chats(chats, tmp_path / "nowhere" / "chats.md")
+
+
+def test_the_command_line_lists_searches_imports_and_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fmstudio.cli.main import main
+
+    leave_out_packaged_models(monkeypatch)
+    Project.create(tmp_path / "q").close()
+    at = ["--project", str(tmp_path / "q")]
+    assert main(["chats", "import", str(write(tmp_path, "web.json", OPENWEBUI)), *at]) == 0
+    assert "1 conversations with 3 messages came in from Open WebUI" in capsys.readouterr().out
+    assert main(["chats", *at, "--json"]) == 0
+    assert [c["title"] for c in json.loads(capsys.readouterr().out)] == ["Web"]
+    assert main(["chats", "--search", "b", *at, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["hits"] == 1
+    assert main(["lessons", *at, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sft"] == 1, "the thumb that came along is a lesson"
+    assert main(["chats", "export", str(tmp_path / "all.md"), *at]) == 0
+    assert (tmp_path / "all.md").read_text("utf-8").startswith("# Web")
+    assert main(["chats", "export", str(tmp_path / "all.txt"), *at]) == 2

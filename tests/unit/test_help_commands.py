@@ -33,5 +33,5 @@ def test_the_help_page_tells_of_every_command(command: tuple[str, ...]) -> None:
 
 
 def test_the_help_page_tells_of_no_command_that_is_not_there() -> None:
-    told = re.findall(r"^    fmstudio ([a-z][a-z-]*(?: (?:new|info|run)\b)?)", PAGE, re.MULTILINE)
+    told = re.findall(r"^    fmstudio ([a-z][a-z-]*(?: (?:new|info|run|export|import)\b)?)", PAGE, re.MULTILINE)
     assert told and set(told) <= {" ".join(command) for command in EVERY}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 )
 
 from fmstudio.ui.icons import set_icon
-from fmstudio.ui.widgets.chat_composer import MessageInput
+from fmstudio.ui.theme import Theme
+from fmstudio.ui.widgets.chat_turn_editor import TurnEditor
 from fmstudio.ui.widgets.markdown_view import MarkdownView
 from fmstudio.ui.widgets.parts import ElidedLabel
 
@@ -96,7 +97,7 @@ class MessageCard(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._is_answer = is_answer
-        self._editor: _TurnEditor | None = None
+        self._editor: TurnEditor | None = None
         self._shows_original = False
         self.body = MarkdownView()
         self._speaker = QLabel()
@@ -283,6 +284,26 @@ class MessageCard(QFrame):
         menu.addAction(self.tr("Delete with what follows (Del)"), self._act("delete"))
         return menu
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Show that the keys of this turn work now."""
+        super().focusInEvent(event)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Show that they do no longer."""
+        super().focusOutEvent(event)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A frame around the turn that has the focus."""
+        super().paintEvent(event)
+        if self.hasFocus():
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(Theme.current().color("focus"), 2))
+            painter.drawRoundedRect(self.rect().adjusted(1, 1, -1, -1), 10, 10)
+            painter.end()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """One key for each action on the turn that has the focus."""
         key, is_plain = event.key(), event.modifiers() == Qt.KeyboardModifier.NoModifier
@@ -328,7 +349,7 @@ class MessageCard(QFrame):
     def _open_editor(self, text: str, save: str, on_accepted: Callable[[str], None]) -> None:
         if self._editor is not None:
             return
-        self._editor = _TurnEditor(text, save)
+        self._editor = TurnEditor(text, save)
         self._editor.accepted.connect(on_accepted)
         self._editor.rejected.connect(self._close_editor)
         self.body.hide()
@@ -356,43 +377,3 @@ class MessageCard(QFrame):
         self.body.show()
         self._foot.setVisible(self._is_answer or bool(self.data.files))
         self.setFocus()
-
-
-class _TurnEditor(QWidget):
-    """Text being rewritten in place; Ctrl+Enter keeps it, Esc does not."""
-
-    accepted = Signal(str)
-    rejected = Signal()
-
-    def __init__(self, text: str, save_label: str) -> None:
-        super().__init__()
-        self._text = MessageInput(text, takes_escape=True)
-        self._text.sent.connect(self._accept)
-        self._text.escaped.connect(self.rejected)
-        self._text.setAccessibleName(self.tr("Edit the text"))
-        self._text.setFixedHeight(min(360, max(96, (text.count("\n") + 3 + len(text) // 80) * 18)))
-        save = QPushButton(save_label)
-        save.setToolTip(self.tr("Ctrl+Enter"))
-        save.setProperty("kind", "primary")
-        save.clicked.connect(self._accept)
-        cancel = QPushButton(self.tr("Cancel"))
-        cancel.setToolTip(self.tr("Esc"))
-        cancel.clicked.connect(self.rejected)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        buttons.addWidget(cancel)
-        buttons.addWidget(save)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._text)
-        layout.addLayout(buttons)
-
-    def focus(self) -> None:
-        """Put the cursor at the end of the text."""
-        self._text.setFocus()
-        self._text.moveCursor(self._text.textCursor().MoveOperation.End)
-
-    @Slot()
-    def _accept(self) -> None:
-        if self._text.toPlainText().strip():
-            self.accepted.emit(self._text.toPlainText())

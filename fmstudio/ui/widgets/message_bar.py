@@ -43,9 +43,9 @@ class ProblemCard(QFrame):
         texts = column(what, gap=2)
         if problem.remedy:
             texts.addWidget(label(problem.remedy, wrap=True, selectable=True))
-        buttons = row(gap=4)
+        buttons, mending = row(gap=4), row(gap=4)
         for text, act in actions:
-            buttons.addWidget(button(text, act))
+            (mending if stacked else buttons).addWidget(button(text, act))
         if problem.details:
             self._copy = button(self.tr("Copy details"), self.copy_details, kind="quiet", icon="copy")
             buttons.addWidget(self._copy)
@@ -54,8 +54,11 @@ class ProblemCard(QFrame):
         layout = row(icon_label("error", "danger"), gap=12, margins=(16, 10, 12, 10))
         layout.addLayout(texts, 1)
         if stacked:
-            buttons.addStretch(1)
+            for line in (mending, buttons):
+                line.addStretch(1)
             texts.addSpacing(6)
+            if actions:
+                texts.addLayout(mending)
             texts.addLayout(buttons)
         else:
             layout.addLayout(buttons)

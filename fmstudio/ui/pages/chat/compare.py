@@ -102,7 +102,7 @@ class CompareView(QWidget):
         back = button(self.tr("Back to the conversation"), self.closed.emit, kind="quiet", icon="chevron-left",
                       tip=self.tr("Esc"))  # fmt: skip
         self._columns = row(gap=12)
-        layout = column(row(back, gap=8), gap=8, margins=(20, 4, 20, 12))
+        layout = column(row(back, None, gap=8), gap=8, margins=(20, 4, 20, 12))
         layout.addWidget(self._question)
         layout.addWidget(self._note)
         layout.addLayout(self._columns, 1)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from fmstudio.api.page import Page
-from fmstudio.ui.pages.chat import attachments
-from fmstudio.ui.pages.chat.context_counter import ContextCounter, ToCount, count_of
+from fmstudio.ui.pages.chat.attaching import Attaching
+from fmstudio.ui.pages.chat.context_counter import ContextCounter
 from fmstudio.ui.pages.chat.conversation import ConversationController
 from fmstudio.ui.pages.chat.engine_link import EngineLink
 from fmstudio.ui.pages.chat.header import ChatHeader
 from fmstudio.ui.pages.chat.judging import Judging
+from fmstudio.ui.pages.chat.lessons_button import LessonsButton
+from fmstudio.ui.pages.chat.listing import Listing
+from fmstudio.ui.pages.chat.next_request import next_request
 from fmstudio.ui.pages.chat.presets_box import PresetKeeper
-from fmstudio.ui.pages.chat.settings import AdapterChoice, ChatSettings, filled, variables_in
+from fmstudio.ui.pages.chat.settings import AdapterChoice, ChatSettings, variables_in
 from fmstudio.ui.pages.chat.settings_panel import SettingsPanel
 from fmstudio.ui.pages.chat.sharing import Sharing
 from fmstudio.ui.pages.chat.shelf import Shelf
 from fmstudio.ui.pages.chat.sidebar import ConversationList
-from fmstudio.ui.pages.chat.thread import prompt_messages
 from fmstudio.ui.pages.chat.views import Views
 from fmstudio.ui.pages.chat.ways import WaysBar
 from fmstudio.ui.pages.chat.words import card_data, remedy_words, speaker_of, turn_note
@@ -32,17 +34,14 @@ from fmstudio.ui.widgets.chat_composer import Composer
 from fmstudio.ui.widgets.chat_transcript import Transcript
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.message_bar import Action, ProblemCard
-from fmstudio.ui.widgets.parts import button, column, tool_button
+from fmstudio.ui.widgets.parts import column, tool_button
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
     from fmstudio.project import Changes
-    from fmstudio.project.chat_search import Found
-    from fmstudio.project.chats import ChatMessage, Conversation
-    from fmstudio.project.lessons import LessonCount
+    from fmstudio.project.chats import ChatMessage
     from fmstudio.project.models import ModelEntry
     from fmstudio.ui.context import AppContext
-    from fmstudio.ui.pages.chat.client import EngineClient
     from fmstudio.ui.pages.chat.turn import Turn
     from fmstudio.ui.widgets.chat_message import CardData
 
@@ -71,12 +70,14 @@ class ChatPage(Page):
         self.ways = WaysBar()
         self.judging = Judging(context, self.controller)
         self.shelf = Shelf(context, self.controller)
+        self.listing = Listing(context, self.controller, self.sidebar)
         self.views = Views(context, self.controller, self.judging)
         self.sharing = Sharing(context, self)
+        self.attaching = Attaching(context, self.composer, self.link)
+        self.lessons = LessonsButton(context)
         self.presets = PresetKeeper(context, self.panel.presets, lambda: self.controller.settings, self)
-        self.counter = ContextCounter(self._to_count, self)
+        self.counter = ContextCounter(partial(next_request, self.controller, self.composer), self)
         self._asks: dict[str, Any] = {}
-        self._conversations: dict[str, Conversation] = {}
         self._lay_out()
         self._connect()
         self._add_keys()
@@ -104,10 +105,8 @@ class ChatPage(Page):
             self._middle.addWidget(view)
         self._ways_button = tool_button("swap", self.tr("Drafts, or several models side by side"), self._toggle_ways,
                                         shortcut="Ctrl+Shift+D")  # fmt: skip
-        self._lessons = button("", self._open_lessons, kind="quiet")
-        self._lessons.hide()
         self.composer.extras.addWidget(self._ways_button)
-        self.composer.extras.addWidget(self._lessons)
+        self.composer.extras.addWidget(self.lessons)
         talk = QWidget()
         stacked = column(self.header, gap=0)
         stacked.addWidget(self._middle, 1)
@@ -148,21 +147,15 @@ class ChatPage(Page):
         t.acted.connect(self._act)
         t.branched.connect(c.edit_answer)
         t.left.connect(self.composer.input.setFocus)
-        j.taught.connect(self._count_lessons)
+        j.taught.connect(self.lessons.count)
         self.views.wanted.connect(self._show_view)
         t.edited.connect(c.edit_question)
         t.regenerate_wanted.connect(c.regenerate)
         t.version_wanted.connect(c.show_version)
         s.new_wanted.connect(self.new_chat)
-        s.chosen.connect(self._open_id)
-        s.renamed.connect(self.shelf.rename)
-        s.delete_wanted.connect(self.shelf.delete)
+        s.chosen.connect(self.listing.open_id)
         s.search_changed.connect(self._refresh_list)
-        s.pin_wanted.connect(self.shelf.pin)
-        s.moved.connect(self.shelf.move)
-        s.folder_wanted.connect(self.shelf.make_folder)
-        s.folder_renamed.connect(self.shelf.rename_folder)
-        s.folder_removed.connect(self.shelf.remove_folder)
+        self.shelf.serve(s)
         s.import_wanted.connect(self.sharing.choose_import)
         s.export_wanted.connect(self.sharing.choose_export)
         self.header.model_chosen.connect(c.set_model)
@@ -172,8 +165,8 @@ class ChatPage(Page):
         self.composer.sent.connect(self._send)
         self.composer.stopped.connect(c.stop)
         self.composer.draft_changed.connect(self._on_draft)
-        self.composer.attach_wanted.connect(self._choose_files)
-        self.composer.files_dropped.connect(self.attach_files)
+        self.composer.attach_wanted.connect(self.attaching.choose_files)
+        self.composer.files_dropped.connect(self.attaching.attach_files)
         self.composer.went_up.connect(self.transcript.focus_turn)
         self.counter.counted.connect(self.header.meter.show_use)
 
@@ -184,7 +177,7 @@ class ChatPage(Page):
             ("Ctrl+F", self.sidebar.search.setFocus),
             ("Ctrl+I", self.header.panel.toggle),
             ("Ctrl+Shift+D", self._toggle_ways),
-            ("Ctrl+Shift+A", self._choose_files),
+            ("Ctrl+Shift+A", self.attaching.choose_files),
             *((keys, partial(self._do_on_last, what)) for keys, what in LAST_TURN_KEYS.items()),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
@@ -211,7 +204,7 @@ class ChatPage(Page):
         self._refresh_list()
         self._load_more()
         if args.get("dataset") and args.get("rows"):
-            self._attach_rows(str(args["dataset"]), list(args["rows"]))
+            self.attaching.attach_rows(str(args["dataset"]), list(args["rows"]))
         self.composer.input.setFocus()
 
     def page_hidden(self) -> None:
@@ -225,7 +218,7 @@ class ChatPage(Page):
             Command(self.tr("Search conversations"), self.sidebar.search.setFocus, "Ctrl+F", "search"),
             Command(self.tr("Rename this conversation"), self.sidebar.rename_current, "F2", "edit"),
             Command(self.tr("Drafts, or several models side by side"), self._toggle_ways, "Ctrl+Shift+D", "swap"),
-            Command(self.tr("Attach text files"), self._choose_files, "Ctrl+Shift+A", "file"),
+            Command(self.tr("Attach text files"), self.attaching.choose_files, "Ctrl+Shift+A", "file"),
             Command(self.tr("Go to the last turn"), self.transcript.focus_turn, "Ctrl+Up", "up"),
             Command(self.tr("Import chats"), self.sharing.choose_import, "", "import"),
             Command(self.tr("Export all chats"), partial(self.sharing.choose_export, ""), "", "export"),
@@ -312,71 +305,13 @@ class ChatPage(Page):
 
     def _load_more(self) -> None:
         self.presets.load()
-        self._count_lessons()
-
-    # ---- lessons ---------------------------------------------------------------------------------------------------
-
-    @Slot()
-    def _count_lessons(self) -> None:
-        project = self.context.project
-        if project is None:
-            self._lessons.hide()
-        else:
-            self.context.run_query(project.lessons.count, self._show_lessons, key="chat-lessons", owner=self)
-
-    def _show_lessons(self, count: LessonCount) -> None:
-        total = count.sft + count.preferences
-        self._lesson_set = count.sft_id if count.sft else count.preference_id
-        self._lessons.setVisible(bool(total))
-        self._lessons.setText(
-            self.tr("1 lesson") if total == 1 else self.tr("{count} lessons").format(count=f"{total:,}")
-        )
-        tip = self.tr(
-            "{sft} answers to learn and {pairs} preferences, as datasets of this project. Click to open them."
-        )
-        self._lessons.setToolTip(tip.format(sft=f"{count.sft:,}", pairs=f"{count.preferences:,}"))
-
-    @Slot()
-    def _open_lessons(self) -> None:
-        self.context.navigate("data", dataset=self._lesson_set)
+        self.lessons.count()
 
     # ---- conversations ---------------------------------------------------------------------------------------------
 
     @Slot()
     def _refresh_list(self) -> None:
-        project = self.context.project
-        if project is None:
-            self.sidebar.show_conversations([], "")
-            return
-        search, chats = self.sidebar.search.text().strip(), project.chats
-        if search:
-            self.context.run_query(lambda: chats.found(search), self._show_found, key="chat-list", owner=self)
-        else:
-            self.context.run_query(
-                lambda: (chats.conversations(), chats.folders()),
-                lambda found: self._show_list(*found),
-                key="chat-list",
-                owner=self,
-            )
-
-    def _show_found(self, found: list[Found]) -> None:
-        shown = self.controller.conversation
-        self._conversations = {item.conversation.id: item.conversation for item in found}
-        self.sidebar.show_found(found, shown.id if shown else "")
-
-    def _show_list(self, conversations: list[Conversation], folders: list[str]) -> None:
-        shown = self.controller.conversation
-        self._conversations = {c.id: c for c in conversations}
-        self.sidebar.show_conversations(conversations, shown.id if shown else "", folders)
-        wanted = self._asks.pop("conversation_id", None)
-        if wanted in self._conversations:
-            self._open_id(str(wanted))
-
-    @Slot(str)
-    def _open_id(self, conversation_id: str) -> None:
-        shown = self.controller.conversation
-        if (shown is None or shown.id != conversation_id) and conversation_id in self._conversations:
-            self.controller.open(self._conversations[conversation_id])
+        self.listing.refresh(str(self._asks.pop("conversation_id", "") or ""))
 
     @Slot()
     def new_chat(self) -> None:
@@ -458,7 +393,7 @@ class ChatPage(Page):
             said = c.turns.messages[message_id].content
             self.composer.insert("".join(f"> {line}\n" for line in said.splitlines()) + "\n")
             return
-        acts = {
+        acts: dict[str, Callable[[str], None]] = {
             "continue": c.go_on, "reproduce": c.reproduce, "prefer": self.judging.prefer,
             "delete": self.judging.delete, "tokens": self.views.show_tokens, "compare": self.views.compare_versions,
         }  # fmt: skip
@@ -468,50 +403,6 @@ class ChatPage(Page):
         cards = [card for card in self.transcript.cards if card.data.who == "assistant"]
         if cards:
             cards[-1].do(what)
-
-    # ---- attachments -----------------------------------------------------------------------------------------------
-
-    @Slot()
-    def _choose_files(self) -> None:
-        names, _ = QFileDialog.getOpenFileNames(self, self.tr("Attach text files"))
-        self.attach_files([Path(name) for name in names])
-
-    @Slot(object)
-    def attach_files(self, paths: list[Path]) -> None:
-        """Attach text files to the message being written."""
-        if paths:
-            self.context.run_query(lambda: [attachments.read_text(path) for path in paths], self._attach, owner=self)
-
-    def _attach_rows(self, dataset: str, row_ids: list[int]) -> None:
-        project = self.context.project
-        if project is None:
-            return
-
-        def work() -> list[dict[str, Any]]:
-            found = project.rows_by_id(dataset, row_ids)
-            names = [name for name in found.columns if name != "row_id"]
-            return [attachments.read_rows(project.datasets.get(dataset).name, names, found.records())]
-
-        self.context.run_query(work, self._attach, owner=self)
-
-    def _attach(self, found: list[dict[str, Any]]) -> None:
-        for item in found:
-            self._count_attachment(item)
-        self.composer.set_attachments([*self.composer.attachments, *found])
-        self.composer.input.setFocus()
-
-    def _count_attachment(self, item: dict[str, Any]) -> None:
-        """Say how long an attachment is: in tokens where a model is loaded, else in characters."""
-        item["detail"] = self.tr("{count} characters").format(count=f"{len(item['text']):,}")
-        if self.link.client is None:
-            return
-
-        def counted(value: Any) -> None:
-            item["tokens"] = count_of(value)
-            item["detail"] = self.tr("{count} tokens").format(count=f"{item['tokens']:,}")
-            self.composer.set_attachments(self.composer.attachments)
-
-        self.link.client.post("/tokenize", {"content": item["text"]}, counted, lambda _: None)
 
     @Slot()
     def _on_draft(self) -> None:
@@ -587,21 +478,3 @@ class ChatPage(Page):
 
     def _dismiss(self) -> None:
         self.transcript.show_extra(None)
-
-    # ---- the context meter -----------------------------------------------------------------------------------------
-
-    def _to_count(self) -> tuple[EngineClient, ToCount, int] | None:
-        """What the next request is made of; None while no model is loaded."""
-        client, c = self.link.client, self.controller
-        if client is None:
-            return None
-        path = c.turns.path()
-        system = c.settings.filled_prompt
-        messages = [] if c.is_busy else prompt_messages(system, path)
-        files = [item for message in path for item in message.facts.get("attachments") or ()]
-        draft = filled(self.composer.text, c.settings.variables)
-        if messages is not None and not c.is_busy and (draft.strip() or self.composer.attachments):
-            waiting = "\n\n".join([*(str(item["text"]) for item in self.composer.attachments), draft])
-            messages = [*messages, {"role": "user", "content": waiting}]
-        attached = "\n\n".join(str(item.get("text", "")) for item in [*files, *self.composer.attachments])
-        return client, ToCount(messages, system.strip(), attached), self.link.n_ctx

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject
 
 from fmstudio.ui.pages.chat.conversation import ConversationController
+from fmstudio.ui.pages.chat.sidebar import ConversationList
 from fmstudio.ui.pages.chat.thread import prompt_messages
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ class Shelf(QObject):
         self._context = context
         self._controller = controller
         controller.first_answered.connect(self.ask_title)
+
+    def serve(self, sidebar: ConversationList) -> None:
+        """Do what the list asks for."""
+        sidebar.renamed.connect(self.rename)
+        sidebar.delete_wanted.connect(self.delete)
+        sidebar.pin_wanted.connect(self.pin)
+        sidebar.moved.connect(self.move)
+        sidebar.folder_wanted.connect(self.make_folder)
+        sidebar.folder_renamed.connect(self.rename_folder)
+        sidebar.folder_removed.connect(self.remove_folder)
 
     def rename(self, conversation_id: str, title: str, by: str = "user") -> None:
         """Give a conversation a title; `by` says who did."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QInputDialog, QLineEdit, QListWidget, QListWidgetItem, QMenu, QVBoxLayout
 
@@ -75,6 +75,7 @@ class ConversationList(QFrame):
         self.search.textChanged.connect(self._search_timer.start)
         self.list = QListWidget()
         self.list.setProperty("flat", "true")
+        self.list.setIconSize(QSize(14, 14))
         self.list.setAccessibleName(self.tr("Conversations"))
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)

@@ -96,7 +96,7 @@ class TokenView(QWidget):
         body = row(gap=12)
         body.addWidget(self.text, 3)
         body.addLayout(side, 1)
-        layout = column(row(back), self._title, self._note, gap=6, margins=(20, 4, 20, 12))
+        layout = column(row(back, None), self._title, self._note, gap=6, margins=(20, 4, 20, 12))
         layout.addLayout(body, 1)
         self.setLayout(layout)
 

@@ -168,8 +168,8 @@ class DatasetHeader(QWidget):
         self.export = button(self.tr("Export…"), icon="export", tip=self.tr("Write this dataset to a file (Ctrl+E)"))
         self.more = tool_button("more", self.tr("More actions"))
         self.more.setPopupMode(self.more.ToolButtonPopupMode.InstantPopup)
-        self._change_menu = QMenu(self)
-        self.change.setMenu(self._change_menu)
+        self.change_menu = QMenu(self)
+        self.change.setMenu(self.change_menu)
         self.show_transforms([])
         facts = row(self.facts, self.pending, gap=8)
         facts.setStretch(0, 1)
@@ -217,7 +217,7 @@ class DatasetHeader(QWidget):
 
     def show_transforms(self, groups: Sequence[tuple[str, Sequence[TransformInfo]]]) -> None:
         """Offer the transforms, in groups."""
-        menu = self._change_menu
+        menu = self.change_menu
         menu.clear()
         menu.setToolTipsVisible(True)
         every = menu.addAction(f"{self.tr('All changes…')}\tCtrl+T")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -11,17 +12,10 @@ from PySide6.QtWidgets import QButtonGroup, QMenu, QPushButton, QSplitter, QStac
 
 from fmstudio.ui.pages.data.dataset_actions import DatasetActions
 from fmstudio.ui.pages.data.dataset_header import DatasetHeader
-from fmstudio.ui.pages.data.disk_view import DiskView
-from fmstudio.ui.pages.data.export_panel import ExportPanel
 from fmstudio.ui.pages.data.inspector import RowInspector
-from fmstudio.ui.pages.data.lineage_view import LineageView
 from fmstudio.ui.pages.data.lost_rows import LostRows
 from fmstudio.ui.pages.data.rows_view import RowsView
 from fmstudio.ui.pages.data.search_view import SearchView
-from fmstudio.ui.pages.data.sql_view import SqlView
-from fmstudio.ui.pages.data.transform_forms import grouped
-from fmstudio.ui.pages.data.transform_panel import TransformPanel
-from fmstudio.ui.pages.data.versions_view import VersionsView
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.parts import button, column, holder, row
 
@@ -29,6 +23,12 @@ if TYPE_CHECKING:
     from fmstudio.jobs.spec import Job
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
+    from fmstudio.ui.pages.data.disk_view import DiskView
+    from fmstudio.ui.pages.data.export_panel import ExportPanel
+    from fmstudio.ui.pages.data.lineage_view import LineageView
+    from fmstudio.ui.pages.data.sql_view import SqlView
+    from fmstudio.ui.pages.data.transform_panel import TransformPanel
+    from fmstudio.ui.pages.data.versions_view import VersionsView
 
 TABS = (
     ("rows", "Rows"),
@@ -46,6 +46,8 @@ INSPECTOR_FROM = 980
 
 class DatasetView(QWidget):
     """Header, tabs, inspector and panels of the chosen dataset.
+
+    SQL, versions, changes, export, lineage and disk use are built when first looked at: together they take 25 MB.
 
     Signals:
         undo_wanted, redo_wanted: The user wants to step through this dataset's changes.
@@ -65,13 +67,11 @@ class DatasetView(QWidget):
         self.actions_for = DatasetActions(context, self)
         self.header = DatasetHeader()
         self.undo, self.redo = self.header.undo, self.header.redo
-        self.rows, self.search, self.sql = RowsView(context), SearchView(context), SqlView(context)
-        self.versions = VersionsView(context)
+        self.rows, self.search = RowsView(context), SearchView(context)
         self.lost = LostRows(context)
         self.dropped, self.rejects = self.lost.dropped, self.lost.rejects
         self.inspector = RowInspector(context)
-        self.transform, self.export = TransformPanel(context), ExportPanel(context)
-        self.lineage, self.disk = LineageView(context), DiskView(context)
+        self._panels: dict[QWidget, QWidget] = {}
         self._tabs: dict[str, QPushButton] = {}
         self._build()
         self._connect()
@@ -89,7 +89,7 @@ class DatasetView(QWidget):
         tabs.addStretch(1)
         self._tab_line = holder(tabs)
         self.stack = QStackedWidget()
-        for widget in (self.rows, self.search, self.sql, self.versions, *self.lost.widgets):
+        for widget in (self.rows, self.search, *self.lost.widgets):
             self.stack.addWidget(widget)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(self.stack)
@@ -98,9 +98,7 @@ class DatasetView(QWidget):
         split.setSizes([700, 300])
         split.setChildrenCollapsible(True)
         self.body = QStackedWidget()
-        self._panels: tuple[QWidget, ...] = (self.transform, self.export, self.lineage, self.disk)
-        for widget in (split, *(holder(column(panel, margins=(0, 0, 24, 12))) for panel in self._panels)):
-            self.body.addWidget(widget)
+        self.body.addWidget(split)
         head = column(self.header, margins=(0, 0, 24, 0))
         layout = column(head, self._tab_line, self.body, gap=10, margins=(24, 18, 0, 0))
         layout.setStretch(2, 1)
@@ -129,20 +127,90 @@ class DatasetView(QWidget):
         self.inspector.step_wanted.connect(rows.step)
         self.inspector.row_wanted.connect(rows.show_row)
         self.inspector.saved.connect(rows.commands.set_values)
-        for view in (self.search, self.sql, self.lost):
+        for view in (self.search, self.lost):
             view.record_chosen.connect(self.inspector.show_record)
         self.search.embed_wanted.connect(lambda: self.embed_with(self._embedders()[0][0]))
-        self.sql.filter_wanted.connect(self.use_filter)
         self.lost.counted.connect(self._on_counted)
-        self.versions.version_wanted.connect(self._look_at)
-        self.versions.job_wanted.connect(lambda job_id: self.ctx.navigate("jobs", job_id=job_id))
-        self.transform.loaded.connect(lambda: self.header.show_transforms(grouped(self.transform.transforms)))
-        self.versions.lineage_wanted.connect(self.open_lineage)
-        self.versions.version_lineage_wanted.connect(self.open_lineage)
-        for panel in (self.transform, self.export, self.lineage, self.disk):
-            panel.closed.connect(self.close_panel)
-        for source in (self.transform, self.sql):
-            source.submitted.connect(self.submitted)
+        header.change_menu.aboutToShow.connect(lambda: self.transform.load())
+
+    # ---- built when first looked at --------------------------------------------------------------------------------
+
+    @cached_property
+    def sql(self) -> SqlView:
+        """The SQL console."""
+        from fmstudio.ui.pages.data.sql_view import SqlView
+
+        made = SqlView(self.ctx)
+        made.record_chosen.connect(self.inspector.show_record)
+        made.filter_wanted.connect(self.use_filter)
+        made.submitted.connect(self.submitted)
+        self._add_tab(made)
+        return made
+
+    @cached_property
+    def versions(self) -> VersionsView:
+        """History, versions and their differences."""
+        from fmstudio.ui.pages.data.versions_view import VersionsView
+
+        made = VersionsView(self.ctx)
+        made.version_wanted.connect(self._look_at)
+        made.job_wanted.connect(lambda job_id: self.ctx.navigate("jobs", job_id=job_id))
+        made.lineage_wanted.connect(self.open_lineage)
+        made.version_lineage_wanted.connect(self.open_lineage)
+        self._add_tab(made)
+        return made
+
+    @cached_property
+    def transform(self) -> TransformPanel:
+        """The changes a job makes, with their preview."""
+        from fmstudio.ui.pages.data.transform_forms import grouped
+        from fmstudio.ui.pages.data.transform_panel import TransformPanel
+
+        made = TransformPanel(self.ctx)
+        made.loaded.connect(lambda: self.header.show_transforms(grouped(made.transforms)))
+        made.closed.connect(self.close_panel)
+        made.submitted.connect(self.submitted)
+        self._add_panel(made)
+        return made
+
+    @cached_property
+    def export(self) -> ExportPanel:
+        """The export of the dataset."""
+        from fmstudio.ui.pages.data.export_panel import ExportPanel
+
+        made = ExportPanel(self.ctx)
+        made.closed.connect(self.close_panel)
+        self._add_panel(made)
+        return made
+
+    @cached_property
+    def lineage(self) -> LineageView:
+        """Where things came from and what used them."""
+        from fmstudio.ui.pages.data.lineage_view import LineageView
+
+        made = LineageView(self.ctx)
+        made.closed.connect(self.close_panel)
+        self._add_panel(made)
+        return made
+
+    @cached_property
+    def disk(self) -> DiskView:
+        """What takes space."""
+        from fmstudio.ui.pages.data.disk_view import DiskView
+
+        made = DiskView(self.ctx)
+        made.closed.connect(self.close_panel)
+        self._add_panel(made)
+        return made
+
+    def _add_tab(self, view: SqlView | VersionsView) -> None:
+        self.stack.addWidget(view)
+        if self.dataset is not None:
+            view.show_dataset(self.dataset)
+
+    def _add_panel(self, panel: QWidget) -> None:
+        self._panels[panel] = holder(column(panel, margins=(0, 0, 24, 12)))
+        self.body.addWidget(self._panels[panel])
 
     # ---- what is shown ---------------------------------------------------------------------------------------------
 
@@ -153,12 +221,14 @@ class DatasetView(QWidget):
         self.dataset = dataset
         self.header.show_dataset(dataset)
         self.inspector.show_dataset(dataset)
-        for view in (self.rows, self.search, self.sql, self.versions, self.lost):
+        for view in (self.rows, self.search, self.lost, *self._built("sql", "versions")):
             view.show_dataset(dataset)
-        self.transform.load()
-        if self.panel is self.transform:
+        if self.panel is not None and self.panel in self._built("transform"):
             self.transform.show_dataset(dataset)
         self.show_pending()
+
+    def _built(self, *names: str) -> list[Any]:
+        return [self.__dict__[name] for name in names if name in self.__dict__]
 
     def show_pending(self) -> None:
         """Look up what waits for a commit, and what undo and redo would do."""
@@ -178,14 +248,12 @@ class DatasetView(QWidget):
 
     def show_tab(self, tab: str) -> None:
         """Bring one of `TABS` to the front."""
-        widgets: dict[str, QWidget] = {
-            "rows": self.rows, "search": self.search, "sql": self.sql, "versions": self.versions,
-            "dropped": self.lost.shown("dropped"), "rejects": self.lost.shown("rejects"),
-        }  # fmt: skip
+        is_lost = tab in ("dropped", "rejects")
+        widget: QWidget = self.lost.shown(tab) if is_lost else getattr(self, tab)
         self._tab = tab
         self.close_panel()
         self._tabs[tab].setChecked(True)
-        self.stack.setCurrentWidget(widgets[tab])
+        self.stack.setCurrentWidget(widget)
         self._fit_inspector()
         if tab == "search":
             self.search.field.setFocus()
@@ -262,7 +330,7 @@ class DatasetView(QWidget):
 
     def _show_panel(self, panel: QWidget) -> None:
         self._tab_line.hide()
-        self.body.setCurrentIndex(self._panels.index(panel) + 1)
+        self.body.setCurrentWidget(self._panels[panel])
 
     @Slot()
     def close_panel(self) -> None:
@@ -276,23 +344,27 @@ class DatasetView(QWidget):
     @property
     def panel(self) -> QWidget | None:
         """The panel that lies over the tabs."""
-        place = self.body.currentIndex()
-        return self._panels[place - 1] if place > 0 else None
+        front = self.body.currentWidget()
+        return next((panel for panel, around in self._panels.items() if around is front), None)
 
     def run(self) -> None:
         """Ctrl+Enter: run what is in front."""
-        if self.panel is self.transform:
+        panel = self.panel
+        if panel is not None and panel in self._built("transform"):
             self.transform.run()
-        elif self.panel is self.export:
+        elif panel is not None and panel in self._built("export"):
             self.export.run()
-        elif self.panel is None and self._tab == "sql":
+        elif panel is None and self._tab == "sql":
             self.sql.run()
 
     def escape(self) -> None:
         """Esc: close the panel, or stop the query."""
-        if self.panel in (self.transform, self.export):
-            (self.transform if self.panel is self.transform else self.export).close_panel()
-        elif self.panel is not None:
+        panel = self.panel
+        if panel is not None and panel in self._built("transform"):
+            self.transform.close_panel()
+        elif panel is not None and panel in self._built("export"):
+            self.export.close_panel()
+        elif panel is not None:
             self.close_panel()
         elif self._tab == "sql":
             self.sql.stop()

@@ -47,7 +47,9 @@ class DiffView(QWidget):
         )
         self.kinds: dict[str, QPushButton] = {}
         self.unchanged = label("", "muted")
-        self.only = button(self.tr("Show all"), self.show_all, icon="close", tip=self.tr("Show all rows that differ again"))
+        self.only = button(
+            self.tr("Show all"), self.show_all, icon="close", tip=self.tr("Show all rows that differ again")
+        )
         self.place = label("", "muted")
         self.previous = tool_button("up", self.tr("Previous change"), lambda: self.cards.step(-1), shortcut="K")
         self.next = tool_button("down", self.tr("Next change"), lambda: self.cards.step(1), shortcut="J")

@@ -75,7 +75,8 @@ class AddressPanel(QWidget):
         holder.setLayout(content)
         holder.setMaximumWidth(WIDEST)
         layout = row(holder, margins=(24, 20, 24, 20))
-        layout.setStretch(0, 1)
+        layout.setStretch(0, 100)
+        layout.addStretch(1)
         self.setLayout(layout)
 
     def _off_card(self) -> QFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import Qt, Slot
@@ -15,9 +15,7 @@ from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.dataset_commands import dataset_commands
 from fmstudio.ui.pages.data.dataset_list import DatasetList
 from fmstudio.ui.pages.data.dataset_view import TABS, DatasetView
-from fmstudio.ui.pages.data.import_address import AddressPanel
 from fmstudio.ui.pages.data.import_paste import pasted_files
-from fmstudio.ui.pages.data.import_view import ImportView
 from fmstudio.ui.palette import Command
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.parts import row
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from fmstudio.project import Changes
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
+    from fmstudio.ui.pages.data.import_address import AddressPanel
+    from fmstudio.ui.pages.data.import_view import ImportView
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
@@ -46,7 +46,6 @@ class DataPage(Page):
         self._awaited: set[str] = set()
         self.list = DatasetList()
         self.view = DatasetView(context)
-        self.importing, self.address = ImportView(context), AddressPanel(context)
         self.empty = EmptyState(
             "data", self.tr("No data yet"),
             self.tr("Drop a file here: conversations, questions and answers, or plain texts, as JSONL, JSON, CSV, Parquet, "
@@ -54,7 +53,7 @@ class DataPage(Page):
             (self.tr("Choose a file…"), self.choose_files),
         )  # fmt: skip
         self.stack = QStackedWidget()
-        for widget in (self.empty, self.view, self.importing, self.address):
+        for widget in (self.empty, self.view):
             self.stack.addWidget(widget)
         layout = row(self.list, self.stack, gap=0)
         layout.setStretch(1, 1)
@@ -66,11 +65,6 @@ class DataPage(Page):
         self.list.import_wanted.connect(self.choose_files)
         self.list.other_wanted.connect(self._import_other)
         self.list.menu.aboutToShow.connect(lambda: self.list.allow_network(self.ctx.settings.allow_network))
-        self.address.fetched.connect(self._on_fetched)
-        self.address.closed.connect(self._show_front)
-        self.importing.submitted.connect(self._on_submitted)
-        self.importing.closed.connect(self._show_front)
-        self.importing.dataset_wanted.connect(self.choose)
         self.view.undo_wanted.connect(lambda: self._step("undo"))
         self.view.redo_wanted.connect(lambda: self._step("redo"))
         self.ctx.data_changed.connect(self._on_changes)
@@ -92,6 +86,38 @@ class DataPage(Page):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
+
+    @cached_property
+    def importing(self) -> ImportView:
+        """The import preview; built at the first import, for it takes megabytes."""
+        from fmstudio.ui.pages.data.import_view import ImportView
+
+        made = ImportView(self.ctx)
+        made.submitted.connect(self._on_submitted)
+        made.closed.connect(self._show_front)
+        made.dataset_wanted.connect(self.choose)
+        self.stack.addWidget(made)
+        return made
+
+    @cached_property
+    def address(self) -> AddressPanel:
+        """Where an address or hub id is typed; built when it is first wanted."""
+        from fmstudio.ui.pages.data.import_address import AddressPanel
+
+        made = AddressPanel(self.ctx)
+        made.fetched.connect(self._on_fetched)
+        made.closed.connect(self._show_front)
+        self.stack.addWidget(made)
+        return made
+
+    @property
+    def is_importing(self) -> bool:
+        """Whether an import is in front."""
+        return self.stack.currentWidget() not in (self.empty, self.view)
+
+    def _is_in_front(self, name: Literal["importing", "address"]) -> bool:
+        """Asked without building what is not there yet."""
+        return name in self.__dict__ and self.stack.currentWidget() is self.__dict__[name]
 
     def _connect_list(self) -> None:
         found, actions = self.list, self.view.actions_for
@@ -152,7 +178,7 @@ class DataPage(Page):
                 self.view.show_dataset(dataset)
             elif dataset.id == self._chosen_id:
                 self.view.show_pending()
-        if self.stack.currentWidget() not in (self.importing, self.address):
+        if not self.is_importing:
             self._show_front()
 
     @Slot()
@@ -277,7 +303,7 @@ class DataPage(Page):
 
     @Slot(str, str)
     def _on_fetched(self, address: str, unseen: str) -> None:
-        if self.stack.currentWidget() is not self.address:
+        if not self._is_in_front("address"):
             return
         self.importing.open_files([address], unseen)
         self.stack.setCurrentWidget(self.importing)
@@ -298,7 +324,7 @@ class DataPage(Page):
 
     @Slot()
     def _on_run(self) -> None:
-        if self.stack.currentWidget() is self.importing:
+        if self._is_in_front("importing"):
             self.importing.submit()
         elif self.stack.currentWidget() is self.view:
             self.view.run()
@@ -311,9 +337,9 @@ class DataPage(Page):
             super().keyPressEvent(event)
 
     def _on_escape(self) -> None:
-        if self.stack.currentWidget() is self.address:
+        if self._is_in_front("address"):
             self.address.give_up()
-        elif self.stack.currentWidget() is self.importing:
+        elif self._is_in_front("importing"):
             self._show_front()
         else:
             self.view.escape()

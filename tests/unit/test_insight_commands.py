@@ -1,0 +1,83 @@
+"""The commands that look at data, in this process: what they print, and as one JSON document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fmstudio.cli.insight_commands import bars, size
+from fmstudio.cli.main import main
+from fmstudio.project import Project
+from tests.unit.edit_kit import commit, make_dataset, simple_table
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    project = Project.create(tmp_path / "project")
+    dataset = make_dataset(project, "data", simple_table(20))
+    project.edits.set_cells(dataset, {3: {"text": "text changed"}})
+    project.edits.delete_rows(dataset, [5])
+    commit(project, dataset)
+    project.close()
+    return tmp_path / "project"
+
+
+def run(capsys: pytest.CaptureFixture[str], folder: Path, *words: str, code: int = 0) -> str:
+    assert main([*words, "--project", str(folder)]) == code
+    captured = capsys.readouterr()
+    return captured.out if code == 0 else captured.err
+
+
+def as_json(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> Any:
+    return json.loads(run(capsys, folder, *words, "--json"))
+
+
+def test_diff(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = run(capsys, folder, "diff", "data", "1", "2")
+    assert "0 rows added, 1 removed, 1 changed, 18 unchanged" in text
+    assert "text: text [-3-]{+changed+}" in text
+    assert "row 5 removed (deleted by hand" in text
+    found = as_json(capsys, folder, "diff", "data", "1")
+    assert (found["summary"]["changed"], [row["row_id"] for row in found["rows"]]) == (1, [3, 5])
+    run(capsys, folder, "diff", "data", "1", "2", "--html", str(tmp_path / "d.html"))
+    assert (tmp_path / "d.html").read_text("utf-8").count("<article") == 2
+    assert "Versions are numbers" in run(capsys, folder, "diff", "data", "one", code=2)
+
+
+def test_statistics(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "messages" in run(capsys, folder, "stats", "data")
+    assert "tokens (estimate)" in run(capsys, folder, "stats", "data", "text")
+    assert as_json(capsys, folder, "stats", "data", "n", "--version", "1")["rows"] == 20
+
+
+def test_lineage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, folder, "lineage", "data", "--row", "5")
+    assert "no longer in data: deleted by hand" in text
+    assert "[dropped: deleted by hand]" in text
+    assert as_json(capsys, folder, "lineage", "data")["focus"] == "dataset:d-data"
+    assert "no model" in run(capsys, folder, "lineage", "x", "--kind", "model", code=2)
+
+
+def test_disk_and_garbage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "in this project" in run(capsys, folder, "disk")
+    assert "nothing to collect" in run(capsys, folder, "gc")
+    planned = as_json(capsys, folder, "gc", "--dry-run", "--keep-undo", "0")
+    done = as_json(capsys, folder, "gc", "--keep-undo", "0")
+    assert planned["bytes"] == done["bytes"] > 0
+    assert "were collected" in run(capsys, folder, "diff", "data", "1", "2", code=2)
+    assert "from 0 on" in run(capsys, folder, "gc", "--keep-undo", "-1", code=2)
+
+
+def test_words() -> None:
+    assert [size(n) for n in (0, 999, 1_500, 123_456, 2_000_000)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.5 kB",
+        "123 kB",
+        "2.0 MB",
+    ]
+    assert bars([0, 1, 4]) == " ▂▇"
+    assert bars([]) == ""
