@@ -17,6 +17,7 @@ import duckdb
 
 from fmstudio.api.errors import UserError
 from fmstudio.core.jsonfile import read_json, write_json
+from fmstudio.project.closing import close_when_free
 from fmstudio.project.migrations import migrate
 
 
@@ -125,7 +126,7 @@ class Catalog:
     def close(self) -> None:
         """Checkpoint and let go of the file."""
         with self._write_lock:
-            self._connection.close()
+            close_when_free(self._connection)
             self._holder.unlink(missing_ok=True)
 
 

@@ -20,6 +20,7 @@ import duckdb
 from fmstudio.api.errors import UserError
 from fmstudio.jobs.spec import JobSpec, StepSpec
 from fmstudio.project.catalog import Catalog, insert
+from fmstudio.project.closing import close_when_free
 from fmstudio.project.console_completion import complete
 from fmstudio.project.datasets import Dataset, Datasets
 from fmstudio.project.rejects import RejectFile, reject_files
@@ -99,7 +100,7 @@ class Console:
         self.interrupt()
         with self._turn:
             if self._connection is not None:
-                self._connection.close()
+                close_when_free(self._connection)
                 self._connection = None
 
     # ---- tables ----------------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ class History:
             " WHERE dataset_id = ? GROUP BY operation_id",
             [dataset_id],
         )
-        return {number: change for number, change in rows}
+        return {int(number): int(change) for number, change in rows}
 
     def _read(self, rest: str, parameters: Iterable[Any]) -> list[Operation]:
         rows = self._catalog.records(f"SELECT {FIELDS} FROM operations {rest}", list(parameters))

@@ -19,6 +19,7 @@ import duckdb
 
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
+from fmstudio.project.closing import close_when_free
 from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.overlay_rows import View, added_rows, make_table, patched, relation, table_name
 from fmstudio.project.row_index import RowIndex, build_index, find_positions, name_sql, quoted, read_run, source
@@ -74,7 +75,7 @@ class RowReader:
 
     def close(self) -> None:
         """Free everything."""
-        self._connection.close()
+        close_when_free(self._connection)
 
     def page(
         self,

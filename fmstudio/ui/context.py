@@ -154,7 +154,13 @@ class AppContext(QObject):
             if on_done is not None:
                 on_done(value)
 
-        self.background.write(fn, done, self._failed(on_error))
+        project, failed = self.project, self._failed(on_error)
+
+        def fail(error: BaseException) -> None:
+            if self.project is project:  # what was meant for a project that is closed by now is no news
+                failed(error)
+
+        self.background.write(fn, done, fail)
 
     def request(
         self,

@@ -180,6 +180,7 @@ def test_text_and_files_are_pasted(open_window: OpenWindow, project_folder: Path
     QGuiApplication.clipboard().setMimeData(mime)
     page.paste()
     qtbot.waitUntil(lambda: page.importing.name.text() == "copied", timeout=LONG)
+    QGuiApplication.clipboard().clear()  # what Python made would be gone before the clipboard, at the end of all tests
 
 
 def test_what_a_pasted_text_is() -> None:

@@ -94,7 +94,7 @@ def test_a_job_is_shown_live_and_with_its_result(
     qtbot.waitUntil(lambda: cell(page, 0, 1) == "done", timeout=LONG)
     qtbot.waitUntil(lambda: not page.details.cancel.isVisible(), timeout=LONG)
     assert job.state == "succeeded"
-    assert "Rows\n60" in texts(page.details)
+    qtbot.waitUntil(lambda: "Rows\n60" in texts(page.details), timeout=LONG)
     assert not page.details.retry.isVisible()
     assert page.details.problem_card is None
 
@@ -121,7 +121,7 @@ def test_a_killed_worker_is_explained_and_retry_works(
     qtbot.waitUntil(lambda: page.details.problem_card is not None, timeout=LONG)
     card = page.details.problem_card
     assert card is not None
-    assert card.isVisible()
+    qtbot.waitUntil(card.isVisible, timeout=LONG)
     assert "SIGKILL" in card.problem.message
     assert "memory" in card.problem.message
     assert card.problem.remedy
@@ -305,7 +305,7 @@ def test_the_message_bar_offers_the_same(
     path = tmp_path / "broken.parquet"
     path.write_bytes(b"PAR1 and nothing more PAR1")
     window.context.submit(project.specs.import_files([path]))
-    qtbot.waitUntil(lambda: bool(window.messages.messages()), timeout=LONG)
+    qtbot.waitUntil(lambda: "Change the mapping…" in buttons(window.messages), timeout=LONG)
     offered = buttons(window.messages)
     assert "Retry" not in offered
     click(qtbot, offered["Change the mapping…"])

@@ -171,6 +171,7 @@ class DatasetView(QWidget):
         made.closed.connect(self.close_panel)
         made.submitted.connect(self.submitted)
         self._add_panel(made)
+        made.load()
         return made
 
     @cached_property
