@@ -26,6 +26,13 @@ from fmstudio.models.adapter_bases import fitting
 from fmstudio.models.fit import estimate
 from fmstudio.models.inspect import inspect_model
 
+def peak_bytes():
+    # This program's own: ru_maxrss would start at the peak of the process which started it.
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))) * 1024
+
 def look(path):
     facts = inspect_model(path)
     if facts.kind == "adapter":
@@ -43,7 +50,7 @@ for name in json.load(open(sys.argv[1])):
     except BaseException as error:
         said = "FAULT " + repr(error)[:300]
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     print(json.dumps([name, said, remedy, seconds, peak]), flush=True)
 """
 

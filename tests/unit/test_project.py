@@ -177,7 +177,8 @@ def test_a_model_whose_file_is_gone_is_marked_missing(project: Project, tmp_path
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "llama"}', "utf-8")
-    (folder / "model.safetensors").write_bytes(b"x")
+    head = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (folder / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
     entry = project.models.add(folder)
     assert project.models.add(folder).id == entry.id
     (folder / "model.safetensors").unlink()
