@@ -35,6 +35,8 @@ def load_all(text: str, path: Path, loader: Any, first_line: int = 1) -> list[An
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + first_line}, column {mark.column + 1}" if mark else ""
         problem = error.problem or error.context or "it cannot be read"
+        if mark and "nesting depth" in problem:  # a limit of libyaml's own, met while it looks ahead for a key
+            raise _too_deep(path, mark.line + first_line) from error
         if error.context_mark and mark and error.context_mark.line != mark.line:
             problem += f" (in what began in line {error.context_mark.line + first_line})"
         raise UserError(
@@ -78,5 +80,8 @@ def _check_depth(text: str, path: Path, loader: Any, first_line: int) -> None:
     for event in yaml.parse(text, loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            place = f", line {event.start_mark.line + first_line}" if event.start_mark else ""
-            raise UserError(f"{path.name}{place}: nested more than {DEEPEST} deep.", remedy="Flatten the file.")
+            raise _too_deep(path, event.start_mark.line + first_line)
+
+
+def _too_deep(path: Path, line: int) -> UserError:
+    return UserError(f"{path.name}, line {line}: nested more than {DEEPEST} deep.", remedy="Flatten the file.")
