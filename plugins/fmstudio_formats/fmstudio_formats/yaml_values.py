@@ -80,7 +80,8 @@ def _check_depth(text: str, path: Path, loader: Any, first_line: int) -> None:
     for event in yaml.parse(text, loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise _too_deep(path, event.start_mark.line + first_line)
+            # The type stubs allow an event without a mark; parsed text always has one.
+            raise _too_deep(path, first_line + (event.start_mark.line if event.start_mark else 0))
 
 
 def _too_deep(path: Path, line: int) -> UserError:
