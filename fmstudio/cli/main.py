@@ -89,10 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     from fmstudio.cli import (
         chat_commands,
+        conversion_commands,
         data_commands,
         export_commands,
         import_commands,
         insight_commands,
+        library_commands,
         model_commands,
         network_command,
         system_commands,
@@ -105,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
         data_commands,
         import_commands,
         export_commands,
+        library_commands,
+        conversion_commands,
         model_commands,
         version_commands,
         transform_commands,

@@ -1,4 +1,4 @@
-"""Commands about models: models, convert, train, chat, serve."""
+"""Commands that put models to work: train, chat, serve."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import argparse
 import os
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fmstudio.api.errors import UserError
-from fmstudio.cli.output import print_json, print_table, say
+from fmstudio.cli.endpoint_keys import endpoint_events
+from fmstudio.cli.output import print_json, say
 from fmstudio.cli.session import JobFailed, open_project, run_job
 from fmstudio.project import Project
+
+if TYPE_CHECKING:
+    from fmstudio.jobs.sse import ChatEvent
+    from fmstudio.project.models import ModelEntry
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
     in_project = argparse.ArgumentParser(add_help=False, parents=[shared])
     in_project.add_argument("--project", metavar="DIR", default="", help="the project folder")
-
-    models = commands.add_parser("models", parents=[in_project], help="list the models and adapters")
-    models.add_argument("--add", metavar="PATH", default="", help="register a GGUF file or a model or adapter folder")
-    models.add_argument("--remove", metavar="MODEL", default="", help="take a model out of the library (files stay)")
-    models.set_defaults(handler=list_models)
 
     train = commands.add_parser(
         "train",
@@ -36,33 +37,10 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     train.add_argument("run", metavar="RUN.yaml")
     train.set_defaults(handler=train_adapter)
 
-    convert = commands.add_parser("convert", parents=[in_project], help="write a GGUF base model in another precision")
-    convert.add_argument("model", metavar="MODEL", help="name, id or path of a GGUF base model")
-    convert.add_argument(
-        "--to", required=True, metavar="PRECISION", help="F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0"
-    )
-    convert.set_defaults(handler=convert_model)
-
-    merge = commands.add_parser(
-        "merge", parents=[in_project], help="write an adapter into the weights of its base model"
-    )
-    merge.add_argument("adapter", metavar="ADAPTER", help="name or id of an adapter")
-    merge.add_argument("--base", default="", help="name, id or path of the base model (default: the adapter's own)")
-    merge.add_argument("--to", default="F16", metavar="PRECISION", help="precision of the merged GGUF (default: F16)")
-    merge.add_argument("--scale", type=float, default=1.0, help="strength of the adapter (default: 1)")
-    merge.set_defaults(handler=merge_adapter)
-
-    folder = commands.add_parser(
-        "export-model", parents=[in_project], help="write a folder for Ollama, llama-server and vLLM"
-    )
-    folder.add_argument("model", metavar="MODEL", help="name, id or path of a base model")
-    folder.add_argument("target", metavar="FOLDER", help="a new folder")
-    folder.add_argument("--adapter", default="", help="name or id of a GGUF adapter to go along")
-    folder.add_argument("--copy", action="store_true", help="copy the weights instead of linking them")
-    folder.set_defaults(handler=export_model)
-
     with_model = argparse.ArgumentParser(add_help=False, parents=[in_project])
-    with_model.add_argument("--model", required=True, help="name, id or path of a GGUF model")
+    with_model.add_argument(
+        "--model", required=True, help="name, id or path of a GGUF model; for chat also of a server"
+    )
     with_model.add_argument("--adapter", default="", help="name, id or path of a GGUF adapter")
     with_model.add_argument("--n-ctx", type=int, default=0, help="context length in tokens (default: chosen)")
 
@@ -77,31 +55,6 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     serve = commands.add_parser("serve", parents=[with_model], help="serve a model over the OpenAI API on loopback")
     serve.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1; 0 = any free one")
     serve.set_defaults(handler=serve_model)
-
-
-def list_models(args: argparse.Namespace) -> None:
-    """``fmstudio models``."""
-    with open_project(args.project) as project:
-        if args.add:
-            project.models.add(Path(args.add))
-        if args.remove:
-            project.models.remove(project.models.get(args.remove).id)
-        models = project.models.all()
-    if args.json:
-        print_json({"models": models})
-        return
-    rows = [
-        (
-            m.name,
-            m.kind,
-            m.format,
-            f"{m.bytes / 1e6:,.1f} MB",
-            "missing" if m.is_missing else m.facts.get("quantization", ""),
-            m.id,
-        )
-        for m in models
-    ]
-    print_table(("name", "kind", "format", "size", "weights", "id"), rows)
 
 
 def train_adapter(args: argparse.Namespace) -> None:
@@ -121,41 +74,6 @@ def train_adapter(args: argparse.Namespace) -> None:
         print(f"  engine and trainer agree on {result['top1_agreement']:.1%} of the held-out answers' tokens")
     for adapter in adapters:
         print(f"  {adapter.format}: {adapter.path}")
-
-
-def convert_model(args: argparse.Namespace) -> None:
-    """``fmstudio convert MODEL --to PRECISION``."""
-    with open_project(args.project) as project:
-        job = run_job(project, project.specs.convert(args.model, args.to))
-        made = project.models.get(job.id)
-    if args.json:
-        print_json({"job": job.id, "model": made})
-    else:
-        print(f"Made “{made.name}”: {made.bytes / 1e6:,.0f} MB, {made.path}")
-
-
-def merge_adapter(args: argparse.Namespace) -> None:
-    """``fmstudio merge ADAPTER``."""
-    with open_project(args.project) as project:
-        job = run_job(project, project.specs.merge(args.adapter, args.base, args.to, args.scale))
-        made = project.models.get(job.id)
-    if args.json:
-        print_json({"job": job.id, "model": made})
-    else:
-        print(f"Made “{made.name}”: {made.bytes / 1e6:,.0f} MB, {made.path}")
-
-
-def export_model(args: argparse.Namespace) -> None:
-    """``fmstudio export-model MODEL FOLDER``."""
-    with open_project(args.project) as project:
-        spec = project.specs.export_model(args.model, Path(args.target), adapter=args.adapter, copy=args.copy)
-        job = run_job(project, spec)
-    if args.json:
-        print_json({"job": job.id, **job.result})
-        return
-    print(f"Wrote {job.result['path']}; README.md there has the commands.")
-    if "same_answers" in job.result:
-        print(f"  reloaded from there, it answers {job.result['same_answers']:.0%} of the questions the same")
 
 
 def _read_yaml(path: Path) -> Any:
@@ -185,8 +103,6 @@ def _files(project: Project, args: argparse.Namespace) -> tuple[Path, list[Path]
 
 def chat_once(args: argparse.Namespace) -> None:
     """``fmstudio chat --model M PROMPT``."""
-    from fmstudio.jobs.engine import stream_chat
-
     prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     system = [{"role": "system", "content": args.system}] if args.system else []
     body = {
@@ -196,21 +112,64 @@ def chat_once(args: argparse.Namespace) -> None:
         "seed": args.seed,
     }
     with open_project(args.project) as project:
-        engine = _start_engine(project, args, port=0, key=secrets.token_urlsafe(24))
-        try:
-            answer: list[str] = []
-            timings: dict[str, float] = {}
-            for event in stream_chat(engine, body):
-                answer.append(event.text)
-                timings = event.timings or timings
-                if event.text and not args.json:
-                    print(event.text, end="", flush=True)
-        finally:
-            engine.stop()
+        endpoint = _endpoint(project, args.model)
+        if endpoint is None:
+            answer = _ask_engine(project, args, body)
+        elif args.adapter:
+            raise UserError(
+                f"{endpoint.name} is a server; it takes no adapter from here.", remedy="Leave --adapter out."
+            )
+        else:
+            answer = show_answer(endpoint_events(endpoint, body), quiet=args.json)
     if args.json:
-        print_json({"prompt": prompt, "answer": "".join(answer), "timings": timings})
+        print_json({"prompt": prompt, **answer})
     else:
         print()
+
+
+def _endpoint(project: Project, name: str) -> ModelEntry | None:
+    """The server of that name, where the library has one and nothing nearer is meant."""
+    if Path(name).exists():
+        return None
+    try:
+        entry = project.models.get(name)
+    except UserError:
+        return None  # the search for a base model says what there is
+    return entry if entry.format == "endpoint" else None
+
+
+def _ask_engine(project: Project, args: argparse.Namespace, body: dict[str, Any]) -> dict[str, Any]:
+    from fmstudio.jobs.engine import stream_chat
+
+    engine = _start_engine(project, args, port=0, key=secrets.token_urlsafe(24))
+    try:
+        answer = show_answer(stream_chat(engine, body), quiet=args.json)
+        _note_memory(project, engine)
+    finally:
+        engine.stop()
+    return answer
+
+
+def show_answer(events: Iterable[ChatEvent], *, quiet: bool) -> dict[str, Any]:
+    """Print an answer as it comes; give it whole, with what was measured."""
+    answer: list[str] = []
+    timings: dict[str, float] = {}
+    for event in events:
+        answer.append(event.text)
+        timings = event.timings or timings
+        if event.text and not quiet:
+            print(event.text, end="", flush=True)
+    return {"answer": "".join(answer), "timings": timings}
+
+
+def _note_memory(project: Project, engine: Any) -> None:
+    """Keep what the loaded model really takes, beside the estimate."""
+    from fmstudio.models.fit_report import measure
+
+    entry = next((m for m in project.models.all() if m.path == engine.model), None)
+    found = measure(engine.model, {**engine.params, "pid": engine.pid, "n_ctx": engine.info.get("n_ctx")})
+    if entry is not None and found is not None:
+        project.models.note_metrics(entry.id, {"memory": found.to_dict()})
 
 
 def _start_engine(project: Project, args: argparse.Namespace, *, port: int, key: str) -> Any:

@@ -60,14 +60,19 @@ def make_queue(project: Project) -> JobQueue:
     return JobQueue(project.jobs_dir, SubprocessLauncher(), publish, python=python, is_driver=False)
 
 
-def run_job(project: Project, spec: JobSpec, queue: JobQueue | None = None) -> Job:
+def run_job(project: Project, spec: JobSpec, queue: JobQueue | None = None, *, again: Job | None = None) -> Job:
     """Run a job to its end; Ctrl+C cancels it.
+
+    Args:
+        again: A job that did not come to its end and wanted the same; it goes on in place of a new one.
 
     Raises:
         JobFailed: It failed or was cancelled.
     """
     queue = queue or make_queue(project)
-    job = queue.submit(spec)
+    job = again or queue.submit(spec)
+    if again is not None:
+        queue.retry(again.id)
     try:
         queue.wait(job.id, JobNarrator())
     except KeyboardInterrupt:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 SERVICE = "FM Studio endpoint"
+HUB_NAME = "huggingface.co"
+"""Name under which the user's token for the model hub is kept."""
 
 
 def is_available() -> bool:

@@ -19,7 +19,9 @@ class Settings:
         worker_python: Interpreter of the workers; empty = the app's own. Torch with CUDA may live elsewhere.
         recent: Folders of the projects opened last, newest first.
         disabled_plugins: Ids of third-party plugins the user switched off.
-        allow_network: Whether data may be fetched from addresses the user names. Nothing else ever uses the network.
+        allow_network: Whether data and models may be fetched from addresses the user names. Nothing else ever uses the
+            network.
+        hub: Address of a mirror of the Hugging Face hub; empty = the hub itself (or what ``HF_ENDPOINT`` says).
     """
 
     theme: str = "system"
@@ -27,6 +29,7 @@ class Settings:
     recent: list[str] = field(default_factory=list)
     disabled_plugins: list[str] = field(default_factory=list)
     allow_network: bool = False
+    hub: str = ""
 
     @classmethod
     def load(cls) -> Settings:

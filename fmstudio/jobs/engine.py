@@ -98,6 +98,11 @@ class Engine:
         """The model that is served or loading."""
         return self._start.model if self._start else None
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """The backend's parameters the model was started with."""
+        return dict(self._start.params) if self._start else {}
+
     def start(
         self,
         model: Path,

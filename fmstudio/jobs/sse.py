@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from fmstudio.api.errors import UserError
 
 READ_TIMEOUT_S = 600.0
+MOST_REFUSAL = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,29 @@ def post_chat(port: int, key: str, body: dict[str, Any]) -> Iterator[ChatEvent]:
         UserError: The engine refused, or reported a failure in the stream.
         OSError: The connection was lost.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READ_TIMEOUT_S)
+    yield from post_chat_to(f"http://127.0.0.1:{port}/v1", key, body)
+
+
+def post_chat_to(url: str, key: str, body: dict[str, Any], *, connect_timeout_s: float = 30.0) -> Iterator[ChatEvent]:
+    """Like `post_chat`, for any OpenAI-compatible server.
+
+    Args:
+        url: With ``/v1``.
+        key: Empty = none is sent.
+        connect_timeout_s: How long to wait for the server to take the connection.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=connect_timeout_s)
     try:
+        connection.connect()
+        connection.sock.settimeout(READ_TIMEOUT_S)
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         data = json.dumps({**body, "stream": True})
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", data, headers)
+        connection.request("POST", f"{parts.path.rstrip('/')}/chat/completions", data, headers)
         response = connection.getresponse()
         if response.status != 200:
-            raise _refusal(response.read())
+            raise _refusal(response.read(MOST_REFUSAL))
         yield from _events(response)
     except http.client.HTTPException as error:
         raise ConnectionError(str(error) or type(error).__name__) from error
@@ -65,13 +82,14 @@ def post_chat(port: int, key: str, body: dict[str, Any]) -> Iterator[ChatEvent]:
 
 def _events(response: http.client.HTTPResponse) -> Iterator[ChatEvent]:
     for line in response:
-        if not line.startswith(b"data: "):
+        if not line.startswith(b"data:"):
             continue
-        if line.startswith(b"data: [DONE]"):
+        data = line[5:].strip()
+        if data == b"[DONE]":
             return
-        value = json.loads(line[6:])
+        value = json.loads(data)
         if "error" in value:
-            raise _refusal(line[6:])
+            raise _refusal(data)
         choice = (value.get("choices") or [{}])[0]
         delta = choice.get("delta") or {}
         yield ChatEvent(

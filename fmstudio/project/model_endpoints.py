@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.addresses import checked_url
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
-
-
-def checked_url(url: str) -> str:
-    """The base address of an endpoint, with its ``/v1`` where the path was left out.
-
-    Raises:
-        UserError: It is no http address, or holds a name and password.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError as error:
-        raise UserError(f"“{url}” is no address: {error}.", remedy="For example: http://127.0.0.1:8080/v1") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise UserError(f"“{url}” is no address of a server.", remedy="For example: http://127.0.0.1:8080/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise UserError("The address holds more than a place.", remedy="Put the key into its own field.")
-    if parts.scheme == "http" and not is_loopback(url):
-        raise UserError(
-            "Over http a key and every message could be read on the way.", remedy="Use https for another machine."
-        )
-    path = parts.path.rstrip("/") or "/v1"
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address leads to this computer, without asking anyone."""
-    host = (urlsplit(url.strip()).hostname or "").lower()
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Endpoints:

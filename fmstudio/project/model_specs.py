@@ -38,7 +38,8 @@ def convert_spec(base: ModelEntry, precision: str, prompts: QualityPrompts | Non
 
     Args:
         base: A GGUF file, or a Hugging Face folder.
-        prompts: What to measure on; None = do not measure. A folder is compared in its vocabulary instead.
+        prompts: What to measure on; None = do not measure. A folder is compared in its vocabulary, and below half
+            precision with what it is at half precision.
 
     Raises:
         UserError: It is neither.
@@ -47,8 +48,8 @@ def convert_spec(base: ModelEntry, precision: str, prompts: QualityPrompts | Non
     meta = {"name": f"{base.name} {precision}", "model_id": base.id, "precision": precision}
     if base.format == "hf":
         steps = [_export("read", "hf_to_gguf", str(base.path), base, {"precision": _whole(precision)})]
-        steps += _check_vocabulary(base, steps[0])
-        steps += _quantise(steps[0], base, precision)
+        steps.append(_vocabulary(str(base.path), steps[0]))
+        steps += _quantise(steps[0], base, precision, prompts)
         return JobSpec.new(title, "convert", steps, meta={**meta, "step": _last_export(steps)})
     if base.format != "gguf":
         raise UserError(f"{base.name} is no GGUF file.", remedy="Choose a GGUF base model.")
@@ -58,33 +59,60 @@ def convert_spec(base: ModelEntry, precision: str, prompts: QualityPrompts | Non
     return JobSpec.new(title, "convert", steps, meta={**meta, "step": "convert"})
 
 
-def merge_spec(adapter: ModelEntry, base: ModelEntry, precision: str, scale: float = 1.0) -> JobSpec:
-    """Merge an adapter into its base: two GGUF files into one, or a PEFT adapter into a Hugging Face folder.
+def merge_spec(
+    adapter: ModelEntry, base: ModelEntry, precision: str, scale: float = 1.0, prompts: QualityPrompts | None = None
+) -> JobSpec:
+    """Merge an adapter into its base: two GGUF files into one, or a PEFT adapter into a Hugging Face folder or a GGUF.
 
-    A GGUF at half or full precision is asked the same as base and adapter, and kept only when it answers the same.
+    A GGUF at half or full precision is asked the same as base and adapter, and kept only when it answers the same. Below
+    half precision it is measured against what it is at half precision.
 
     Args:
-        precision: Of the new GGUF; a folder is written as bf16.
+        precision: Of the new GGUF. Empty = F16; of a PEFT adapter a folder, written as bf16.
+        prompts: What to measure on; None = do not measure.
 
     Raises:
         UserError: The adapter is of a kind that does not go with this base.
     """
-    title, name = f"Merge {adapter.name} into {base.name}", f"{base.name} + {adapter.name}"
-    meta = {"name": name, "model_id": base.id, "adapter_id": adapter.id, "scale": scale}
     if adapter.format == "peft":
-        steps = [_export("merge", "peft_merge", str(adapter.path), base, {"scale": scale})]
-        return JobSpec.new(title, "merge", steps, meta={**meta, "step": "merge"})
-    if base.format != "gguf":
+        steps = _peft_steps(adapter, base, precision, scale, prompts)
+    elif base.format == "gguf":
+        steps = _gguf_steps(adapter, base, precision or "F16", scale, prompts)
+    else:
         raise UserError(
             f"{adapter.name} is a GGUF adapter, {base.name} a folder.",
             remedy="Choose a GGUF base, or the PEFT adapter.",
         )
+    is_folder = adapter.format == "peft" and not precision
+    name = f"{base.name} + {adapter.name}"
+    meta = {
+        "name": name if is_folder else f"{name} {precision or 'F16'}",
+        "model_id": base.id,
+        "adapter_id": adapter.id,
+        "scale": scale,
+        "step": _last_export(steps),
+    }
+    return JobSpec.new(f"Merge {adapter.name} into {base.name}", "merge", steps, meta=meta)
+
+
+def _gguf_steps(
+    adapter: ModelEntry, base: ModelEntry, precision: str, scale: float, prompts: QualityPrompts | None
+) -> list[StepSpec]:
     steps = [_export("merge", "merge_gguf", str(adapter.path), base, {"precision": _whole(precision), "scale": scale})]
     if base.facts.get("quantization") in WHOLE:  # on other weights the engine's own rounding makes a difference
         steps.append(_same_answers(base, adapter, {"from_step": "merge", "key": "path"}, scale))
-    steps += _quantise(steps[0], base, precision)
-    named = {**meta, "name": f"{name} {precision}", "step": _last_export(steps)}
-    return JobSpec.new(title, "merge", steps, meta=named)
+    return steps + _quantise(steps[0], base, precision, prompts)
+
+
+def _peft_steps(
+    adapter: ModelEntry, base: ModelEntry, precision: str, scale: float, prompts: QualityPrompts | None
+) -> list[StepSpec]:
+    steps = [_export("merge", "peft_merge", str(adapter.path), base, {"scale": scale})]
+    if not precision:
+        return steps
+    merged = {"from_step": "merge", "key": "path"}
+    read = _export("read", "hf_to_gguf", merged, base, {"precision": _whole(precision)})
+    return [*steps, read, _vocabulary(merged, read), *_quantise(read, base, precision, prompts)]
 
 
 def quality_spec(made: ModelEntry, source: ModelEntry, prompts: QualityPrompts) -> JobSpec:
@@ -137,24 +165,29 @@ def _export(name: str, exporter: str, source: Any, base: ModelEntry, params: dic
     return StepSpec(name, "export", work)
 
 
-def _quantise(made: StepSpec, base: ModelEntry, precision: str) -> list[StepSpec]:
+def _quantise(made: StepSpec, base: ModelEntry, precision: str, prompts: QualityPrompts | None) -> list[StepSpec]:
+    """From what was written whole to the precision that was asked for, and what that did to it."""
     if precision in WHOLE:
         return []
     source = {"from_step": made.name, "key": "path"}
-    return [_export("quantise", "gguf_quantize", source, base, {"precision": precision})]
+    steps = [_export("quantise", "gguf_quantize", source, base, {"precision": precision})]
+    if prompts is not None:
+        steps.append(_quality(source, {"from_step": "quantise", "key": "path"}, prompts))
+    return steps
 
 
 def _last_export(steps: Sequence[StepSpec]) -> str:
     return [step.name for step in steps if step.task == "export"][-1]
 
 
-def _check_vocabulary(base: ModelEntry, made: StepSpec) -> list[StepSpec]:
+def _vocabulary(folder: Any, made: StepSpec) -> StepSpec:
+    """Whether a GGUF reads text as the folder does that it was made from."""
     reference = {"from_step": made.name, "key": "path"}
-    work = {"evaluator": "tokenizer_parity", "base_model": str(base.path), "adapter": None, "reference": reference}
-    return [StepSpec("vocabulary", "evaluate", work)]
+    work = {"evaluator": "tokenizer_parity", "base_model": folder, "adapter": None, "reference": reference}
+    return StepSpec("vocabulary", "evaluate", work)
 
 
-def _quality(source: str, made: Any, prompts: QualityPrompts) -> StepSpec:
+def _quality(source: Any, made: Any, prompts: QualityPrompts) -> StepSpec:
     work = {
         "evaluator": "gguf_quality",
         "base_model": source,

@@ -21,6 +21,8 @@ from fmstudio.project.datasets import Datasets
 from fmstudio.project.exports import record_export
 from fmstudio.project.history import change_facts, log_operation
 from fmstudio.project.importing import remember_import, source_of
+from fmstudio.project.model_fetching import KIND as FETCH
+from fmstudio.project.model_fetching import drop_parts, fetched_model
 from fmstudio.project.model_publish import drop_other_outputs, insert_model, note_folder, note_quality
 from fmstudio.project.next_versions import NextVersions, version_row
 from fmstudio.project.placing import Places
@@ -46,6 +48,7 @@ class Publisher:
             "train": self._train,
             "convert": self._model,
             "merge": self._model,
+            FETCH: self._fetched_model,
             "model_quality": self._model_fact,
             "model_export": self._model_fact,
             "dataset_export": self._export,
@@ -241,6 +244,16 @@ class Publisher:
             insert_model(connection, job, out)
             self._mark(connection, job)
         drop_other_outputs(job, step)
+        return Changes(models=True)
+
+    def _fetched_model(self, job: Job) -> Changes:
+        """A model that was downloaded."""
+        out = self._folder / "models" / job.id
+        self._place(job, "fetch", out)
+        with self._catalog.transaction() as connection:
+            insert(connection, "models", fetched_model(job, out))
+            self._mark(connection, job)
+        drop_parts(job)
         return Changes(models=True)
 
     def _model_fact(self, job: Job) -> Changes:

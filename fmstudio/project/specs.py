@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,9 +23,13 @@ from fmstudio.project.import_specs import (
     one_spec,
     update_spec,
 )
+from fmstudio.project.model_fetching import fetch_model_spec
 from fmstudio.project.model_specs import QualityPrompts, convert_spec, folder_spec, merge_spec, quality_spec
 from fmstudio.project.models import ModelEntry, ModelLibrary
 from fmstudio.project.transforms import Transforms
+
+if TYPE_CHECKING:
+    from fmstudio.models.hub import HubChoice, HubModel
 
 
 class TrainRun(BaseModel):
@@ -253,14 +257,31 @@ class JobSpecs:
         spec = JobSpec.new(f"Train {run.name}", "train", steps, slot="gpu", meta=meta)
         return with_folding(self._datasets, self._edits, dataset.id, spec) if is_current else spec
 
+    def fetch_model(self, model: HubModel, choice: HubChoice) -> JobSpec:
+        """Download a model that was looked at; see `fmstudio.models.hub.look`."""
+        return fetch_model_spec(model, choice)
+
     def convert(self, model: str, precision: str, prompts: QualityPrompts | None = None) -> JobSpec:
         """Write a base model in another precision, and measure it on `prompts`; see `model_specs.convert_spec`."""
         return convert_spec(self._base(model), precision, prompts)
 
-    def merge(self, adapter: str, base: str = "", precision: str = "F16", scale: float = 1.0) -> JobSpec:
-        """Merge an adapter into a base (by default its own); see `model_specs.merge_spec`."""
+    def merge(
+        self,
+        adapter: str,
+        base: str = "",
+        precision: str = "",
+        scale: float = 1.0,
+        prompts: QualityPrompts | None = None,
+    ) -> JobSpec:
+        """Merge an adapter into a base (by default its own); see `model_specs.merge_spec`.
+
+        Raises:
+            UserError: One of them is not there, or the adapter belongs to no model yet.
+        """
         found = self._models.get(adapter, kind="adapter")
-        return merge_spec(found, self._base(base or found.base_id), precision, scale)
+        if not (base or found.base_id):
+            raise UserError(f"“{found.name}” belongs to no base model yet.", remedy="Choose its base model first.")
+        return merge_spec(found, self._base(base or found.base_id), precision, scale, prompts)
 
     def measure_model(self, model: str, source: str, prompts: QualityPrompts) -> JobSpec:
         """Measure what a conversion did to a model; see `model_specs.quality_spec`."""

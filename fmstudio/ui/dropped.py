@@ -7,12 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.core.addresses import is_remote
+from fmstudio.core.addresses import is_remote, name_of
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QMimeData
 
 MODEL_FILES = ("config.json", "adapter_config.json")
+WEIGHTS = (".gguf", ".safetensors", ".pt", ".pth", ".ckpt")
+"""Suffixes of weights; the Models page says why it takes no pickles."""
 HEAD_BYTES = 4_096
 MOST_LOOKED_AT = 1_000
 
@@ -36,6 +38,8 @@ def named_in(mime: QMimeData) -> list[str]:
 
 def find_home(paths: list[str]) -> Home:
     """Decide where dropped files and folders go: a project, models, a recipe, else data to import."""
+    if paths and is_remote(paths[0]) and name_of(paths[0]).lower().endswith(".gguf"):
+        return Home("models", {"address": paths[0]})
     if paths and is_remote(paths[0]):
         return Home("data", {"files": paths[:1]})
     files = [Path(path) for path in paths]
@@ -67,10 +71,10 @@ def _holds_files(path: Path) -> bool:
 
 
 def is_model(path: Path) -> bool:
-    """A GGUF file (by name or magic), or a folder with a model's or adapter's configuration."""
+    """A file of weights (by name or magic), or a folder with a model's or adapter's configuration."""
     if path.is_dir():
         return any((path / name).is_file() for name in MODEL_FILES)
-    return path.suffix.lower() == ".gguf" or _head(path).startswith(b"GGUF")
+    return path.suffix.lower() in WEIGHTS or _head(path).startswith(b"GGUF")
 
 
 def is_recipe(path: Path) -> bool:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QLabel, QPushButton
+from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton
 
 from fmstudio.api.gguf_header import read_gguf_header
+from fmstudio.models.hub import look as hub_look
 from fmstudio.project.models import ModelEntry
 from fmstudio.ui.context import AppContext
 from fmstudio.ui.pages.models import ModelsPage
+from fmstudio.ui.pages.models.endpoint_form import EndpointForm
+from fmstudio.ui.pages.models.hub_form import HubForm
+from fmstudio.ui.pages.models.make_form import MakeForm
+from fmstudio.ui.pages.models.work_cards import WorkLine
 from fmstudio.ui.widgets.message_bar import ProblemCard
-from tests.helpers import ROOT
+from tests.helpers import ROOT, write_jsonl
+from tests.hub_server import running_hub
 from tests.ui.chat_kit import make_context, write_tiny_gguf, write_tiny_lora
 
 
@@ -46,7 +56,7 @@ def page(context: AppContext, qtbot: Any) -> ModelsPage:
 def add(page: ModelsPage, qtbot: Any, *paths: Path) -> None:
     """Drop files as the window does, and wait for the verdicts."""
     assert page.accept_files([str(path) for path in paths])
-    qtbot.waitUntil(lambda: page._adding == 0, timeout=10_000)
+    qtbot.waitUntil(lambda: page.adding.pending == 0, timeout=10_000)
     qtbot.wait(20)  # a layout shows what it was given with the next turn of the event loop
 
 
@@ -202,19 +212,31 @@ def loadable_gguf(folder: Path) -> Path:
     return folder / "tiny-llama-f32.gguf"
 
 
-def test_a_model_is_converted_from_its_menu(page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path) -> None:
+def test_a_model_is_converted_by_its_form_and_measured_on_a_dataset(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path
+) -> None:
+    rows = write_jsonl(tmp_path / "rows.jsonl", [{"text": f"The printer in room {n} is silent."} for n in range(4)])
+    context.submit(context.project.specs.import_files([rows]))
+    qtbot.waitUntil(lambda: bool(context.project.datasets.all()), timeout=60_000)
     add(page, qtbot, loadable_gguf(tmp_path / "tiny"))
     qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
-    page.view.selectRow(0)
-    convert = next(b for b in page.details.findChildren(QPushButton) if b.text() == "Convert")
-    half = next(a for a in convert.menu().actions() if a.text().startswith("Q8_0"))
-    half.trigger()
-    qtbot.waitUntil(lambda: len(entries(context)) == 2, timeout=60_000)
+    press(page, qtbot, "Convert…")
+    form = page.form
+    assert isinstance(form, MakeForm)
+    assert form.precision.currentText().startswith("Q4_K_M   about ")
+    qtbot.waitUntil(lambda: form.measure.findText("rows of rows") > 0, timeout=5000)
+    assert "are free on the project's disk" in form.said.text()
+    form.precision.setCurrentIndex(form.precision.findData("Q8_0"))
+    form.measure.setCurrentIndex(form.measure.findText("rows of rows"))
+    qtbot.mouseClick(form.go, Qt.MouseButton.LeftButton)
+    assert page.form is None
+    qtbot.waitUntil(lambda: page.work.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: len(entries(context)) == 2, timeout=120_000)
     made = next(m for m in entries(context) if m.job_id)
-    assert made.name.endswith(" Q8_0")
+    assert made.name.endswith(" Q8_0") and made.metrics["quality"]["n_prompts"] == 4
     assert made.facts["quantization"] == "Q8_0"
     assert read_gguf_header(made.path).file_type == "Q8_0"
-    qtbot.waitUntil(lambda: len(page.table.entries) == 2)
+    qtbot.waitUntil(lambda: len(page.table.entries) == 2 and not page.work.isVisible())
     page.view.selectRow(next(i for i, m in enumerate(page.table.entries) if m.id == made.id))
     qtbot.waitUntil(lambda: "Made from" in words(page))
     assert "KL divergence" in words(page) and "Same greedy answers" in words(page)
@@ -252,6 +274,7 @@ def test_a_template_is_shown_edited_and_kept(page: ModelsPage, context: AppConte
     qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
     qtbot.waitUntil(lambda: not context.background.pending, timeout=20_000)
     card = page.details.template
+    assert card is not None
     qtbot.waitUntil(lambda: "<|im_start|>user" in card.sample.toPlainText(), timeout=60_000)
     card.begin_editing()
     card.editor.setPlainText(card.editor.toPlainText().replace("<|im_start|>", "<|start|>"))
@@ -261,14 +284,139 @@ def test_a_template_is_shown_edited_and_kept(page: ModelsPage, context: AppConte
 
 
 def test_a_server_is_added_and_refused_without_the_network(page: ModelsPage, context: AppContext, qtbot: Any) -> None:
-    page.doing.ask_endpoint()
-    form = page.doing.form
-    assert form is not None
+    page.servers.ask()
+    form = page.form
+    assert isinstance(form, EndpointForm)
     form.url.setText("https://models.example.org/v1")
     form.try_out()
     qtbot.waitUntil(lambda: "The network is off" in form.said.text(), timeout=5000)
     form.url.setText("http://127.0.0.1:1")
-    form.model.setText("llama")
+    form.model.setCurrentText("llama")
     form._add()
     qtbot.waitUntil(lambda: [m.kind for m in entries(context)] == ["endpoint"], timeout=5000)
     qtbot.waitUntil(lambda: "http://127.0.0.1:1/v1" in words(page), timeout=5000)
+    press(page, qtbot, "Test connection")
+    qtbot.waitUntil(lambda: "No server answers" in words(page), timeout=15_000)
+
+
+class _Models(BaseHTTPRequestHandler):
+    """``/v1/models`` of a server with two models and a key."""
+
+    def do_GET(self) -> None:
+        is_known = self.headers.get("Authorization") == "Bearer secret"
+        data = b'{"data": [{"id": "one"}, {"id": "two"}]}' if is_known else b"{}"
+        self.send_response(200 if is_known else 401)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def openai_server() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Models)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_servers_models_are_offered(page: ModelsPage, context: AppContext, qtbot: Any, openai_server: str) -> None:
+    page.servers.ask()
+    form = page.form
+    assert isinstance(form, EndpointForm)
+    form.url.setText(openai_server)
+    qtbot.mouseClick(form.test, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "refuses the key" in form.said.text(), timeout=10_000)
+    form.key.setText("secret")
+    qtbot.mouseClick(form.test, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: form.model.count() == 2, timeout=10_000)
+    assert "2 models" in form.said.text()
+    qtbot.keyClick(form.url, Qt.Key.Key_Escape)
+    assert page.form is None
+
+
+def test_a_download_asks_shows_the_licence_and_registers(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path
+) -> None:
+    with running_hub() as hub:
+        hub.models["owner/bird"] = {"bird.gguf": write_tiny_gguf(tmp_path / "bird.gguf", width=512).read_bytes()}
+        hub.cards["owner/bird"] = {"cardData": {"license": "cc-by-4.0"}}
+        page.doing.ask_download()
+        form = page.form
+        assert isinstance(form, HubForm)
+        assert form.off.isVisible() and not form.address.isEnabled(), "the network is off"
+        context.settings.allow_network, context.settings.hub = True, hub.address
+        context.settings.save()
+        page.page_shown()
+        assert not form.off.isVisible()
+        qtbot.keyClicks(form.address, "owner/nothing")
+        qtbot.keyClick(form.address, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: [c.problem.message for c in cards(page)] == ["There is no owner/nothing on the hub."])
+        form.address.setText("owner/bird")
+        qtbot.mouseClick(form.ask, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: "Licence: cc-by-4.0" in form.terms.text(), timeout=10_000)
+        assert "published checksum" in form.terms.text()
+        qtbot.mouseClick(form.go, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: [m.name for m in entries(context)] == ["bird"], timeout=60_000)
+    qtbot.waitUntil(lambda: "owner/bird" in words(page), timeout=5000)
+
+
+def test_a_stopped_download_can_go_on(page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path) -> None:
+    with running_hub() as hub:
+        hub.models["owner/bird"] = {"bird.gguf": write_tiny_gguf(tmp_path / "bird.gguf", width=1024).read_bytes()}
+        context.settings.allow_network, context.settings.hub = True, hub.address
+        context.settings.save()
+        hub.cut_after, hub.hangs = 2_500_000, True
+        found = hub_look("owner/bird")
+        page.doing.download(found, found.choices[0])
+        qtbot.waitUntil(lambda: any(path.startswith("/cdn/") for path, _, _ in hub.seen), timeout=60_000)
+        line = next(iter(page.work.cards.values()))
+        assert isinstance(line, WorkLine)
+        qtbot.mouseClick(line.stop, Qt.MouseButton.LeftButton)
+        hub.released.set()
+        hub.hangs = False
+        go_on = lambda: [b for b in page.work.findChildren(QPushButton) if b.text() == "Go on" and b.isVisible()]  # noqa: E731
+        qtbot.waitUntil(lambda: bool(go_on()), timeout=30_000)
+        qtbot.mouseClick(go_on()[0], Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: [m.name for m in entries(context)] == ["bird"], timeout=60_000)
+    qtbot.waitUntil(lambda: not page.work.isVisible(), timeout=5000)
+
+
+def test_a_model_is_renamed_and_what_is_written_is_not_taken_away(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path
+) -> None:
+    add(page, qtbot, write_tiny_gguf(tmp_path / "tiny.gguf"))
+    qtbot.waitUntil(lambda: page.details.entry is not None and not context.background.pending, timeout=5000)
+    page.view.setFocus()
+    qtbot.keyClick(page.view, Qt.Key.Key_F2)
+    field = page.details.findChild(QLineEdit)
+    assert field is not None
+    field.setText("Work")
+    page.refresh()
+    qtbot.waitUntil(lambda: not context.background.pending, timeout=5000)
+    assert page.details.is_editing and field.text() == "Work"
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: [m.name for m in entries(context)] == ["Work"], timeout=5000)
+    page.details.begin_renaming()
+    assert page.details.give_up_renaming() and not page.details.is_editing
+
+
+def test_what_a_loaded_engine_takes_is_measured_and_kept(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path
+) -> None:
+    add(page, qtbot, write_tiny_gguf(tmp_path / "tiny.gguf"))
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
+    path = entries(context)[0].path
+    facts = {"state": "ready", "model": path, "pid": os.getpid(), "info": {"n_ctx": 512}, "params": {}, "stop": print}
+    context.engine = SimpleNamespace(**facts)  # this process stands in for the engine's: its memory is real
+    page.insight.look(entries(context)[0])
+    qtbot.waitUntil(lambda: "memory" in entries(context)[0].metrics, timeout=5000)
+    assert "Measured: the engine takes" in words(page)
+    context.engine = None
+    page.insight.look(entries(context)[0])
+    qtbot.waitUntil(lambda: "the engine took" in words(page), timeout=5000)

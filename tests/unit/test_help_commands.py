@@ -15,12 +15,12 @@ PAGE = resource("help", "command-line.md").read_text("utf-8")
 
 
 def commands(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command that does something, e.g. ``("project", "new")``."""
+    """Every command that does something, e.g. ``("project", "new")``; ``("models",)`` does, and has others below it."""
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for action in inner:
         for name, below in action.choices.items():
             yield from commands(below, (*before, name))
-    if not inner:
+    if before and parser.get_default("handler") is not None:
         yield before
 
 

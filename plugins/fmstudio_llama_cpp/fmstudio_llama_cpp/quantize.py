@@ -14,10 +14,18 @@ from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio_llama_cpp import native_log
 
-Precision = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"]
+Precision = Literal[
+    "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL",
+    "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "IQ3_M", "IQ3_S", "Q2_K",
+]  # fmt: skip
+"""All of llama.cpp's that need no importance matrix; those below two and a half bits do, and are not worth it without."""
 
-BITS = {"F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.6}
-"""Bits a weight takes on average, to tell the size before writing (llama.cpp, tools/quantize README)."""
+BITS = {
+    "F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K_M": 5.7, "Q5_K_S": 5.6, "Q5_1": 6.0,
+    "Q5_0": 5.5, "Q4_K_M": 4.9, "Q4_K_S": 4.7, "Q4_1": 5.0, "Q4_0": 4.6, "IQ4_NL": 4.7, "IQ4_XS": 4.5, "Q3_K_L": 4.3,
+    "Q3_K_M": 4.0, "Q3_K_S": 3.6, "IQ3_M": 3.8, "IQ3_S": 3.7, "Q2_K": 3.2,
+}  # fmt: skip
+"""Bits a weight takes on average, to tell the size before writing (llama.cpp, tools/quantize/README.md)."""
 SPARE = 1.1  # tables and weights that stay in a higher precision
 
 

@@ -1,30 +1,22 @@
-"""What can be done with a model of the library: jobs are started, choices asked for. Lives with the page."""
+"""What can be done with a model of the library: choices are asked for on a card, jobs are started. Lives with the page."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
-from PySide6.QtWidgets import QFileDialog, QInputDialog
+from PySide6.QtWidgets import QFileDialog
 
-from fmstudio.ui.pages.models.endpoint_form import EndpointForm, try_endpoint
+from fmstudio.ui.pages.models.hub_form import HubForm
+from fmstudio.ui.pages.models.make_form import FOLDER, NOT_AT_ALL, MakeForm
 
 if TYPE_CHECKING:
-    from fmstudio.jobs.endpoint_check import EndpointAnswer
+    from fmstudio.models.hub import HubChoice, HubModel
     from fmstudio.project.models import ModelEntry
     from fmstudio.ui.pages.models.page import ModelsPage
 
-MERGE_PRECISIONS = ("F16", "Q8_0", "Q4_K_M", "F32")
-
-
-def engine_facts(engine: Any, path: Path) -> dict[str, Any] | None:
-    """``pid``, ``n_ctx`` and ``vram`` of the engine, when it is ready and holds this model."""
-    if engine is None or getattr(engine, "state", "") != "ready" or getattr(engine, "model", None) != path:
-        return None
-    info = getattr(engine, "info", {})
-    return {"pid": getattr(engine, "pid", None), "n_ctx": info.get("n_ctx"), "vram": info.get("vram")}
+FIRST_PRECISION = "Q4_K_M"
 
 
 class ModelActions(QObject):
@@ -33,39 +25,83 @@ class ModelActions(QObject):
     def __init__(self, page: ModelsPage) -> None:
         super().__init__(page)
         self._page, self._context = page, page.context
-        self.form: EndpointForm | None = None
 
     def _entry(self, model_id: str) -> ModelEntry | None:
         return next((m for m in self._page.table.entries if m.id == model_id), None)
 
     @Slot(str, str)
     def act(self, action: str, model_id: str) -> None:
-        """Merge, export, measure or test."""
-        entry = self._entry(model_id)
-        if entry is not None:
-            {"merge": self.merge, "export": self.export, "measure": self.measure, "test": self.test}[action](entry)
+        """Do what a button of the details panel stands for."""
+        entry, servers = self._entry(model_id), self._page.servers
+        if entry is None:
+            return
+        if action == "chat":
+            self._page.chat_with(model_id)
+        elif action == "train":
+            self._context.navigate("training", base_id=model_id)
+        elif action == "remove":
+            self._page.remove(model_id)
+        else:
+            asked = {"convert": self.convert, "merge": self.merge, "export": self.export, "measure": self.measure}
+            (asked | {"test": servers.test, "key": servers.change_key})[action](entry)
 
-    @Slot(str, str)
-    def convert(self, model_id: str, precision: str) -> None:
-        """Write a base model in another precision and measure it, as a job."""
+    # ---- jobs ------------------------------------------------------------------------------------------------------
+
+    def precisions(self) -> list[str]:
+        """What a GGUF can be written in; none where no plugin quantises."""
+        found = [c for c in self._context.plugins.contributions("exporter") if c.id == "gguf_quantize"]
+        return list(found[0].facts.get("precisions", [])) if found else []
+
+    def convert(self, entry: ModelEntry) -> None:
+        """Ask for the precision to write a base model in."""
+        offered = [one for one in self.precisions() if one != entry.facts.get("quantization") or entry.format == "hf"]
+        form = MakeForm(self._context, entry, offered)
+        if FIRST_PRECISION in offered:
+            form.precision.setCurrentIndex(offered.index(FIRST_PRECISION))
+        form.wanted.connect(lambda precision, measured: self.start_convert(entry.id, precision, measured))
+        self._show(form)
+
+    def start_convert(self, model_id: str, precision: str, measured: str = "") -> None:
+        """Write a base model in another precision and measure it, as a job.
+
+        Args:
+            measured: Dataset to measure on; empty = built-in texts, `NOT_AT_ALL` = do not.
+        """
         project = self._context.project
+        self._page.close_form()
         if project is not None:
+            specs = project.specs
             self._context.build_and_submit(
-                lambda: project.specs.convert(model_id, precision, project.specs.quality_prompts())
+                lambda: specs.convert(
+                    model_id, precision, None if measured == NOT_AT_ALL else specs.quality_prompts(measured)
+                )
             )
 
-    def merge(self, entry: ModelEntry, precision: str = "") -> None:
-        """Merge an adapter into its base; asks for the precision of a GGUF."""
-        project = self._context.project
-        if project is None:
+    def merge(self, entry: ModelEntry) -> None:
+        """Ask for what to write an adapter and its base as."""
+        base = self._entry(entry.base_id)
+        if base is None:
             return
-        if not precision and entry.format == "gguf":
-            title, text = self.tr("Merge {name}").format(name=entry.name), self.tr("Precision of the merged model:")
-            precision, is_chosen = QInputDialog.getItem(self._page, title, text, list(MERGE_PRECISIONS), 0, False)
-            if not is_chosen:
-                return
-        wanted = precision or "F16"
-        self._context.build_and_submit(lambda: project.specs.merge(entry.id, precision=wanted))
+        offered = [*([FOLDER] if entry.format == "peft" else []), *self.precisions()]
+        form = MakeForm(self._context, entry, offered, base)
+        if entry.format == "gguf" and "F16" in offered:
+            form.precision.setCurrentIndex(offered.index("F16"))
+        form.wanted.connect(lambda precision, measured: self.start_merge(entry.id, precision, measured))
+        self._show(form)
+
+    def start_merge(self, adapter_id: str, precision: str, measured: str = "") -> None:
+        """Merge an adapter into its base, as a job; see `start_convert`."""
+        project = self._context.project
+        self._page.close_form()
+        if project is not None:
+            specs = project.specs
+            self._context.build_and_submit(
+                lambda: specs.merge(
+                    adapter_id,
+                    precision=precision,
+                    prompts=None if measured == NOT_AT_ALL else specs.quality_prompts(measured),
+                )
+            )
 
     def measure(self, entry: ModelEntry) -> None:
         """Compare a model with the one it was made from."""
@@ -83,6 +119,36 @@ class ModelActions(QObject):
         if project is not None and place:
             self._context.build_and_submit(lambda: project.specs.export_model(entry.id, Path(place)))
 
+    # ---- downloads -------------------------------------------------------------------------------------------------
+
+    def ask_download(self, address: str = "") -> None:
+        """Show the form for a download."""
+        form = HubForm(self._context, address)
+        form.wanted.connect(self.download)
+        self._show(form)
+        form.refresh()
+
+    def download(self, model: HubModel, choice: HubChoice) -> None:
+        """Start a download, or go on with one that was stopped."""
+        project, queue = self._context.project, self._context.queue
+        if project is None or queue is None:
+            return
+        from fmstudio.project.model_fetching import is_same_download
+
+        self._page.close_form()
+        spec = project.specs.fetch_model(model, choice)
+        begun = next((job for job in queue.jobs() if is_same_download(job, spec)), None)
+        if begun is not None:
+            self._context.retry(begun.id)
+        else:
+            self._context.submit(spec)
+
+    def _show(self, form: HubForm | MakeForm) -> None:
+        form.closed.connect(self._page.close_form)
+        self._page.show_form(form)
+
+    # ---- facts -----------------------------------------------------------------------------------------------------
+
     @Slot(str, str)
     def keep_template(self, model_id: str, template: str) -> None:
         """Keep an edited chat template with the model; empty = its own again."""
@@ -97,65 +163,9 @@ class ModelActions(QObject):
         if project is not None:
             self._context.run_op(None, lambda: project.models.choose_base(adapter_id, base_id))
 
-    # ---- servers ---------------------------------------------------------------------------------------------------
-
-    def ask_endpoint(self) -> None:
-        """Show the form for a server."""
-        self.close_form()
-        self.form = EndpointForm(self._context)
-        self.form.wanted.connect(self.add_endpoint)
-        self.form.closed.connect(self.close_form)
-        self._page.cards.addWidget(self.form)
-
-    @Slot()
-    def close_form(self) -> None:
-        """Take the form away."""
-        if self.form is not None:
-            self.form.hide()
-            self.form.deleteLater()
-            self.form = None
-
-    @Slot(str, str, str, str)
-    def add_endpoint(self, url: str, model: str, name: str, key: str) -> None:
-        """Add a server; its key goes into the keyring, or nowhere."""
-        project = self._context.project
-        if project is None:
-            return
-
-        def work() -> Any:
-            from fmstudio.core.keyring_store import keep_key
-
-            changes, entry_id = project.endpoints.add(url, model, name, has_key=bool(key))
-            return changes, (entry_id, bool(key) and not keep_key(entry_id, key))
-
-        def done(made: tuple[str, bool]) -> None:
-            self.close_form()
-            self._page.page_shown(model_id=made[0])
-            if made[1]:
-                self._context.notify("warning", self.tr("There is no system keyring: the key is asked for each time."))
-
-        form = self.form
-        self._context.run_op(self._page, work, done, lambda problem: form.said.setText(str(problem)) if form else None)
-
-    def test(self, entry: ModelEntry) -> None:
-        """Ask a server for its models."""
-        allowed = self._context.settings.allow_network
-
-        def ask() -> EndpointAnswer:
-            from fmstudio.core.keyring_store import read_key
-
-            return try_endpoint(str(entry.facts["url"]), read_key(entry.id), allowed)
-
-        done = partial(self._answered, entry)
-        self._context.run_query(ask, done, key="endpoint", owner=self)
-
-    def _answered(self, entry: ModelEntry, answer: EndpointAnswer) -> None:
-        model = str(entry.facts.get("model"))
-        if model in answer.models:
-            self._context.notify(
-                "positive", self.tr("{name} answers and offers {model}.").format(name=entry.name, model=model)
-            )
-        else:
-            names = ", ".join(answer.models[:5]) or self.tr("none")
-            text = self.tr("{name} answers, but offers no “{model}”; its models: {names}.")
-            self._context.notify("warning", text.format(name=entry.name, model=model, names=names))
+    @Slot(str, str)
+    def rename(self, model_id: str, name: str) -> None:
+        """Call a model otherwise; its file keeps its name."""
+        project, entry = self._context.project, self._entry(model_id)
+        if project is not None and entry is not None and name.strip() not in ("", entry.name):
+            self._context.run_op(None, lambda: project.models.rename(model_id, name))

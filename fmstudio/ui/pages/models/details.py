@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QMenu, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
+from fmstudio.ui.pages.models.action_buttons import add_buttons
 from fmstudio.ui.pages.models.fit import fit_sentences
 from fmstudio.ui.pages.models.quality_card import QualityCard
 from fmstudio.ui.pages.models.table import FORMATS
 from fmstudio.ui.pages.models.template_card import TemplateCard
-from fmstudio.ui.widgets.parts import button, clear, column, divider, label
+from fmstudio.ui.theme import restyle
+from fmstudio.ui.widgets.parts import button, clear, column, divider, label, row, tool_button
 from fmstudio.ui.widgets.words import ago, number, parameters, size
 
 if TYPE_CHECKING:
+    from fmstudio.models.fit_report import FitReport
     from fmstudio.project.models import ModelEntry
     from fmstudio.ui.context import AppContext
-    from fmstudio.ui.pages.models.fit import FitReport
 
 NATS = 3
-BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.6}
-"""Bits a weight takes on average, for the estimate of a size (llama.cpp, tools/quantize)."""
 
 
 class ModelDetails(QFrame):
     """What is known of one entry.
 
     Signals:
-        chat_wanted(str), train_wanted(str), remove_wanted(str), run_wanted(str): Id of the entry (of the job: the run).
-        convert_wanted(str, str): Id of the entry, and the precision.
+        run_wanted(str): Id of the job it comes from.
+        renamed(str, str): Id of the entry, and its new name.
         template_kept(str, str): Id of the entry, and its edited chat template (empty = its own).
         base_chosen(str, str): Id of an adapter, and of the base it belongs to.
-        action_wanted(str, str): What to do (``merge``, ``export``, ``measure``, ``test``), and the entry's id.
+        action_wanted(str, str): What to do (see `add_buttons`), and the entry's id.
 
     Args:
-        precisions: What a GGUF base model can be written in.
+        can_quantise: Whether a plugin writes other precisions.
     """
 
-    chat_wanted = Signal(str)
-    train_wanted = Signal(str)
-    remove_wanted = Signal(str)
     run_wanted = Signal(str)
-    convert_wanted = Signal(str, str)
+    renamed = Signal(str, str)
     template_kept = Signal(str, str)
     base_chosen = Signal(str, str)
     action_wanted = Signal(str, str)
 
-    def __init__(self, precisions: list[str], context: AppContext, parent: QWidget | None = None) -> None:
+    def __init__(self, context: AppContext, *, can_quantise: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._precisions = precisions
+        self._can_quantise = can_quantise
         self._context = context
         self.setProperty("panel", "right")
         self.entry: ModelEntry | None = None
@@ -64,7 +62,9 @@ class ModelDetails(QFrame):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
-        self._fit = label("", "muted", wrap=True)
+        self._fit = self._test = label("", "muted", wrap=True)
+        self.template: TemplateCard | None = None
+        self._field: QLineEdit | None = None
 
     def show_entry(self, entry: ModelEntry, lineage: dict[str, str]) -> None:
         """Show an entry.
@@ -73,25 +73,31 @@ class ModelDetails(QFrame):
             lineage: Names of the base model, the dataset and the model it was converted from, under ``base``,
                 ``dataset`` and ``made_from``, where known.
         """
-        self.entry = entry
+        self.entry, self.template = entry, None
         clear(self._layout)
         self._fit = label("", "muted", wrap=True)
         self._fit.hide()
-        self._layout.addWidget(label(entry.name, "title", wrap=True, selectable=True))
+        self._test = label("", "muted", wrap=True, selectable=True)
+        self._test.hide()
+        self._title = column(gap=0)
+        self._show_title(entry)
+        self._layout.addLayout(self._title)
         place = str(entry.facts.get("url") or entry.path)
         self._layout.addWidget(label(place, "caption", wrap=True, selectable=True))
         if entry.is_missing:
             gone = self.tr("The file is no longer there. Put it back, or remove the entry.")
             self._layout.addWidget(label(gone, "warning", wrap=True))
-        self._add_actions(entry)
+        add_buttons(self._layout, entry, partial(self._act, entry.id), can_quantise=self._can_quantise)
+        self._layout.addWidget(self._test)
         self._layout.addWidget(self._fit)
         self._bases = column(gap=4)
         self._layout.addLayout(self._bases)
         self._add_table(self.tr("Facts"), self._facts(entry))
         self._add_table(self.tr("Where it comes from"), self._lineage(entry, lineage))
         if entry.job_id:
-            words = self.tr("Show the training run") if entry.kind == "adapter" else self.tr("Show the job")
-            run = button(words, self._show_run, kind="quiet", icon="training" if entry.kind == "adapter" else "jobs")
+            is_run = entry.kind == "adapter" and bool(entry.dataset_id)
+            words = self.tr("Show the training run") if is_run else self.tr("Show the job")
+            run = button(words, self._show_run, kind="quiet", icon="training" if is_run else "jobs")
             self._layout.addWidget(run, 0, Qt.AlignmentFlag.AlignLeft)
         self._add_table(self.tr("Measured"), self._metrics(entry.metrics))
         quality = entry.metrics.get("quality")
@@ -108,8 +114,7 @@ class ModelDetails(QFrame):
     def show_fit(self, report: FitReport) -> None:
         """Show the estimate of the memory chatting takes, and what was measured."""
         self._fit.setText("\n".join(fit_sentences(report)))
-        self._fit.setProperty("role", "muted" if report.fit.fits else "warning")
-        self._fit.style().polish(self._fit)
+        restyle(self._fit, role="muted" if report.fit.fits else "warning")
         self._fit.show()
 
     def show_bases(self, bases: list[tuple[str, str]]) -> None:
@@ -140,65 +145,59 @@ class ModelDetails(QFrame):
                 label(self.tr("Adapters that fit it: {names}").format(names=", ".join(names)), "muted", wrap=True)
             )
 
-    def _add_actions(self, entry: ModelEntry) -> None:
-        chat = button(self.tr("Chat with it"), self._chat, kind="primary", icon="chat")
-        train = button(self.tr("Train on it"), self._train, icon="training")
-        remove = button(self.tr("Remove from library"), self._remove, kind="quiet", icon="trash")
-        remove.setToolTip(self.tr("Only the entry goes; the file stays where it is (Del)"))
-        chat.setEnabled(entry.kind != "embedding" and entry.format in ("gguf", "endpoint") and not entry.is_missing)
-        if entry.format not in ("gguf", "endpoint"):
-            chat.setToolTip(self.tr("The engine loads GGUF files; this is a folder for training."))
-        train.setEnabled(entry.kind == "base" and not entry.is_missing)
-        self._layout.addWidget(chat)
-        if entry.kind == "base":
-            self._layout.addWidget(train)
-        if entry.kind == "base" and entry.format == "gguf" and not entry.is_missing and self._precisions:
-            self._layout.addWidget(self._convert_button(entry))
-        if entry.kind == "base" and entry.format == "hf" and not entry.is_missing and self._precisions:
-            self._layout.addWidget(self._convert_button(entry))
-        for action, text, icon, tip in self._more_actions(entry):
-            wanted = button(text, lambda action=action: self.action_wanted.emit(action, entry.id), icon=icon, tip=tip)  # type: ignore[misc]
-            self._layout.addWidget(wanted)
-        self._layout.addWidget(remove, 0, Qt.AlignmentFlag.AlignLeft)
+    def _act(self, model_id: str, action: str) -> None:
+        self.action_wanted.emit(action, model_id)
 
-    def _more_actions(self, entry: ModelEntry) -> list[tuple[str, str, str, str]]:
-        if entry.format == "endpoint":
-            return [("test", self.tr("Test connection"), "link", self.tr("Ask the server for its models"))]
-        if entry.is_missing:
-            return []
-        found = []
-        if entry.kind == "adapter" and entry.base_id:
-            tip = self.tr("Write the adapter into its base's weights, as a job; the result is a model of its own")
-            found.append(("merge", self.tr("Merge into its base…"), "link", tip))
-        if entry.facts.get("made_from") and entry.kind == "base" and entry.format == "gguf":
-            tip = self.tr(
-                "Compare it with the model it was made from: how far its predictions moved, and how fast it is"
-            )
-            found.append(("measure", self.tr("Measure quality"), "evaluation", tip))
-        if entry.kind == "base":
-            tip = self.tr("A folder for Ollama, llama-server and vLLM, reloaded and checked")
-            found.append(("export", self.tr("Export to a folder…"), "export", tip))
-        return found
+    @property
+    def is_editing(self) -> bool:
+        """Whether the user is writing something here, which must not be taken away."""
+        return self._field is not None or (self.template is not None and self.template.is_editing)
 
-    def _convert_button(self, entry: ModelEntry) -> QPushButton:
-        made = button(
-            self.tr("Convert"),
-            icon="export",
-            tip=self.tr(
-                "Write it in another precision, as a job; F16 of a 4-bit model holds what a trainer computes with"
-            ),
-        )
-        menu = QMenu(made)
-        n_params = float(entry.facts.get("n_params") or 0)
-        for precision in self._precisions:
-            if precision != entry.facts.get("quantization"):
-                about = self.tr("{name}   about {size}").format(
-                    name=precision, size=size(int(n_params * BITS[precision] / 8))
-                )
-                action = menu.addAction(about if n_params and precision in BITS else precision)
-                action.triggered.connect(lambda _=False, wanted=precision: self.convert_wanted.emit(entry.id, wanted))
-        made.setMenu(menu)
-        return made
+    # ---- its name --------------------------------------------------------------------------------------------------
+
+    def _show_title(self, entry: ModelEntry) -> None:
+        clear(self._title)
+        self._field = None
+        name = label(entry.name, "title", wrap=True, selectable=True)
+        edit = tool_button("edit", self.tr("Rename in the library"), self.begin_renaming, shortcut="F2")
+        line = row(name, edit, gap=4)
+        line.setStretch(0, 1)
+        line.setAlignment(edit, Qt.AlignmentFlag.AlignTop)
+        self._title.addLayout(line)
+
+    @Slot()
+    def begin_renaming(self) -> None:
+        """Let the user write another name; Enter keeps it, Esc does not."""
+        entry = self.entry
+        if entry is None:
+            return
+        clear(self._title)
+        field = self._field = QLineEdit(entry.name)
+        field.setAccessibleName(self.tr("Name in the library"))
+        field.setToolTip(self.tr("Enter keeps it, Esc does not"))
+        field.returnPressed.connect(lambda: self._rename(entry, field.text()))
+        self._title.addWidget(field)
+        field.selectAll()
+        field.setFocus()
+
+    def give_up_renaming(self) -> bool:
+        """Show the name as it is; False when it was not being edited."""
+        if self._field is None or self.entry is None:
+            return False
+        self._show_title(self.entry)
+        return True
+
+    def _rename(self, entry: ModelEntry, name: str) -> None:
+        self._show_title(entry)
+        self.renamed.emit(entry.id, name)
+
+    def show_test(self, text: str, role: str = "muted") -> None:
+        """Show what a server said when it was asked."""
+        self._test.setText(text)
+        restyle(self._test, role=role)
+        self._test.show()
+
+    # ---- tables ----------------------------------------------------------------------------------------------------
 
     def _add_table(self, heading: str, lines: list[tuple[str, str]]) -> None:
         if not lines:
@@ -223,7 +222,9 @@ class ModelDetails(QFrame):
         run = facts.get("run") or {}
         lines = [
             (self.tr("Format"), FORMATS.get(entry.format, entry.format)),
-            (self.tr("Size"), size(entry.bytes)),
+            (self.tr("Model"), str(facts.get("model") or "") if entry.format == "endpoint" else ""),
+            (self.tr("Key"), self._key_words(entry)),
+            (self.tr("Size"), size(entry.bytes) if entry.bytes else ""),
             (self.tr("Architecture"), str(facts.get("architecture") or "")),
             (self.tr("Parameters"), parameters(float(facts["n_params"])) if facts.get("n_params") else ""),
             (self.tr("Quantisation"), str(facts.get("quantization") or "")),
@@ -234,6 +235,11 @@ class ModelDetails(QFrame):
             (self.tr("Added"), ago(entry.created)),
         ]
         return [line for line in lines if line[1]]
+
+    def _key_words(self, entry: ModelEntry) -> str:
+        if entry.format != "endpoint":
+            return ""
+        return self.tr("in the keyring, or asked for") if entry.facts.get("has_key") else self.tr("none")
 
     def _tokens(self, count: Any) -> str:
         return self.tr("{count} tokens").format(count=number(float(count))) if count else ""
@@ -247,8 +253,10 @@ class ModelDetails(QFrame):
         lines = [
             (self.tr("Base model"), base),
             (self.tr("Made from"), lineage.get("made_from", "")),
+            (self.tr("Downloaded from"), str(entry.facts.get("hub_name") or "")),
+            (self.tr("Revision"), str(entry.facts.get("revision") or "")[:12]),
             (self.tr("Trained on"), dataset),
-            (self.tr("Run"), entry.job_id),
+            (self.tr("Job"), entry.job_id),
             (self.tr("Fingerprint"), str(entry.facts.get("fingerprint") or "")[:23]),
         ]
         return [line for line in lines if line[1]]
@@ -269,21 +277,6 @@ class ModelDetails(QFrame):
             speed = self.tr("{rate} tokens/s").format(rate=number(float(metrics["tokens_per_second"])))
             lines.append((self.tr("Training speed"), speed))
         return lines
-
-    @Slot()
-    def _chat(self) -> None:
-        if self.entry is not None:
-            self.chat_wanted.emit(self.entry.id)
-
-    @Slot()
-    def _train(self) -> None:
-        if self.entry is not None:
-            self.train_wanted.emit(self.entry.id)
-
-    @Slot()
-    def _remove(self) -> None:
-        if self.entry is not None:
-            self.remove_wanted.emit(self.entry.id)
 
     @Slot()
     def _show_run(self) -> None:

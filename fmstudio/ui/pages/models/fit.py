@@ -1,57 +1,14 @@
-"""What fits: the estimate in words, and what an engine that is loaded really takes. Plain functions, no widgets."""
+"""What fits, in words: the estimate, why these settings, and what an engine really took."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fmstudio.ui.widgets.words import number, size
+from fmstudio.ui.widgets.words import ago, number, size
 
 if TYPE_CHECKING:
     from fmstudio.models.fit import Fit
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Resident memory of an engine with this model, in bytes, and the estimate for its settings."""
-
-    resident: int
-    predicted: int
-    n_ctx: int
-
-
-@dataclass(frozen=True, slots=True)
-class FitReport:
-    """The estimate, and the measured figure where an engine holds the model."""
-
-    fit: Fit
-    measured: Measured | None = None
-
-
-def report_fit(path: Path, engine: dict[str, Any] | None) -> FitReport:
-    """Read the header and the state of the computer. Off the main thread.
-
-    Args:
-        engine: ``pid``, ``n_ctx`` and ``vram`` of a ready engine that holds this model; None = none does.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    import psutil
-
-    from fmstudio.models.fit import estimate, suggest
-
-    vram = int((engine or {}).get("vram") or 0)
-    fit = suggest(path, int(psutil.virtual_memory().available), vram)
-    if not engine or not engine.get("pid"):
-        return FitReport(fit)
-    try:
-        resident = int(psutil.Process(int(engine["pid"])).memory_info().rss)
-    except psutil.Error:
-        return FitReport(fit)
-    n_ctx = int(engine.get("n_ctx") or fit.memory.n_ctx)
-    return FitReport(fit, Measured(resident, estimate(path, n_ctx=n_ctx).total, n_ctx))
+    from fmstudio.models.fit_report import FitReport
 
 
 def fit_sentences(report: FitReport) -> list[str]:
@@ -65,8 +22,10 @@ def fit_sentences(report: FitReport) -> list[str]:
     if report.measured:
         one = report.measured
         share = one.resident / one.predicted - 1 if one.predicted else 0.0
+        when = "the engine takes" if report.is_live else f"{ago(one.measured)} the engine took"
+        kv = "" if one.kv_type == "f16" else f" and a {one.kv_type} cache"
         found.append(
-            f"Measured: the engine takes {size(one.resident)} with {number(one.n_ctx)} tokens of context; "
+            f"Measured: {when} {size(one.resident)} with {number(one.n_ctx)} tokens of context{kv}; "
             f"{size(one.predicted)} was estimated ({share:+.0%})."
         )
     return found

@@ -1,4 +1,4 @@
-"""The library as a table model: one line per model or adapter."""
+"""The library as a table: one line per model or adapter."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from fmstudio.ui.icons import icon
-from fmstudio.ui.theme import Theme
+from fmstudio.ui.theme import ROW_HEIGHT, Theme
 from fmstudio.ui.widgets.words import number, parameters, size
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ FORMATS = {"gguf": "GGUF", "hf": "Hugging Face", "peft": "PEFT", "endpoint": "Op
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _NUMBERS = (3, 4, 6)
+ROOM_FOR_COLUMN = {4: 600, 5: 680, 6: 760}
+"""Table column → page width beside the details from which it is shown."""
 
 
 class ModelTable(QAbstractTableModel):
@@ -100,3 +103,29 @@ class ModelTable(QAbstractTableModel):
             return self.tr("Merged model")
         names = {"adapter": self.tr("Adapter"), "embedding": self.tr("Embedding model"), "endpoint": self.tr("Server")}
         return names.get(entry.kind, self.tr("Base model"))
+
+
+class ModelView(QTableView):
+    """The table; Enter or a double click activates a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = ModelTable(self)
+        self.setModel(self.entries)
+        self.setAccessibleName(self.tr("Model library"))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT + 4)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(64)
+
+    def make_room(self, width: int) -> None:
+        """Hide the columns there is no room for."""
+        for column, least in ROOM_FOR_COLUMN.items():
+            self.setColumnHidden(column, width < least)

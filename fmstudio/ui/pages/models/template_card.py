@@ -68,6 +68,11 @@ class TemplateCard(QFrame):
         self.edit.hide()
         self.editor.setFocus()
 
+    @property
+    def is_editing(self) -> bool:
+        """Whether the user is changing the template."""
+        return not self.editor.isHidden()
+
     def _text(self) -> str:
         return (
             self.editor.toPlainText()

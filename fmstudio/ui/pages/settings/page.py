@@ -91,8 +91,8 @@ class SettingsPage(Page):
         return _section(self.tr("Python of the workers"), text, self.python)
 
     def _network(self) -> QFrame:
-        text = self.tr("Off: nothing is ever fetched from another machine. On: the files and hub datasets whose address "
-                       "you give to an import are, and nothing else. Each connection is listed here.")  # fmt: skip
+        text = self.tr("Off: nothing is ever fetched from another machine. On: the files, datasets and models whose address "
+                       "you give are, the servers you added are asked, and nothing else. Each connection is listed here.")  # fmt: skip
         return _section(self.tr("Network"), text, self.network)
 
     def _storage(self) -> QFrame:
