@@ -204,12 +204,13 @@ def test_loopback_is_told_without_a_lookup() -> None:
     assert not any(is_loopback(url) for url in ("http://10.0.0.1", "https://localhost.example.org", "nonsense"))
 
 
-def test_without_a_safe_keyring_no_key_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_safe_keyring_a_key_is_known_until_the_program_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring_store, "_backend", lambda: None)
     assert not keyring_store.is_available()
     assert not keyring_store.keep_key("x", "secret")
-    assert keyring_store.read_key("x") == ""
+    assert keyring_store.read_key("x") == "secret"
     keyring_store.forget_key("x")
+    assert keyring_store.read_key("x") == ""
 
 
 def test_keys_lie_in_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:

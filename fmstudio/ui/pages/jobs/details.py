@@ -37,8 +37,10 @@ class JobDetails(QFrame):
 
     Signals:
         cancel_wanted, retry_wanted: (job id) what the user wants of it.
+        result_wanted: (job id) its result shall be shown where it is.
     """
 
+    result_wanted = Signal(str)
     cancel_wanted = Signal(str)
     retry_wanted = Signal(str)
 
@@ -76,6 +78,9 @@ class JobDetails(QFrame):
         self.retry.setToolTip(
             self.tr("Runs again: steps that are done are kept, training goes on from its last checkpoint")
         )
+        self.result = button(
+            self.tr("Show the result"), lambda: self.result_wanted.emit(self._id()), icon="arrow-right"
+        )
         self.folder = button(self.tr("Open folder"), self._open_folder, icon="folder")
         self.copy = button(self.tr("Copy report"), self.copy_details, kind="quiet", icon="copy")
         self.copy.setToolTip(self.tr("All that is known of this job, as text"))
@@ -85,7 +90,7 @@ class JobDetails(QFrame):
         head.setStretch(0, 1)
         head.setAlignment(self.state, Qt.AlignmentFlag.AlignTop)
         content = column(
-            head, self.progress, self.bar, row(self.cancel, self.retry, self.folder, self.copy, None, gap=8),
+            head, self.progress, self.bar, row(self.cancel, self.retry, self.result, self.folder, self.copy, None, gap=8),
             self._problem, self._steps, self._results, self._metrics, label(self.tr("Log"), "heading"), self.log,
             gap=12, margins=(20, 20, 20, 20),
         )  # fmt: skip
@@ -107,6 +112,7 @@ class JobDetails(QFrame):
         self.cancel.setVisible(not job.is_finished)
         self.cancel.setEnabled(job.cancel_requested is None)
         self.retry.setVisible(job.can_retry)
+        self.result.setVisible(facts.result_place(job) is not None)
         shape = (job.id, job.state, job.step_index, id(job.error), tuple(job.results), tuple(sorted(job.metrics)))
         if shape != self._shape:
             self._shape = shape
@@ -169,7 +175,9 @@ class JobDetails(QFrame):
         icon, token, word = STATES[state]
         if state == "queued":
             word = self.tr("not begun") if job.is_finished else self.tr("next")
-        return row(icon_label(icon, token, 16), label(facts.step_words(name)), None, label(word, "caption"), gap=8)
+        return row(
+            icon_label(icon, token, 16), label(facts.step_words(name, job.kind)), None, label(word, "caption"), gap=8
+        )
 
     def _show_log(self, job: Job) -> None:
         text = facts.log_text(job)

@@ -34,8 +34,23 @@ NAMES = {
     "greedy_parity": "Engine and trainer give the same answer",
     "top1_agreement_served": "Same token, on the quantised file as served",
     "greedy_parity_served": "Same answer, on the quantised file as served",
+    "n_prompts": "Prompts measured on",
+    "kl_mean": "KL divergence from the original, mean (nats)",
+    "kl_p95": "KL divergence, 95 % of the positions below (nats)",
+    "greedy_agreement": "Same greedy answers as the original",
+    "perplexity_before": "Perplexity of the original",
+    "perplexity_after": "Perplexity of the new model",
+    "tokens_per_second_before": "Tokens per second of the original",
+    "tokens_per_second_after": "Tokens per second of the new model",
+    "same_tokens": "Texts read as the same tokens",
+    "same_answers": "Questions answered the same",
+    "verified": "Files with the published checksum",
+    "path": "Written to",
 }
 """Keys of step results → what the number is, in the order they are shown."""
+OF_MODELS = {"top1_agreement": "Same likeliest token as the original", "export_bytes": "Size on disk"}
+"""The same keys in jobs that make models of models, where nothing was trained."""
+MODEL_KINDS = ("convert", "merge", "model_quality", "model_export", "model_fetch")
 STEP_WORDS = {
     "import": "Reading the files",
     "recipe": "Running the recipe",
@@ -44,7 +59,17 @@ STEP_WORDS = {
     "export": "Writing the adapter for the engine",
     "dataset_export": "Writing the dataset",
     "evaluate": "Comparing the engine with the trainer",
+    "fold": "Folding in the edits",
+    "fetch": "Downloading and checking",
+    "convert": "Writing the new precision",
+    "read": "Reading the folder as a GGUF",
+    "merge": "Writing the adapter into the weights",
+    "quantise": "Quantising",
+    "quality": "Measuring what that did",
+    "vocabulary": "Comparing the vocabularies",
+    "proof": "Asking both the same questions",
 }
+MODEL_STEP_WORDS = {"export": "Writing the folder"}
 METRICS = {
     "train_loss": ("Training loss", "nats per token"),
     "eval_loss": ("Held-out loss", "nats per token"),
@@ -52,13 +77,31 @@ METRICS = {
     "tokens_per_second": ("Tokens per second", "tokens/s"),
 }
 """Metric → its name in words, and its unit."""
-_SHARES = ("top1_agreement", "greedy_parity", "top1_agreement_served", "greedy_parity_served")
+_SHARES = (
+    "top1_agreement", "greedy_parity", "top1_agreement_served", "greedy_parity_served", "greedy_agreement", "same_tokens",
+    "same_answers",
+)  # fmt: skip
 _HIDDEN_AT_ZERO = ("rejected", "resumed_rows")
 
 
-def step_words(name: str) -> str:
-    """A step's name in words."""
-    return STEP_WORDS.get(name, name.replace("_", " ").capitalize())
+def step_words(name: str, kind: str = "") -> str:
+    """A step's name in words; `kind` of the job, where the same name means another thing."""
+    found = MODEL_STEP_WORDS.get(name) if kind in MODEL_KINDS else None
+    return found or STEP_WORDS.get(name, name.replace("_", " ").capitalize())
+
+
+def result_place(job: Job) -> tuple[str, dict[str, str]] | None:
+    """The page where the result of a job that succeeded is, and the page's arguments; None when it is nowhere."""
+    meta = job.spec.meta
+    if job.state != "succeeded":
+        return None
+    if job.kind == "train":
+        return "training", {"job_id": job.id}
+    if job.kind in ("convert", "merge", "model_fetch"):
+        return "models", {"model_id": job.id}
+    if job.kind in ("model_quality", "model_export"):
+        return "models", {"model_id": str(meta.get("model_id", ""))}
+    return ("data", {"dataset_id": str(meta["dataset_id"])}) if meta.get("dataset_id") else None
 
 
 def metric_words(name: str) -> tuple[str, str]:
@@ -68,8 +111,14 @@ def metric_words(name: str) -> tuple[str, str]:
 
 def result_lines(job: Job) -> list[tuple[str, str]]:
     """The numbers a person wants to see of a job's results, in the order of `NAMES`."""
-    found = job.result
-    return [(name, _shown(key, found[key])) for key, name in NAMES.items() if _is_worth_showing(key, found.get(key))]
+    found, names = job.result, NAMES
+    if job.kind in MODEL_KINDS:
+        names = {
+            key: name for key, name in {**NAMES, **OF_MODELS}.items() if key != "bytes" or job.kind == "model_fetch"
+        }
+    else:
+        names = {key: name for key, name in NAMES.items() if key != "path" or job.kind == "dataset_export"}
+    return [(name, _shown(key, found[key])) for key, name in names.items() if _is_worth_showing(key, found.get(key))]
 
 
 def notes(job: Job) -> list[str]:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSplitter, QStackedLayout, QWidget
 from fmstudio.api.page import Page
 from fmstudio.ui.mending import mending_actions
 from fmstudio.ui.pages.jobs.details import JobDetails
+from fmstudio.ui.pages.jobs.facts import result_place
 from fmstudio.ui.pages.jobs.table import JobsTable
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.parts import PAGE_MARGIN, column, holder, label, row
@@ -37,6 +38,7 @@ class JobsPage(Page):
         self.details = JobDetails(partial(mending_actions, context))
         self.details.cancel_wanted.connect(self._cancel)
         self.details.retry_wanted.connect(context.retry)
+        self.details.result_wanted.connect(self._show_result)
         self.table.chosen.connect(self._on_chosen)
         self.empty = EmptyState(
             "jobs", self.tr("No jobs yet"),
@@ -128,3 +130,10 @@ class JobsPage(Page):
     def _cancel(self, job_id: str) -> None:
         if self.ctx.queue is not None:
             self.ctx.queue.cancel(job_id)
+
+    @Slot(str)
+    def _show_result(self, job_id: str) -> None:
+        job = self.details.job
+        place = result_place(job) if job is not None and job.id == job_id else None
+        if place is not None:
+            self.ctx.navigate(place[0], **place[1])

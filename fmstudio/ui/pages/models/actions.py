@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QFileDialog
@@ -39,11 +40,10 @@ class ModelActions(QObject):
             self._page.chat_with(model_id)
         elif action == "train":
             self._context.navigate("training", base_id=model_id)
-        elif action == "remove":
-            self._page.remove(model_id)
         else:
             asked = {"convert": self.convert, "merge": self.merge, "export": self.export, "measure": self.measure}
-            (asked | {"test": servers.test, "key": servers.change_key})[action](entry)
+            asked |= {"test": servers.test, "key": servers.change_key, "remove": self.remove}
+            asked[action](entry)
 
     # ---- jobs ------------------------------------------------------------------------------------------------------
 
@@ -147,7 +147,30 @@ class ModelActions(QObject):
         form.closed.connect(self._page.close_form)
         self._page.show_form(form)
 
-    # ---- facts -----------------------------------------------------------------------------------------------------
+    # ---- the entry itself ------------------------------------------------------------------------------------------
+
+    def remove(self, entry: ModelEntry) -> None:
+        """Take an entry out of the library, with an undo; its file stays, a server's key goes."""
+        project, servers = self._context.project, self._page.servers
+        if project is None:
+            return
+
+        def work() -> Any:
+            return project.models.remove(entry.id), servers.forget(entry)
+
+        def done(put_key_back: Callable[[], None]) -> None:
+            def restore() -> Any:
+                put_key_back()
+                return project.models.restore(entry.id)
+
+            text = self.tr("{name} was removed from the library; its file is untouched.")
+            if entry.format == "endpoint":
+                text = self.tr("{name} was removed from the library, and its key forgotten.")
+            undo = (self.tr("Undo"), lambda: self._context.run_op(self._page, restore))
+            self._context.notify("info", text.format(name=entry.name), undo)
+
+        self._page.details.entry = None
+        self._context.run_op(self._page, work, done)
 
     @Slot(str, str)
     def keep_template(self, model_id: str, template: str) -> None:

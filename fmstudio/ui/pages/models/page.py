@@ -296,27 +296,10 @@ class ModelsPage(Page):
         words = self.tr("Checking {files}…").format(files=plural(count, "file"))
         self._busy.setText(words if count else "")
 
-    def remove(self, model_id: str) -> None:
-        """Take an entry out of the library, with an undo; its file stays."""
-        project = self.context.project
-        if project is None:
-            return
-        name = self._names.get(model_id, "")
-
-        def undo() -> None:
-            self.context.run_op(self, lambda: project.models.restore(model_id))
-
-        def done(_: Any) -> None:
-            text = self.tr("{name} was removed from the library; its file is untouched.").format(name=name)
-            self.context.notify("info", text, (self.tr("Undo"), undo))
-
-        self.details.entry = None
-        self.context.run_op(self, lambda: project.models.remove(model_id), done)
-
     @Slot()
     def _remove_selected(self) -> None:
         if self.details.entry is not None:
-            self.remove(self.details.entry.id)
+            self.doing.remove(self.details.entry)
 
     # ---- one entry -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,9 @@ class Servers(QObject):
             self._page.close_form()
             self._page.page_shown(model_id=made[0])
             if made[1]:
-                self._context.notify("warning", self.tr("There is no system keyring: the key is asked for each time."))
+                self._context.notify(
+                    "warning", self.tr("There is no system keyring: the key is known until FM Studio closes.")
+                )
 
         form = self._page.form
         refused = form.show_problem if isinstance(form, EndpointForm) else None
@@ -73,9 +76,25 @@ class Servers(QObject):
 
         def done(is_lost: bool) -> None:
             if is_lost:
-                self._context.notify("warning", self.tr("There is no system keyring: the key is asked for each time."))
+                self._context.notify(
+                    "warning", self.tr("There is no system keyring: the key is known until FM Studio closes.")
+                )
 
         self._context.run_op(None, work, done)
+
+    def forget(self, entry: ModelEntry) -> Callable[[], None]:
+        """Take a removed server's key out of the keyring; gives what puts it back. For a background thread."""
+        from fmstudio.core.keyring_store import forget_key, keep_key, read_key
+
+        key = read_key(entry.id) if entry.format == "endpoint" else ""
+        if not key:
+            return lambda: None
+        forget_key(entry.id)
+
+        def put_back() -> None:
+            keep_key(entry.id, key)
+
+        return put_back
 
     def test(self, entry: ModelEntry) -> None:
         """Ask a server for its models."""
