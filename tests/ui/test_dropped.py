@@ -36,10 +36,18 @@ def test_models_are_known_by_name_magic_and_folder(tmp_path: Path) -> None:
     for path in (
         _file(tmp_path, "m.gguf"),
         _file(tmp_path, "blob", b"GGUF\x03"),
+        _file(tmp_path, "model.safetensors"),
         str(tmp_path / "hf"),
         str(tmp_path / "peft"),
     ):
         assert find_home([path]).page_id == "models", path
+
+
+def test_an_address_of_a_gguf_begins_a_download_and_others_an_import() -> None:
+    address = "https://example.org/bird-Q4_K_M.gguf?download=true"
+    home = find_home([address])
+    assert (home.page_id, home.args) == ("models", {"address": address})
+    assert find_home(["https://example.org/rows.jsonl"]).page_id == "data"
 
 
 def test_a_project_folder_is_opened(tmp_path: Path) -> None:

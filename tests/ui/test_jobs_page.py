@@ -17,12 +17,12 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from fmstudio.api import UserError
-from fmstudio.jobs.spec import Job, problem_from
+from fmstudio.jobs.spec import Job, JobSpec, StepSpec, problem_from
 from fmstudio.project import Project
 from fmstudio.ui.context import AppContext
 from fmstudio.ui.mending import mending_actions
 from fmstudio.ui.pages.data import DataPage
-from fmstudio.ui.pages.jobs import JobsPage
+from fmstudio.ui.pages.jobs import JobsPage, facts
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from fmstudio.worker.main import explain
 from tests.helpers import ROOT, wait_until, write_plugin, write_slow_importer
@@ -97,6 +97,29 @@ def test_a_job_is_shown_live_and_with_its_result(
     qtbot.waitUntil(lambda: "Rows\n60" in texts(page.details), timeout=LONG)
     assert not page.details.retry.isVisible()
     assert page.details.problem_card is None
+
+
+def test_a_job_leads_to_its_result(context: AppContext, page: JobsPage, tmp_path: Path, qtbot: Any) -> None:
+    job = submit(context, tmp_path, 5)
+    page.refresh(job.id)
+    qtbot.waitUntil(lambda: page.details.job is not None)
+    assert not page.details.result.isVisible(), "there is none yet"
+    qtbot.waitUntil(lambda: page.details.result.isVisible(), timeout=60_000)
+    places: list[tuple[str, Any]] = []
+    context.navigated.connect(lambda place, args: places.append((place, args)))
+    click(qtbot, page.details.result)
+    assert places == [("data", {"dataset_id": job.spec.meta["dataset_id"]})]
+
+
+def test_numbers_of_models_are_named_for_what_they_are(tmp_path: Path) -> None:
+    spec = JobSpec.new("Convert", "convert", [StepSpec("convert", "export"), StepSpec("quality", "evaluate")])
+    job = Job(spec, tmp_path, state="succeeded")
+    job.results = {"convert": {"path": "/x.gguf", "export_bytes": 2_000_000}, "quality": {"top1_agreement": 0.5}}
+    assert facts.result_lines(job) == [
+        ("Size on disk", "2.0 MB"), ("Same likeliest token as the original", "50.0 %"), ("Written to", "/x.gguf"),
+    ]  # fmt: skip
+    assert facts.result_place(job) == ("models", {"model_id": job.id})
+    assert facts.step_words("export", "model_export") == "Writing the folder"
 
 
 def test_the_newest_job_is_first_and_a_wanted_one_is_chosen(

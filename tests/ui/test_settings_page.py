@@ -145,3 +145,14 @@ def test_the_cache_is_measured_and_cleared(page: SettingsPage, qtbot: Any) -> No
     assert not big.exists()
     assert not page.clear_button.isEnabled()
     assert icon.exists(), "the style sheet in force refers to it"
+
+
+def test_a_mirror_of_the_hub_is_kept_and_a_wrong_address_is_not(page: SettingsPage, qtbot: Any) -> None:
+    network = page.network
+    network.hub.setText("http://hub.example.org")
+    network.hub.editingFinished.emit()
+    assert "https" in network.hub_said.text() and Settings.load().hub == ""
+    network.hub.setText("https://hub.example.org/")
+    qtbot.keyClick(network.hub, Qt.Key.Key_Return)
+    assert not network.hub_said.isVisible()
+    assert (network.hub.text(), Settings.load().hub) == ("https://hub.example.org", "https://hub.example.org")
