@@ -13,6 +13,7 @@ from fmstudio.core.settings import Settings
 from fmstudio.jobs.launcher import Launcher
 from fmstudio.ui.background import MainThreadCollector
 from fmstudio.ui.context import AppContext
+from fmstudio.ui.measuring import MemoryWatch
 from fmstudio.ui.page_entry import PageEntry
 from fmstudio.ui.process import QProcessLauncher
 from fmstudio.ui.shell import MainWindow
@@ -44,6 +45,7 @@ def build_window(app: QApplication, launcher: Launcher, *, safe_mode: bool = Fal
     theme = Theme(app, settings.theme)
     context = AppContext(settings, launcher, safe_mode=safe_mode, parent=app)
     theme.changed.connect(context.theme_changed)
+    MemoryWatch(context)
     window = MainWindow(context, PAGES)
     QTimer.singleShot(0, window, lambda: add_plugin_pages(window))
     return window

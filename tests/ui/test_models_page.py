@@ -22,6 +22,7 @@ from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio.models.hub import look as hub_look
 from fmstudio.project.models import ModelEntry
 from fmstudio.ui.context import AppContext
+from fmstudio.ui.measuring import MemoryWatch
 from fmstudio.ui.pages.models import ModelsPage
 from fmstudio.ui.pages.models.endpoint_form import EndpointForm
 from fmstudio.ui.pages.models.hub_form import HubForm
@@ -349,7 +350,8 @@ def test_a_download_asks_shows_the_licence_and_registers(
         page.doing.ask_download()
         form = page.form
         assert isinstance(form, HubForm)
-        assert form.off.isVisible() and not form.address.isEnabled(), "the network is off"
+        qtbot.waitUntil(form.off.isVisible, timeout=5000)
+        assert not form.address.isEnabled(), "the network is off"
         context.settings.allow_network, context.settings.hub = True, hub.address
         context.settings.save()
         page.page_shown()
@@ -415,8 +417,9 @@ def test_what_a_loaded_engine_takes_is_measured_and_kept(
     facts = {"state": "ready", "model": path, "pid": os.getpid(), "info": {"n_ctx": 512}, "params": {}, "stop": print}
     context.engine = SimpleNamespace(**facts)  # this process stands in for the engine's: its memory is real
     page.insight.look(entries(context)[0])
+    qtbot.waitUntil(lambda: "Measured: the engine takes" in words(page), timeout=5000)
+    MemoryWatch(context).look()
     qtbot.waitUntil(lambda: "memory" in entries(context)[0].metrics, timeout=5000)
-    assert "Measured: the engine takes" in words(page)
     context.engine = None
     page.insight.look(entries(context)[0])
     qtbot.waitUntil(lambda: "the engine took" in words(page), timeout=5000)

@@ -112,7 +112,8 @@ class Adding(QObject):
     def fingerprint(self, entry: ModelEntry) -> None:
         """Hash a model's file in the background; what it is called with may be used meanwhile."""
         project = self._context.project
-        if project is None or entry.facts.get("fingerprint") or entry.id in self._hashing:
+        has_file = entry.format != "endpoint" and not entry.is_missing
+        if project is None or not has_file or entry.facts.get("fingerprint") or entry.id in self._hashing:
             return
         self._hashing.add(entry.id)
         context = self._context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from fmstudio.ui.pages.models.action_buttons import add_buttons
@@ -55,7 +55,7 @@ class ModelDetails(QFrame):
         self._layout = QVBoxLayout(inner)
         self._layout.setContentsMargins(20, 20, 20, 20)
         self._layout.setSpacing(8)
-        area = QScrollArea()
+        area = self._area = QScrollArea()
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
@@ -73,6 +73,8 @@ class ModelDetails(QFrame):
             lineage: Names of the base model, the dataset and the model it was converted from, under ``base``,
                 ``dataset`` and ``made_from``, where known.
         """
+        is_same = self.entry is not None and self.entry.id == entry.id
+        place = self._area.verticalScrollBar().value() if is_same else 0
         self.entry, self.template = entry, None
         clear(self._layout)
         self._fit = label("", "muted", wrap=True)
@@ -82,8 +84,8 @@ class ModelDetails(QFrame):
         self._title = column(gap=0)
         self._show_title(entry)
         self._layout.addLayout(self._title)
-        place = str(entry.facts.get("url") or entry.path)
-        self._layout.addWidget(label(place, "caption", wrap=True, selectable=True))
+        where = str(entry.facts.get("url") or entry.path)
+        self._layout.addWidget(label(where, "caption", wrap=True, selectable=True))
         if entry.is_missing:
             gone = self.tr("The file is no longer there. Put it back, or remove the entry.")
             self._layout.addWidget(label(gone, "warning", wrap=True))
@@ -110,6 +112,7 @@ class ModelDetails(QFrame):
             self.template.kept.connect(self.template_kept)
             self._layout.addWidget(self.template)
         self._layout.addStretch(1)
+        QTimer.singleShot(0, self, lambda: self._area.verticalScrollBar().setValue(place))
 
     def show_fit(self, report: FitReport) -> None:
         """Show the estimate of the memory chatting takes, and what was measured."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from fmstudio.models.fit_report import Measured, is_news, report_fit
+from fmstudio.models.fit_report import Measured, report_fit
+from fmstudio.ui.measuring import engine_facts
 
 if TYPE_CHECKING:
     from fmstudio.models.fit_report import FitReport
@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from fmstudio.ui.pages.models.details import ModelDetails
 
 WATCH_MS = 3000
-
-
-def engine_facts(engine: Any, path: Path) -> dict[str, Any] | None:
-    """``pid``, ``n_ctx``, ``kv_type`` and ``vram`` of the engine, when it is ready and holds this model."""
-    if engine is None or getattr(engine, "state", "") != "ready" or getattr(engine, "model", None) != path:
-        return None
-    info = getattr(engine, "info", {})
-    kv_type = getattr(engine, "params", {}).get("kv_type")
-    return {
-        "pid": getattr(engine, "pid", None),
-        "n_ctx": info.get("n_ctx"),
-        "vram": info.get("vram"),
-        "kv_type": kv_type,
-    }
 
 
 def related(project: Project, entry: ModelEntry) -> list[tuple[str, str]]:
@@ -46,7 +32,7 @@ def related(project: Project, entry: ModelEntry) -> list[tuple[str, str]]:
 
 
 class Insight(QObject):
-    """Asks off the main thread and tells the details panel; keeps what was measured of a loaded model."""
+    """Asks off the main thread and tells the details panel."""
 
     def __init__(self, context: AppContext, details: ModelDetails) -> None:
         super().__init__(details)
@@ -93,14 +79,8 @@ class Insight(QObject):
             )
 
     def _show_fit(self, model_id: str, report: FitReport) -> None:
-        if self._details.entry is None or self._details.entry.id != model_id:
-            return
-        self._details.show_fit(report)
-        found, project = report.measured, self._context.project
-        if report.is_live and found is not None and is_news(found, self._kept) and project is not None:
-            self._kept = found
-            kept = {"memory": found.to_dict()}
-            self._context.run_op(self, lambda: project.models.note_metrics(model_id, kept))
+        if self._details.entry is not None and self._details.entry.id == model_id:
+            self._details.show_fit(report)
 
     def _show_related(self, entry: ModelEntry, found: list[tuple[str, str]]) -> None:
         if self._details.entry is None or self._details.entry.id != entry.id:

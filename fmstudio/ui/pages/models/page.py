@@ -64,6 +64,7 @@ class ModelsPage(Page):
         self.form: Form | None = None
         self._wants_found = True
         self._names: dict[str, str] = {}
+        self._shown_lineage: dict[str, str] = {}
         self._wanted = ""
         self._lay_out()
         self._connect()
@@ -309,9 +310,12 @@ class ModelsPage(Page):
         if not rows:
             return
         entry, shown = self.table.entries[rows[0].row()], self.details.entry
-        if shown is not None and shown.id == entry.id and self.details.is_editing:
+        lineage = self._lineage(entry)
+        is_same = shown is not None and shown.id == entry.id
+        if is_same and (self.details.is_editing or (shown, self._shown_lineage) == (entry, lineage)):
             return
-        self.details.show_entry(entry, self._lineage(entry))
+        self._shown_lineage = lineage
+        self.details.show_entry(entry, lineage)
         self.adding.fingerprint(entry)
         self.insight.look(entry)
 
