@@ -147,7 +147,9 @@ def _hf(path: Path) -> ModelFacts:
         "license": _license(path),
     }
     name = text_of(config.get("_name_or_path"), 200).rpartition("/")[2] if _is_snapshot(path) else ""
-    return ModelFacts(name or _folder_name(path), "base", "hf", path, folder_bytes(path), facts)
+    # sentence-transformers lists the parts of an embedding model in this file; no other model has it.
+    kind: ModelKind = "embedding" if (path / "modules.json").is_file() else "base"
+    return ModelFacts(name or _folder_name(path), kind, "hf", path, folder_bytes(path), facts)
 
 
 def read_tensors(path: Path, stem: str) -> dict[str, StoredTensor]:

@@ -234,3 +234,13 @@ def test_keys_lie_in_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     assert keyring_store.read_key("e-1") == "secret"
     keyring_store.forget_key("e-1")
     assert keyring_store.read_key("e-1") == ""
+
+
+def test_a_folder_of_sentence_transformers_is_an_embedding_model(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "mini"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    assert project.models.check(folder).facts.kind == "base"
+    (folder / "modules.json").write_text("[]")
+    assert project.models.add(folder).kind == "embedding"
