@@ -59,6 +59,6 @@ def endpoint_events(entry: ModelEntry, body: dict[str, Any]) -> Iterator[ChatEve
                 yield event
         except OSError as error:
             raise UserError(
-                f"{entry.name} does not answer at {place.url}: {error}.",
+                f"{entry.name} does not answer at {place.url}: {error.strerror or error}.",
                 remedy="Start the server, or check the address: fmstudio models test.",
             ) from error

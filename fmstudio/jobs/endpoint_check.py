@@ -92,9 +92,8 @@ def ask_models(url: str, key: str = "") -> EndpointAnswer:
         response = connection.getresponse()
         data = response.read(MOST_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise UserError(
-            f"No server answers at {url}: {error or type(error).__name__}.", remedy="Start it, or check the address."
-        ) from error
+        reason = getattr(error, "strerror", "") or str(error) or type(error).__name__
+        raise UserError(f"No server answers at {url}: {reason}.", remedy="Start it, or check the address.") from error
     finally:
         connection.close()
     return EndpointAnswer(_names(url, response.status, data), len(data))

@@ -136,7 +136,7 @@ class JobDetails(QFrame):
         for layout in (self._problem, self._steps, self._results, self._metrics):
             clear(layout)
         self.problem_card = None
-        if job.error is not None:
+        if job.error is not None and job.is_finished:
             problem = replace(job.error, details=job.error.details or facts.details_text(job))
             others = () if job.can_retry else self._actions(job)
             self.problem_card = ProblemCard(problem, others, stacked=True)

@@ -49,7 +49,7 @@ class EndpointForm(QFrame):
         self.said = label("", "muted", wrap=True)
         self.said.hide()
         note = self.tr(
-            "The key goes into the system's keyring where there is one, and never into a file; else it is asked for."
+            "The key goes into the system's keyring where there is one, never into a file; else it is known until FM Studio closes."
         )
         self.test = button(self.tr("Test connection"), self.try_out, icon="link")
         add = button(self.tr("Add"), self._add, kind="primary", icon="plus")

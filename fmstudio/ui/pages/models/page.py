@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QItemSelection, Qt, Slot
-from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from fmstudio.api.page import Page
@@ -144,11 +144,6 @@ class ModelsPage(Page):
         menu.addAction(self.tr("Add a server…"), self.servers.ask)
         made.setMenu(menu)
         return made
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Where the table is narrow, what the details say anyway makes room for the names."""
-        super().resizeEvent(event)
-        self.view.make_room(event.size().width() - self.details.width())
 
     # ---- page ------------------------------------------------------------------------------------------------------
 

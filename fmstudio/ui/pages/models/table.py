@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from fmstudio.ui.icons import icon
@@ -20,8 +21,8 @@ FORMATS = {"gguf": "GGUF", "hf": "Hugging Face", "peft": "PEFT", "endpoint": "Op
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _NUMBERS = (3, 4, 6)
-ROOM_FOR_COLUMN = {4: 600, 5: 680, 6: 760}
-"""Table column → page width beside the details from which it is shown."""
+ROOM_FOR_COLUMN = {6: 820, 4: 740, 2: 640}
+"""Table column → width of the table from which it is shown; the details say it anyway, and names need the room."""
 
 
 class ModelTable(QAbstractTableModel):
@@ -125,7 +126,8 @@ class ModelView(QTableView):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(64)
 
-    def make_room(self, width: int) -> None:
-        """Hide the columns there is no room for."""
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: hide the columns there is no room for."""
+        super().resizeEvent(event)
         for column, least in ROOM_FOR_COLUMN.items():
-            self.setColumnHidden(column, width < least)
+            self.setColumnHidden(column, event.size().width() < least)
