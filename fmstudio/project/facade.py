@@ -7,35 +7,38 @@ import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.core.jsonfile import write_text
 from fmstudio.jobs.spec import Job
 from fmstudio.project.catalog import Catalog, ProjectLocked
 from fmstudio.project.changes import Changes
-from fmstudio.project.chat_presets import ChatPresets
-from fmstudio.project.chats import Chats
-from fmstudio.project.console import Console
 from fmstudio.project.datasets import Dataset, Datasets, Operation
-from fmstudio.project.diff import Diffs
 from fmstudio.project.disk import Disk
 from fmstudio.project.edits import Edits
-from fmstudio.project.exports import Exports
 from fmstudio.project.importing import Imports
-from fmstudio.project.lessons import Lessons
-from fmstudio.project.lineage import Lineage
-from fmstudio.project.model_endpoints import Endpoints
 from fmstudio.project.models import ModelLibrary
 from fmstudio.project.overlay import EMPTY, Overlay
-from fmstudio.project.past import Past
 from fmstudio.project.publish import Publisher
 from fmstudio.project.rejects import read_rejects, reject_files
 from fmstudio.project.rows import Page, RowReader
-from fmstudio.project.seen_rows import SeenRows
-from fmstudio.project.specs import JobSpecs
-from fmstudio.project.statistics import Statistics
-from fmstudio.project.transforms import Transforms
+from fmstudio.project.subject import subject
+
+if TYPE_CHECKING:
+    from fmstudio.project.chat_presets import ChatPresets
+    from fmstudio.project.chats import Chats
+    from fmstudio.project.console import Console
+    from fmstudio.project.diff import Diffs
+    from fmstudio.project.exports import Exports
+    from fmstudio.project.lessons import Lessons
+    from fmstudio.project.lineage import Lineage
+    from fmstudio.project.model_endpoints import Endpoints
+    from fmstudio.project.past import Past
+    from fmstudio.project.seen_rows import SeenRows
+    from fmstudio.project.specs import JobSpecs
+    from fmstudio.project.statistics import Statistics
+    from fmstudio.project.transforms import Transforms
 
 __all__ = ["Project", "ProjectLocked"]
 
@@ -48,20 +51,10 @@ class Project:
     Attributes:
         datasets: Datasets, versions, operation log.
         edits: What the user changes by hand, until it is committed.
-        past: Earlier states of datasets, to look at.
-        exports: What went out of the project.
         models: The model library.
-        chats: Conversations and ratings.
-        lessons: The datasets that grow from what is judged in the chat.
-        presets: Named settings of chats, in versions.
-        imports: Known files and remembered mappings.
-        transforms: Previews of transforms.
-        console: Read-only SQL over the datasets.
-        statistics: What the columns hold, in numbers.
-        diffs: What differs between versions.
-        lineage_graph: Where everything came from and what used it.
         disk: Space on the disk, and collecting what nothing needs.
-        specs: Builders of job specifications.
+        imports: Known files and remembered mappings.
+        recovered: What was mended when the project was opened.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -71,25 +64,104 @@ class Project:
         self.datasets = Datasets(self._catalog, folder)
         self._rows = RowReader(folder)
         self.edits = Edits(self._catalog, self.datasets, self._rows)
-        self.past = Past(self.datasets, self._rows)
-        self.statistics = Statistics(self.datasets, self._rows)
-        self.diffs = Diffs(self._catalog, self.datasets, self._rows)
-        self.lineage_graph = Lineage(self._catalog, self.datasets, self._rows)
         self.disk = Disk(self._catalog, self._rows, folder)
         self.models = ModelLibrary(self._catalog)
-        self.endpoints = Endpoints(self._catalog)
-        self.chats = Chats(self._catalog, folder)
-        self.lessons = Lessons(self._catalog, self.datasets, self.edits, self.chats, folder, self.page)
-        self.presets = ChatPresets(self._catalog)
         self.imports = Imports(self._catalog, self.datasets)
-        self.exports = Exports(self._catalog, self.datasets, self.edits, folder)
-        seen = SeenRows(self.datasets, self.edits, folder)
-        self.transforms = Transforms(self.datasets, self.edits, seen, folder)
-        self.console = Console(self._catalog, self.datasets, seen, folder)
-        self.specs = JobSpecs(self.datasets, self.models, self.exports, self.edits, self.transforms, self.console)
         self._publisher = Publisher(self._catalog, self.datasets, folder, self._rows)
         self.recovered = [*self.disk.recover(), *self._publisher.recover(self.jobs_dir)]
         self.models.add_packaged()
+
+    # ---- subjects, made when they are first asked for ---------------------------------------------------------------
+
+    @subject
+    def past(self) -> Past:
+        """Earlier states of datasets, to look at."""
+        from fmstudio.project.past import Past
+
+        return Past(self.datasets, self._rows)
+
+    @subject
+    def statistics(self) -> Statistics:
+        """What the columns hold, in numbers."""
+        from fmstudio.project.statistics import Statistics
+
+        return Statistics(self.datasets, self._rows)
+
+    @subject
+    def diffs(self) -> Diffs:
+        """What differs between versions."""
+        from fmstudio.project.diff import Diffs
+
+        return Diffs(self._catalog, self.datasets, self._rows)
+
+    @subject
+    def lineage_graph(self) -> Lineage:
+        """Where everything came from and what used it."""
+        from fmstudio.project.lineage import Lineage
+
+        return Lineage(self._catalog, self.datasets, self._rows)
+
+    @subject
+    def endpoints(self) -> Endpoints:
+        """Servers that are used as models."""
+        from fmstudio.project.model_endpoints import Endpoints
+
+        return Endpoints(self._catalog)
+
+    @subject
+    def chats(self) -> Chats:
+        """Conversations and ratings."""
+        from fmstudio.project.chats import Chats
+
+        return Chats(self._catalog, self.folder)
+
+    @subject
+    def presets(self) -> ChatPresets:
+        """Named settings of chats, in versions."""
+        from fmstudio.project.chat_presets import ChatPresets
+
+        return ChatPresets(self._catalog)
+
+    @subject
+    def lessons(self) -> Lessons:
+        """The datasets that grow from what is judged in the chat."""
+        from fmstudio.project.lessons import Lessons
+
+        return Lessons(self._catalog, self.datasets, self.edits, self.chats, self.folder, self.page)
+
+    @subject
+    def exports(self) -> Exports:
+        """What went out of the project."""
+        from fmstudio.project.exports import Exports
+
+        return Exports(self._catalog, self.datasets, self.edits, self.folder)
+
+    @subject
+    def _seen_rows(self) -> SeenRows:
+        from fmstudio.project.seen_rows import SeenRows
+
+        return SeenRows(self.datasets, self.edits, self.folder)
+
+    @subject
+    def transforms(self) -> Transforms:
+        """Previews of transforms."""
+        from fmstudio.project.transforms import Transforms
+
+        return Transforms(self.datasets, self.edits, self._seen_rows, self.folder)
+
+    @subject
+    def console(self) -> Console:
+        """Read-only SQL over the datasets."""
+        from fmstudio.project.console import Console
+
+        return Console(self._catalog, self.datasets, self._seen_rows, self.folder)
+
+    @subject
+    def specs(self) -> JobSpecs:
+        """Builders of job specifications."""
+        from fmstudio.project.specs import JobSpecs
+
+        return JobSpecs(self.datasets, self.models, self.exports, self.edits, self.transforms, self.console)
 
     @property
     def jobs_dir(self) -> Path:
@@ -141,8 +213,11 @@ class Project:
 
     def close(self) -> None:
         """Let go of the project; another process may open it then."""
-        self.transforms.interrupt()
-        self.console.close()
+        made = vars(self)
+        if "transforms" in made:
+            self.transforms.interrupt()
+        if "console" in made:
+            self.console.close()
         self._rows.close()
         self._catalog.close()
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)

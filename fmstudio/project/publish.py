@@ -18,7 +18,6 @@ from fmstudio.jobs.spec import Job
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
 from fmstudio.project.datasets import Datasets
-from fmstudio.project.exports import record_export
 from fmstudio.project.history import change_facts, log_operation
 from fmstudio.project.importing import remember_import, source_of
 from fmstudio.project.model_fetching import KIND as FETCH
@@ -230,6 +229,8 @@ class Publisher:
         return Changes(datasets=frozenset(changed), models=True, runs=True)
 
     def _export(self, job: Job) -> Changes:
+        from fmstudio.project.exports import record_export  # brings pydantic; opening a project does not need it
+
         with self._catalog.transaction() as connection:
             record_export(connection, job)
             self._mark(connection, job)
