@@ -93,6 +93,7 @@ class MainWindow(QMainWindow):
         self._shortcut("Ctrl+B", self.sidebar.toggle)
         self._shortcut("Ctrl+Z", self.undo)
         self._shortcut("Ctrl+Shift+Z", self.redo)
+        self._shortcut("Ctrl+Y", self.redo)
         self._shortcut("Ctrl+Q", self.close)
 
     # ---- pages -----------------------------------------------------------------------------------------------------

@@ -97,9 +97,9 @@ def test_tech_support_becomes_ten_rows_and_comes_back(
     window.show_page("data", {})
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.rows == 10, timeout=LONG)
     assert page.view.dataset is not None and page.view.dataset.version == 2
-    qtbot.waitUntil(lambda: page.view._tabs["dropped"].text() == "Dropped 1,040", timeout=LONG)
+    qtbot.waitUntil(lambda: page.view.tabs.buttons["dropped"].text() == "Dropped 1,040", timeout=LONG)
     page.view.show_tab("versions")
-    qtbot.waitUntil(lambda: page.view.versions.table.rows.total == 2, timeout=LONG)
+    qtbot.waitUntil(lambda: page.view.tabs.versions.table.rows.total == 2, timeout=LONG)
     qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.rows == 1_050, timeout=LONG)
     qtbot.mouseClick(page.view.redo, LEFT)
@@ -132,7 +132,7 @@ def test_the_preview_shows_the_mapping_which_can_be_changed(
     page = data_page(window)
     qtbot.waitUntil(lambda: page.view.dataset is not None, timeout=LONG)
     assert page.view.dataset is not None and page.view.dataset.name == "Questions"
-    qtbot.waitUntil(lambda: page.view._tabs["rejects"].text() == "Rejected 1", timeout=LONG)
+    qtbot.waitUntil(lambda: page.view.tabs.buttons["rejects"].text() == "Rejected 1", timeout=LONG)
     qtbot.waitUntil(lambda: (page.view.rows.table.rows.record(0) or {}).get("completion") == "n", timeout=LONG)
 
 
@@ -166,11 +166,11 @@ def test_rows_are_filtered_sorted_inspected_and_found_by_meaning(
     assert page.view.inspector.findChildren(QWidget)
     click(qtbot, page, "Search")
     click(qtbot, page, "Embed this dataset")
-    qtbot.waitUntil(page.view.search.field.isVisible, timeout=LONG)
-    qtbot.keyClicks(page.view.search.field, "a young dog")
-    qtbot.keyClick(page.view.search.field, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: page.view.search.table.rows.total == 50, timeout=LONG)
-    assert (page.view.search.table.rows.record(0) or {})["text"] == sentences[2]
+    qtbot.waitUntil(page.view.tabs.search.field.isVisible, timeout=LONG)
+    qtbot.keyClicks(page.view.tabs.search.field, "a young dog")
+    qtbot.keyClick(page.view.tabs.search.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.view.tabs.search.table.rows.total == 50, timeout=LONG)
+    assert (page.view.tabs.search.table.rows.record(0) or {})["text"] == sentences[2]
 
 
 def test_a_deleted_dataset_can_be_brought_back(
@@ -239,18 +239,18 @@ def test_a_transform_a_query_and_an_export_need_no_mouse(
         page.list.list,
         view.header.change,
         view.header.export,
-        view._tabs["rows"],
+        view.tabs.buttons["rows"],
         view.rows.filter,
         view.rows.table,
     ):
         tab_to(qtbot, window, reached)
     press(qtbot, window, Key.Key_H, control=True)
-    qtbot.waitUntil(lambda: view.transform.form is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: view.panels.transform.form is not None, timeout=LONG)
     qtbot.keyClicks(QApplication.focusWidget(), "colour")
     press(qtbot, window, Key.Key_Tab)
     qtbot.keyClicks(QApplication.focusWidget(), "color")
-    qtbot.waitUntil(view.transform.run_button.isEnabled, timeout=LONG)
-    tab_to(qtbot, window, view.transform.run_button)
+    qtbot.waitUntil(view.panels.transform.run_button.isEnabled, timeout=LONG)
+    tab_to(qtbot, window, view.panels.transform.run_button)
     press(qtbot, window, Key.Key_Space)
     qtbot.waitUntil(lambda: view.dataset is not None and view.dataset.version == 2, timeout=LONG)
     assert view.rows.table.hasFocus()
@@ -258,17 +258,17 @@ def test_a_transform_a_query_and_an_export_need_no_mouse(
     qtbot.keyClick(window, Key.Key_3, Qt.KeyboardModifier.AltModifier)
     qtbot.keyClicks(QApplication.focusWidget(), "SELECT text, n FROM texts WHERE n > 27 ORDER BY n")
     press(qtbot, window, Key.Key_Return, control=True)
-    qtbot.waitUntil(lambda: view.sql.table.rows.total == 2, timeout=LONG)
-    assert (view.sql.table.rows.record(0) or {}) == {"text": "color 28", "n": 28}
-    tab_to(qtbot, window, view.sql.table)
+    qtbot.waitUntil(lambda: view.tabs.sql.table.rows.total == 2, timeout=LONG)
+    assert (view.tabs.sql.table.rows.record(0) or {}) == {"text": "color 28", "n": 28}
+    tab_to(qtbot, window, view.tabs.sql.table)
 
     press(qtbot, window, Key.Key_E, control=True)
-    panel = view.export
+    panel = view.panels.export
     qtbot.waitUntil(lambda: panel.formats.currentItem() is not None and panel.formats.hasFocus(), timeout=LONG)
     press(qtbot, window, Key.Key_Down, Key.Key_Down)
     chosen = panel.formats.current()
     assert chosen is not None and chosen.id == "csv"
-    tab_to(qtbot, window, panel.target)
+    tab_to(qtbot, window, panel.target.field)
     press(qtbot, window, Key.Key_A, control=True)
     qtbot.keyClicks(QApplication.focusWidget(), str(tmp_path / "out.csv"))
     press(qtbot, window, Key.Key_Return, control=True)
@@ -276,7 +276,7 @@ def test_a_transform_a_query_and_an_export_need_no_mouse(
     assert (tmp_path / "out.csv").read_text().splitlines()[:2] == ["text,n", "color 0,0"]
     tab_to(qtbot, window, panel.result.copy_button)
     press(qtbot, window, Key.Key_Escape)
-    assert view.panel is None
+    assert view.panels.front is None
 
 
 def test_what_can_be_done_is_in_the_palette_with_its_keys(
@@ -284,7 +284,7 @@ def test_what_can_be_done_is_in_the_palette_with_its_keys(
 ) -> None:
     window = open_window(project_folder)
     page = import_by_drop(qtbot, window, write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}]), 1)
-    qtbot.waitUntil(lambda: bool(page.view.transform.transforms), timeout=LONG)
+    qtbot.waitUntil(lambda: bool(page.view.panels.transform.transforms), timeout=LONG)
     offered = {command.title: command.shortcut for command in page.commands()}
     for title, keys in (
         ("Find and replace in a…", "Ctrl+H"), ("Change a: all changes…", "Ctrl+T"), ("Export a…", "Ctrl+E"),

@@ -38,7 +38,7 @@ def _talks(folder: Path) -> None:
 
 def _open(page: DataPage, qtbot: Any) -> ExportPanel:
     qtbot.keyClick(page, Key.Key_E, Control)
-    panel = page.view.export
+    panel = page.view.panels.export
     qtbot.waitUntil(lambda: panel.isVisible() and panel.formats.currentItem() is not None, timeout=LONG)
     return panel
 
@@ -76,7 +76,7 @@ def test_conversations_are_looked_at_and_exported_with_keys(
     panel.form.fields["only_answered"].set(True)
     qtbot.waitUntil(lambda: "1 of these 5 would be left out" in panel.preview.told.text(), timeout=LONG)
     target = tmp_path / "talks.jsonl"
-    panel.target.setText(str(target))
+    panel.target.field.setText(str(target))
     qtbot.keyClick(panel, Key.Key_Return, Control)
     qtbot.waitUntil(panel.result.isVisible, timeout=LONG)
     assert panel.result.title.text().startswith("8 rows written, ")
@@ -85,11 +85,11 @@ def test_conversations_are_looked_at_and_exported_with_keys(
     qtbot.mouseClick(panel.result.copy_button, LEFT)
     assert QGuiApplication.clipboard().text() == str(target)
     qtbot.waitUntil(panel.earlier.isVisible, timeout=LONG)
-    assert panel.overwrite.isVisible() and not panel.overwrite.isChecked()
+    assert panel.target.overwrite.isVisible() and not panel.target.overwrite.isChecked()
     qtbot.mouseClick(panel.run_button, LEFT)  # it is there already
     qtbot.waitUntil(lambda: bool(panel.findChildren(ProblemCard)), timeout=LONG)
     assert "already there" in panel.findChildren(ProblemCard)[0].problem.message
-    panel.overwrite.setChecked(True)
+    panel.target.overwrite.setChecked(True)
     qtbot.mouseClick(panel.run_button, LEFT)
     qtbot.waitUntil(panel.result.isVisible, timeout=LONG)
     assert open_data.problems == []
@@ -105,21 +105,21 @@ def test_the_filter_of_the_table_is_offered_and_earlier_exports_come_back(
     assert panel.only_filtered.isVisible() and panel.only_filtered.text() == "Only the rows of the filter (3 rows)"
     _choose(panel, "csv")
     qtbot.waitUntil(lambda: panel.preview.text.startswith("text,n\nt0,0"), timeout=LONG)
-    assert panel.target.text().endswith("rows.csv")
-    panel.target.setText(str(tmp_path / "few.csv"))
+    assert panel.target.field.text().endswith("rows.csv")
+    panel.target.field.setText(str(tmp_path / "few.csv"))
     panel.run()
     qtbot.waitUntil(panel.result.isVisible, timeout=LONG)
     assert (tmp_path / "few.csv").read_text().splitlines() == ["text,n", "t0,0", "t1,1", "t2,2"]
     qtbot.waitUntil(panel.earlier.isVisible, timeout=LONG)
     _choose(panel, "jsonl")
-    panel.target.clear()
+    panel.target.field.clear()
     again = next(b for b in panel.earlier.findChildren(QAbstractButton) if b.accessibleName() == "The same again…")
     qtbot.mouseClick(again, LEFT)
     chosen = panel.formats.current()
-    assert chosen is not None and chosen.id == "csv" and panel.target.text() == str(tmp_path / "few.csv")
-    assert panel.overwrite.isChecked()
+    assert chosen is not None and chosen.id == "csv" and panel.target.field.text() == str(tmp_path / "few.csv")
+    assert panel.target.overwrite.isChecked()
     qtbot.keyClick(panel, Key.Key_Escape)
-    assert page.view.panel is None and open_data.problems == []
+    assert page.view.panels.front is None and open_data.problems == []
 
 
 def test_a_folder_with_its_card_is_shown_before_it_is_made(
@@ -132,4 +132,4 @@ def test_a_folder_with_its_card_is_shown_before_it_is_made(
     panel.license.set_value("cc-by-4.0")
     qtbot.waitUntil(lambda: "cc-by-4.0" in panel.preview.text, timeout=LONG)
     assert "data/train-00000-of-00001.parquet" in panel.preview.told.text()
-    assert not Path(panel.target.text()).suffix
+    assert not Path(panel.target.field.text()).suffix

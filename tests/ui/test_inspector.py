@@ -152,7 +152,7 @@ def test_statistics_open_from_the_small_chart_and_filter(open_data: OpenData, pr
     qtbot.waitUntil(lambda: bool(header.head(0).bars), timeout=LONG)
     assert header.head(1).type_word == "whole number" and "60 rows" in header.head(1).tip
     qtbot.mouseClick(header.viewport(), LEFT, pos=header.chart_rect(0).center())
-    panel = rows.statistics
+    panel = rows.heads.statistics
     assert panel.isVisible()
     link = lambda: [b for b in panel.findChildren(QPushButton) if b.text() == "aaa" and b.isVisible()]  # noqa: E731
     qtbot.waitUntil(lambda: bool(link()), timeout=LONG)

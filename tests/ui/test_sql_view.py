@@ -32,7 +32,7 @@ def _open(open_data: OpenData, folder: Path, qtbot: Any, name: str = "rows") -> 
     records = [{"text": f"line {i}", "topic": "ab"[i % 2], "n": i} for i in range(40)]
     page = open_data(folder, records, name)
     qtbot.keyClick(page, Key.Key_3, Qt.KeyboardModifier.AltModifier)
-    view = page.view.sql
+    view = page.view.tabs.sql
     qtbot.waitUntil(lambda: view.isVisible() and view.tables.topLevelItemCount() > 0, timeout=LONG)
     assert view.editor.hasFocus()
     return page, view

@@ -40,12 +40,13 @@ def _with_answers(folder: Path) -> None:
 def _open(page: DataPage, qtbot: Any, transform: str, **params: Any) -> None:
     page.view.open_transform(transform, params)
     qtbot.waitUntil(
-        lambda: page.view.transform.form is not None and page.view.transform._current == transform, timeout=LONG
+        lambda: page.view.panels.transform.form is not None and page.view.panels.transform._current == transform,
+        timeout=LONG,
     )
 
 
 def _said(page: DataPage) -> str:
-    return page.view.transform.preview.summary.text()
+    return page.view.panels.transform.preview.summary.text()
 
 
 def test_find_and_replace_is_reached_previewed_and_run_with_keys(
@@ -53,7 +54,7 @@ def test_find_and_replace_is_reached_previewed_and_run_with_keys(
 ) -> None:
     page = open_data(project_folder, _records())
     qtbot.keyClick(page, Key.Key_H, Control)
-    panel = page.view.transform
+    panel = page.view.panels.transform
     qtbot.waitUntil(lambda: panel.form is not None and panel.isVisible(), timeout=LONG)
     assert panel.form is not None and _said(page) == "Fill in: Find"
     find = panel.form.fields["find"].control
@@ -70,7 +71,7 @@ def test_find_and_replace_is_reached_previewed_and_run_with_keys(
     assert tables.change.isVisible() and "colour" in tables.change.toPlainText()
     qtbot.keyClick(panel, Key.Key_Return, Control)
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.version == 2, timeout=LONG)
-    assert page.view.panel is None
+    assert page.view.panels.front is None
     qtbot.waitUntil(lambda: (page.view.rows.table.rows.record(5) or {}).get("text") == "the color 5", timeout=LONG)
     qtbot.waitUntil(lambda: "Replace “colour”" in page.view.undo.toolTip(), timeout=LONG)
     assert open_data.problems == []
@@ -81,11 +82,11 @@ def test_the_list_of_changes_is_searched_and_chosen_from_the_keyboard(
 ) -> None:
     page = open_data(project_folder, _records())
     qtbot.keyClick(page, Key.Key_T, Control)
-    gallery = page.view.transform.gallery
+    gallery = page.view.panels.transform.gallery
     qtbot.waitUntil(lambda: gallery.isVisible() and gallery.list.count() > 10, timeout=LONG)
     qtbot.keyClicks(gallery.field, "condition delete")
     qtbot.keyClick(gallery.field, Key.Key_Return)
-    panel = page.view.transform
+    panel = page.view.panels.transform
     qtbot.waitUntil(lambda: panel._current == "delete_where", timeout=LONG)
     assert panel.form is not None
     where = panel.form.fields["where"].control
@@ -98,7 +99,7 @@ def test_the_list_of_changes_is_searched_and_chosen_from_the_keyboard(
     qtbot.keyClick(where, Key.Key_Escape)  # closes the completions, if they are open
     if page.view.panel is not None:
         qtbot.keyClick(panel, Key.Key_Escape)
-    assert page.view.panel is None and open_data.problems == []
+    assert page.view.panels.front is None and open_data.problems == []
 
 
 def test_columns_and_datasets_are_offered_as_choices(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
@@ -107,7 +108,7 @@ def test_columns_and_datasets_are_offered_as_choices(open_data: OpenData, projec
     page.choose("d-rows")
     qtbot.waitUntil(lambda: page.view.rows.table.rows.total == 60, timeout=LONG)
     _open(page, qtbot, "join")
-    form = page.view.transform.form
+    form = page.view.panels.transform.form
     assert form is not None
     dataset, theirs = form.fields["dataset"].control, form.fields["columns"].control
     assert isinstance(dataset, ChoiceBox) and isinstance(theirs, CheckList)
@@ -118,10 +119,10 @@ def test_columns_and_datasets_are_offered_as_choices(open_data: OpenData, projec
     form.fields["key"].set("topic")
     qtbot.waitUntil(lambda: "60" in _said(page), timeout=LONG)
     assert theirs.choices() == ["topic", "owner"]
-    after = page.view.transform.preview.tables.after
+    after = page.view.panels.transform.preview.tables.after
     assert {(after.rows.record(i) or {}).get("owner") for i in range(4)} == {"first", "second"}
     _open(page, qtbot, "rename_columns")
-    form = page.view.transform.form
+    form = page.view.panels.transform.form
     assert form is not None
     names = form.fields["names"].control
     assert isinstance(names, NamesTable)
@@ -132,9 +133,9 @@ def test_columns_and_datasets_are_offered_as_choices(open_data: OpenData, projec
 def test_splitting_into_datasets_shows_the_first_of_them(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     page = open_data(project_folder, _records())
     _open(page, qtbot, "split", output="datasets", name="parts")
-    qtbot.waitUntil(page.view.transform.run_button.isEnabled, timeout=LONG)
+    qtbot.waitUntil(page.view.panels.transform.run_button.isEnabled, timeout=LONG)
     assert _said(page).startswith("Makes 3 datasets of 60 rows: train ")
-    qtbot.keyClick(page.view.transform, Key.Key_Return, Control)
+    qtbot.keyClick(page.view.panels.transform, Key.Key_Return, Control)
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.name == "parts train", timeout=LONG)
     assert page.list.list.count() == 4 and open_data.problems == []
 
@@ -195,7 +196,7 @@ def test_the_list_is_searched_sorted_and_several_are_merged(
     datasets.list.selectAll()
     assert [a.text() for a in datasets.chosen_menu().actions()] == ["Merge 2 datasets…", "Delete 2 datasets\tDel"]
     page.merge(datasets.selected())
-    panel = page.view.transform
+    panel = page.view.panels.transform
     qtbot.waitUntil(lambda: panel._current == "merge" and panel.run_button.isEnabled(), timeout=LONG)
     assert _said(page) == "Makes a dataset of 62 rows"
     page.view.close_panel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QFrame, QWidget
@@ -63,6 +65,27 @@ class Floating(QFrame):
             ):
                 self.close_panel()
         return False
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Qt: Tab goes round inside the panel: beside it lie things that it covers."""
+        stops = [
+            w for w in self._chain() if w.focusPolicy() & Qt.FocusPolicy.TabFocus and w.isVisible() and w.isEnabled()
+        ]
+        if not stops:
+            return False
+        focused = QApplication.focusWidget()
+        here = stops.index(focused) if focused in stops else -1 if next else 0
+        reason = Qt.FocusReason.TabFocusReason if next else Qt.FocusReason.BacktabFocusReason
+        stops[(here + (1 if next else -1)) % len(stops)].setFocus(reason)
+        return True
+
+    def _chain(self) -> Iterator[QWidget]:
+        """Widgets inside, in the order in which Tab meets them."""
+        found = self.nextInFocusChain()
+        while found is not self:
+            if self.isAncestorOf(found):
+                yield found
+            found = found.nextInFocusChain()
 
     def event(self, event: QEvent) -> bool:
         """Qt: Esc means this panel while it has the keyboard."""

@@ -50,7 +50,7 @@ class GraphView(QWidget):
         self._scale, self._origin = 1.0, QPointF()
         self._current = ""
         self._drag: QPointF | None = None
-        self._is_placed = False
+        self._is_placed = self._is_moved = False
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(240, 180)
@@ -65,7 +65,7 @@ class GraphView(QWidget):
         self._drawing = GraphDrawing(boxes, ways)
         self._current = next((box.id for box in boxes if box.is_focus), boxes[0].id if boxes else "")
         self.setAccessibleDescription(f"{len(self._drawing.boxes)} things, {len(self._drawing.ways)} ways between them")
-        self._is_placed = False
+        self._is_placed = self._is_moved = False
         self._place()
         self.update()
 
@@ -95,7 +95,7 @@ class GraphView(QWidget):
         point = at or QPointF(self.width() / 2, self.height() / 2)
         scale = min(MOST, max(LEAST, self._scale * factor))
         self._origin = point - (point - self._origin) * (scale / self._scale)
-        self._scale = scale
+        self._scale, self._is_moved = scale, True
         self.update()
 
     @property
@@ -134,6 +134,7 @@ class GraphView(QWidget):
         """Qt: pan."""
         if self._drag is not None:
             self._origin += event.position() - self._drag
+            self._is_moved = True
             self._drag = event.position()
             self.update()
 
@@ -153,6 +154,7 @@ class GraphView(QWidget):
         turn = event.angleDelta()
         if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             self._origin += QPointF(turn.x() + turn.y(), 0)
+            self._is_moved = True
             self.update()
         else:
             self.zoom(STEP ** (turn.y() / 120), event.position())
@@ -216,12 +218,13 @@ class GraphView(QWidget):
     # ---- where things are ------------------------------------------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Qt: place the graph when there is room for the first time, keep its middle later."""
+        """Qt: place the graph anew; where the user moved it, keep its middle."""
         super().resizeEvent(event)
         old = event.oldSize()
-        if self._is_placed and old.isValid():
+        if self._is_moved and old.isValid():
             self._origin += QPointF(self.width() - old.width(), self.height() - old.height()) / 2
         else:
+            self._is_placed = False
             self._place()
 
     def _place(self) -> None:

@@ -187,6 +187,7 @@ class _CodeView(QFrame):
         self._text.setFont(Theme.current().mono())
         self._text.setAccessibleName(self.tr("Code block"))
         self._text.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._text.horizontalScrollBar().rangeChanged.connect(lambda *_: self._fit())
         self._text.wheelEvent = self._pass_wheel  # type: ignore[method-assign]
         self._label = QLabel()
         self._label.setProperty("role", "caption")
@@ -219,14 +220,9 @@ class _CodeView(QFrame):
     def _fit(self) -> None:
         lines = self._text.blockCount()
         margins = 2 * int(self._text.document().documentMargin())
-        is_wide = self._text.document().idealWidth() > self._text.viewport().width()
-        bar = self._text.horizontalScrollBar().sizeHint().height() if is_wide else 0
-        self._text.setFixedHeight(lines * self._text.fontMetrics().lineSpacing() + margins + bar)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Make room for the scroll bar where a line became too long."""
-        super().resizeEvent(event)
-        self._fit()
+        bar = self._text.horizontalScrollBar()
+        room = bar.sizeHint().height() if bar.maximum() else 0
+        self._text.setFixedHeight(lines * self._text.fontMetrics().lineSpacing() + margins + room)
 
     def _pass_wheel(self, event: QWheelEvent) -> None:
         if abs(event.angleDelta().x()) > abs(event.angleDelta().y()):

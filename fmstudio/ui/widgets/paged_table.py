@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from PySide6.QtCore import (
-    QEvent,
-    QItemSelection,
-    QItemSelectionModel,
-    QModelIndex,
-    QPoint,
-    Qt,
-    Signal,
-    Slot,
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal, Slot
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPaintEvent,
+    QResizeEvent,
 )
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from fmstudio.ui.widgets.table.cache import PAGES_KEPT
@@ -26,6 +25,7 @@ from fmstudio.ui.widgets.table.copying import clipboard_data, selected_count, se
 from fmstudio.ui.widgets.table.editor import CellEditor
 from fmstudio.ui.widgets.table.frozen import FrozenColumns
 from fmstudio.ui.widgets.table.header import ColumnHead, ColumnHeader, style_header
+from fmstudio.ui.widgets.table.hover import RowHover
 from fmstudio.ui.widgets.table.layout import TableLayout, arrange, shape_of
 from fmstudio.ui.widgets.table.model import PagedRows
 from fmstudio.ui.widgets.table.place import Place
@@ -81,6 +81,7 @@ class PagedTable(QTableView):
         style_header(self)
         self.painter = RowsPainter(self.rows, self)
         self.frozen = FrozenColumns(self, self.painter)
+        RowHover(self.painter, self, self.frozen)
         self.cell_editor = CellEditor(self)
         self.setItemDelegate(self.cell_editor)
         self._connect()
@@ -98,7 +99,6 @@ class PagedTable(QTableView):
         self.header.setSectionsMovable(True)
         self.header.setSectionsClickable(True)
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.viewport().setMouseTracking(True)
 
     def _connect(self) -> None:
         self.rows.modelAboutToBeReset.connect(self._keep_place)
@@ -149,6 +149,7 @@ class PagedTable(QTableView):
             return
         self._is_fitting = True
         arrange(self, layout)
+        self._is_fitting = False
         self._set_widths()
         self._is_fitting = True
         for section, name in enumerate(names):
@@ -191,7 +192,9 @@ class PagedTable(QTableView):
         self.frozen.follow(self._frozen_count if self.rows.columnCount() > 1 else 0)
 
     def _set_widths(self) -> None:
-        """Give each column what its first rows need; the widest takes what is left, or gives what is missing."""
+        """Give each column what its first rows need; see `shared_widths`."""
+        if self._is_fitting:
+            return  # the numbers at the left grew, and with them came a resize
         self._is_fitting = True
         side = self._fit_row_numbers()
         room = self.width() - 2 * self.frameWidth() - self.verticalScrollBar().sizeHint().width() - 2 - side
@@ -202,7 +205,8 @@ class PagedTable(QTableView):
 
     def _fit_row_numbers(self) -> int:
         width = self.fontMetrics().horizontalAdvance(f"{self.rows.total:,}") + 24
-        self.verticalHeader().setFixedWidth(width)
+        if self.verticalHeader().width() != width:
+            self.verticalHeader().setFixedWidth(width)
         return 0 if self.verticalHeader().isHidden() else width
 
     @Slot(int, int, int)
@@ -243,6 +247,8 @@ class PagedTable(QTableView):
         self._apply_layout()
         if self.rows.keeps_place:
             self._place.restore(self)
+        else:
+            self._place.begin(self)
         self._look()
 
     def _look(self) -> None:
@@ -300,30 +306,16 @@ class PagedTable(QTableView):
         self._place_frozen()
         self._look()
 
-    def viewportEvent(self, event: QEvent) -> bool:
-        """Qt: remember the row under the mouse."""
-        if event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent):
-            self._hover(self.rowAt(event.position().toPoint().y()))
-        elif event.type() == QEvent.Type.Leave:
-            self._hover(-1)
-        return super().viewportEvent(event)
-
-    def _hover(self, row: int) -> None:
-        before, self.painter.hovered = self.painter.hovered, row
-        if before != row:
-            for one in (before, row):
-                if one >= 0:
-                    y, height = self.rowViewportPosition(one), self.rowHeight(one)
-                    self.viewport().update(0, y, self.viewport().width(), height)
-                    self.frozen.viewport().update(0, y, self.frozen.width(), height)
-
     @Slot()
     def _repaint(self) -> None:
         self.viewport().update()
         self.frozen.viewport().update()
 
     def event(self, event: QEvent) -> bool:
-        """Qt: keys of this table go before those of the page around it."""
+        """Qt: keys of this table go before those of the page around it; the menu key means the current cell."""
+        if isinstance(event, QContextMenuEvent) and event.reason() == QContextMenuEvent.Reason.Keyboard:
+            self.open_menu()
+            return True
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._command(event):
             event.accept()
             return True
@@ -343,9 +335,21 @@ class PagedTable(QTableView):
         if self.state() == QAbstractItemView.State.EditingState:
             return None
         keys = QKeySequence(event.keyCombination()).toString(QKeySequence.SequenceFormat.PortableText)
-        if keys == "Ctrl+Shift+C":
-            return lambda: self.copy_rows(as_json=True)
+        if keys in ("Ctrl+Shift+C", "Shift+F10"):
+            return self.open_menu if keys == "Shift+F10" else lambda: self.copy_rows(as_json=True)
         return self.commands.get(keys.replace("Num+", ""))
+
+    def open_menu(self) -> None:
+        """Ask for the menu at the current cell."""
+        index = self.currentIndex()
+        if index.isValid():
+            self.scrollTo(index)
+        self.customContextMenuRequested.emit(self.visualRect(index).bottomLeft())
+
+    def header_position(self, section: int) -> QPoint:
+        """Where the space below a column's header begins on the screen, to put something there."""
+        header = self.header
+        return header.viewport().mapToGlobal(QPoint(header.sectionViewportPosition(section), header.height() + 2))
 
     def cell_position(self, row: int, column: int) -> QPoint:
         """Where a cell begins on the screen, to put something beside it."""

@@ -60,7 +60,8 @@ def _spread_facts(title: str, spread: Spread, *, is_time: bool) -> list[Fact]:
 
 def amount(value: float) -> str:
     """A number as short as it can be said."""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:,.4g}"
+    is_long = 1_000 <= abs(value) < 1e15
+    return f"{value:,.0f}" if is_long or (value == round(value) and abs(value) < 1_000) else f"{value:,.4g}"
 
 
 def bars_of(found: ColumnStatistics) -> list[Bar]:

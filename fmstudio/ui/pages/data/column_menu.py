@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QMenu, QWidget
 
-from fmstudio.project.filters import ColumnFilter, FilterColumn, Sort
+from fmstudio.project.filters import ColumnFilter, FilterColumn
 from fmstudio.ui.widgets.floating import Floating
 from fmstudio.ui.widgets.parts import button, column, label, row
 
@@ -65,6 +65,7 @@ class ConditionPopup(Floating):
 
     def open_at(self, place: QPoint) -> None:
         """Show it there, ready to type."""
+        self.adjustSize()
         super().open_at(place)
         self.first.setFocus()
 
@@ -123,38 +124,22 @@ class ColumnMenu:
 
     def menu(self, section: int, place: QPoint) -> QMenu:
         """All that can be done with a column."""
-        view, table = self._view, self._view.table
-        name = table.rows.shown_column(section)
-        menu = QMenu(view)
-        for text, wanted in (
-            ("Sort, smallest first", Sort(name)),
-            ("Sort, largest first", Sort(name, is_descending=True)),
-        ):
-            action = menu.addAction(text)
-            action.setCheckable(True)
-            action.setChecked(wanted in view.sorts)
-            action.triggered.connect(lambda _=False, wanted=wanted: view.sort_by([wanted]))
-        if any(s.column == name for s in view.sorts):
-            rest = [s for s in view.sorts if s.column != name]
-            menu.addAction("Do not sort by it").triggered.connect(lambda: view.sort_by(rest))
-        menu.addSeparator()
-        menu.addAction("Filter…").triggered.connect(lambda: self.open_condition(name, place))
-        for text, test in (("Only rows where it is empty", "empty"), ("Only rows where it is not", "not_empty")):
-            condition = ColumnFilter(name, test)  # type: ignore[arg-type]
-            menu.addAction(text).triggered.connect(lambda _=False, c=condition: view.bar.add_condition(c))
-        if any(c.column == name for c in view.bar.conditions):
-            menu.addAction("Remove its filters").triggered.connect(lambda: view.bar.drop_conditions(name))
-        menu.addSeparator()
-        menu.addAction("Statistics…").triggered.connect(lambda: view.heads.open_statistics(section))
-        menu.addAction("Fit the width\tDouble click on the border").triggered.connect(lambda: table.fit_column(section))
-        visual = table.header.visualIndex(section) + 1
-        if table.frozen_count == visual:
-            menu.addAction("Let all columns scroll").triggered.connect(lambda: table.freeze(0))
-        else:
-            menu.addAction("Hold in place up to here").triggered.connect(lambda: table.freeze(visual))
-        menu.addAction("Hide").triggered.connect(lambda: table.hide_column(name, True))
-        menu.addAction("Columns…").triggered.connect(view.open_columns)
+        menu = QMenu(self._view)
+        self.fill(menu, section, place)
         return menu
+
+    def fill(self, menu: QMenu, section: int, place: QPoint | None = None) -> None:
+        """Put all that can be done with a column into a menu. Keys are shown, not bound: the table answers them."""
+        for one in self._view.column_commands.of(section, place):
+            if not one.title:
+                menu.addSeparator()
+                continue
+            action = menu.addAction(f"{one.title}\t{one.keys}" if one.keys else one.title)
+            action.setEnabled(one.can)
+            if one.is_on is not None:
+                action.setCheckable(True)
+                action.setChecked(one.is_on)
+            action.triggered.connect(lambda _=False, run=one.run: run())
 
     def open_condition(self, name: str, place: QPoint) -> None:
         """Ask for a condition on a column."""

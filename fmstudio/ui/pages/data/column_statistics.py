@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360, 520
 MOST_TOP = 12
+BESIDE = 64
+"""Pixels of a line of the panel that are neither the value nor what stands at its right: margins and the scroll bar."""
 
 
 class StatisticsPanel(Floating):
@@ -53,6 +55,7 @@ class StatisticsPanel(Floating):
         layout = column(head, self.histogram, area, gap=8, margins=(14, 12, 8, 12))
         layout.setStretch(2, 1)
         self.setLayout(layout)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.resize(WIDTH, HEIGHT)
 
     def open_for(self, filter_column: FilterColumn, place: QPoint) -> None:
@@ -66,6 +69,7 @@ class StatisticsPanel(Floating):
         self._content.addWidget(label(self.tr("Counting…"), "muted"))
         self._content.addStretch(1)
         self.open_at(place)
+        self.setFocus()
 
     def show_problem(self, problem: Problem) -> None:
         """Say why there are no numbers."""
@@ -124,7 +128,9 @@ class StatisticsPanel(Floating):
             self._value(text, f"{words.number(count)}  {share}", act)
 
     def _value(self, text: str, right: str, act: Any) -> None:
-        shown = f"{text[:44]}{'…' if len(text) > 44 else ''}"
+        metrics = self.fontMetrics()
+        room = WIDTH - BESIDE - metrics.horizontalAdvance(right)
+        shown = metrics.elidedText(text[:120], Qt.TextElideMode.ElideRight, max(60, room))
         link = button(shown.replace("&", "&&"), act, kind="quiet") if act is not None else label(shown)
         link.setToolTip(text[:1_500])
         line: QVBoxLayout | Any = row(link, None, label(right, "caption"), gap=4)

@@ -11,6 +11,7 @@ from fmstudio.ui.history import step_history
 from fmstudio.ui.widgets import words
 
 if TYPE_CHECKING:
+    from fmstudio.jobs.outcome import Problem
     from fmstudio.jobs.spec import Job
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
@@ -21,7 +22,7 @@ class DatasetActions(QObject):
 
     Signals:
         made: (dataset id) a dataset was made and shall be shown.
-        committing: (job id) a commit has started.
+        committing: (job id) a commit has started; empty = it could not be.
     """
 
     made = Signal(str)
@@ -89,10 +90,17 @@ class DatasetActions(QObject):
     def commit(self, dataset: Dataset) -> None:
         """Fold the pending edits into the next version, as a job."""
         project = self.ctx.project
-        if project is not None:
-            self.ctx.build_and_submit(
-                lambda: project.specs.commit(dataset.id), lambda job: self.committing.emit(job.id)
-            )
+        if project is None:
+            return
+
+        def fail(problem: Problem) -> None:
+            self.committing.emit("")
+            self.ctx.show_problem(problem)
+
+        self.ctx.run_query(
+            lambda: project.specs.commit(dataset.id), lambda spec: self.committing.emit(self.ctx.submit(spec).id),
+            fail, owner=self,
+        )  # fmt: skip
 
     def discard(self, dataset: Dataset) -> None:
         """Take back all pending edits; the message bar offers to bring them back."""

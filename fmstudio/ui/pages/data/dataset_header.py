@@ -155,8 +155,8 @@ class DatasetHeader(QWidget):
         self.name = NameField()
         self.facts = ElidedLabel("", "muted")
         self.pending = PendingChip()
-        self.undo = tool_button("undo", self.tr("Undo the last change to this dataset"), shortcut="Ctrl+Z")
-        self.redo = tool_button("redo", self.tr("Redo the change that was undone"), shortcut="Ctrl+Shift+Z")
+        self.undo = tool_button("undo", self.tr("Undo the last change to this dataset"))
+        self.redo = tool_button("redo", self.tr("Redo the change that was undone"))
         self.clean = button(self.tr("Clean…"), icon="clean", tip=self.tr("Preview and run a recipe on this dataset"))
         self.embed = button(
             self.tr("Embed"), icon="embed", tip=self.tr("Give each row a place by its meaning, to search and map")
@@ -207,12 +207,17 @@ class DatasetHeader(QWidget):
         # What was undone last comes back first, and undoing goes from the newest to the oldest.
         first = min(undone, key=lambda operation: operation.id, default=None)
         for tool, word, operation, keys in (
-            (self.undo, self.tr("Undo"), last, "Ctrl+Z"),
-            (self.redo, self.tr("Redo"), first, "Ctrl+Shift+Z"),
+            (self.undo, self.tr("Undo"), last, self.tr("Ctrl+Z takes back the newest change of the whole project.")),
+            (
+                self.redo,
+                self.tr("Redo"),
+                first,
+                self.tr("Ctrl+Y does again what was undone last in the whole project."),
+            ),
         ):
             tool.setEnabled(operation is not None)
             said = f"{word}: {operation.title}" if operation is not None else f"Nothing to {word.lower()}"
-            tool.setToolTip(f"{said} ({keys})")
+            tool.setToolTip(f"{said}\n{keys}")
             tool.setAccessibleName(said)
 
     def show_transforms(self, groups: Sequence[tuple[str, Sequence[TransformInfo]]]) -> None:

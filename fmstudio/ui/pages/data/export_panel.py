@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QStandardPaths, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QLineEdit, QScrollArea, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QFrame, QScrollArea, QWidget
 
 from fmstudio.project.exports import ExportInclude
 from fmstudio.ui.pages.data.export_formats import LICENSES, FormatList, formats_for
 from fmstudio.ui.pages.data.export_preview_pane import ExportPreviewPane
 from fmstudio.ui.pages.data.export_records import EarlierExports, ExportResult
+from fmstudio.ui.pages.data.export_target import ExportTarget
 from fmstudio.ui.schemas import Schemas, load_schemas
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.message_bar import ProblemCard
@@ -53,21 +54,16 @@ class ExportPanel(QWidget):
         self._errors: dict[str, str] = {}
         self._where, self._where_rows = "", -1
         self._job_id = ""
-        self._is_own_target = False
         self._used: dict[str, Any] = {}
-        self._last_folder: Path | None = None
         self.formats = FormatList()
         self.title = ElidedLabel("", "title")
         self.close_button = tool_button("close", self.tr("Close"), self.close_panel, shortcut="Esc")
         self.only_filtered = QCheckBox(self.tr("Only the rows of the filter"))
         self.extras = {name: QCheckBox(title) for name, title in EXTRAS}
-        self.target = QLineEdit()
-        self.target.setAccessibleName(self.tr("Where to"))
-        self.browse = button(self.tr("Browse…"), self.choose_target, icon="folder")
+        self.target = ExportTarget()
         self.license = ChoiceBox(LICENSES, self._later, is_open=True)
         self.license.setAccessibleName(self.tr("Licence"))
         self.license.setToolTip(self.tr("Stands in the dataset card and the provenance"))
-        self.overwrite = QCheckBox(self.tr("Replace what is there"))
         self.run_button = button(
             self.tr("Export"), self.run, kind="primary", icon="export", tip=self.tr("Export as a job (Ctrl+Enter)")
         )
@@ -86,7 +82,6 @@ class ExportPanel(QWidget):
         self._license_part = holder(column(label(self.tr("Licence")), self.license, gap=2))
         where = column(label(self.tr("Rows"), "heading"), self.only_filtered, gap=2)
         beside = column(label(self.tr("Beside the file"), "heading"), *self.extras.values(), gap=2)
-        to = column(label(self.tr("Where to"), "heading"), row(self.target, self.browse, gap=6), self.overwrite, gap=4)
         self._rows_part = holder(where)
         inner = column(
             self.formats, self._form_place, self._license_part, self._rows_part, beside, None,
@@ -100,7 +95,7 @@ class ExportPanel(QWidget):
         left.setFixedWidth(SETTINGS_WIDTH)
         run = row(self.run_button, self.stop_button, self.status, gap=8)
         run.setStretch(2, 1)
-        part = column(scroll, to, run, gap=10, margins=(0, 0, 12, 0))
+        part = column(scroll, self.target, run, gap=10, margins=(0, 0, 12, 0))
         part.setStretch(0, 1)
         left.setLayout(part)
         shown = QScrollArea()
@@ -117,13 +112,10 @@ class ExportPanel(QWidget):
         layout.setStretch(1, 1)
         self.setLayout(layout)
         self.stop_button.hide()
-        self.overwrite.hide()
 
     def _connect(self) -> None:
         self.formats.chosen.connect(self._on_format)
         self.only_filtered.toggled.connect(lambda _: self._later())
-        self.target.textEdited.connect(lambda _: self._on_own_target())
-        self.target.textChanged.connect(lambda _: self._check_target())
         self.earlier.again_wanted.connect(self._again)
         self.ctx.job_changed.connect(self._on_job)
 
@@ -138,7 +130,8 @@ class ExportPanel(QWidget):
         if is_other:
             self.result.hide()
             clear(self._problem)
-            self._is_own_target = False
+            self.target.forget()
+        self._show_formats()
         load_schemas(self.ctx, "dataset_exporter", self._on_schemas, self)
         self._load_earlier()
         self.formats.setFocus()
@@ -156,11 +149,17 @@ class ExportPanel(QWidget):
         self.only_filtered.setChecked(bool(self._where))
 
     def _on_schemas(self, schemas: Schemas, errors: dict[str, str]) -> None:
+        is_news = (schemas, errors) != (self._schemas, self._errors)
         self._schemas, self._errors = schemas, errors
+        if is_news:
+            self._show_formats()
+
+    def _show_formats(self) -> None:
+        """Offer the formats; what each can be told comes later, from a worker."""
         if self.dataset is None:
             return
         found = self.formats.current()
-        formats = formats_for(self.ctx.plugins.contributions("dataset_exporter"), self.dataset.kind, errors)
+        formats = formats_for(self.ctx.plugins.contributions("dataset_exporter"), self.dataset.kind, self._errors)
         self.formats.show_formats(formats, found.id if found is not None else "")
 
     def _load_earlier(self) -> None:
@@ -177,9 +176,7 @@ class ExportPanel(QWidget):
     def _again(self, record: ExportRecord) -> None:
         formats = list(self.formats.formats.values())
         self.formats.show_formats(formats, record.exporter)
-        self.target.setText(record.path)
-        self._is_own_target = True
-        self.overwrite.setChecked(not record.is_missing)
+        self.target.use(record.path, replace=not record.is_missing)
         self.run_button.setFocus()
 
     # ---- settings --------------------------------------------------------------------------------------------------
@@ -201,44 +198,8 @@ class ExportPanel(QWidget):
 
     def _propose_target(self) -> None:
         chosen, dataset = self.formats.current(), self.dataset
-        if chosen is None or dataset is None:
-            return
-        text = self.target.text().strip()
-        if self._is_own_target and text:
-            own = Path(text)
-            self.target.setText(str(own.with_suffix("") if not chosen.suffix else own.with_suffix(chosen.suffix)))
-            return
-        from fmstudio.project.export_preview import default_target
-
-        self.target.setText(str(default_target(self._folder(), dataset.name, chosen.suffix)))
-
-    def _folder(self) -> Path:
-        """Where exports go: where the last one went, else among the user's documents."""
-        if self._last_folder is not None and self._last_folder.is_dir():
-            return self._last_folder
-        documents = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
-        return documents if documents.is_dir() else Path.home()
-
-    def _on_own_target(self) -> None:
-        self._is_own_target = True
-
-    def _check_target(self) -> None:
-        is_taken = bool(self.target.text().strip()) and Path(self.target.text().strip()).expanduser().exists()
-        self.overwrite.setVisible(is_taken)
-        if not is_taken:
-            self.overwrite.setChecked(False)
-        self.target.setToolTip(self.target.text())
-
-    @Slot()
-    def choose_target(self) -> None:
-        """Ask where it shall go."""
-        chosen, start = self.formats.current(), self.target.text() or str(self._folder())
-        kind = f"*{chosen.suffix}" if chosen is not None and chosen.suffix else ""
-        options = QFileDialog.Option.DontConfirmOverwrite
-        path, _ = QFileDialog.getSaveFileName(self, self.tr("Export to"), start, kind, options=options)
-        if path:
-            self._is_own_target = True
-            self.target.setText(path)
+        if chosen is not None and dataset is not None:
+            self.target.propose(dataset.name, chosen.suffix)
 
     def where(self) -> str:
         """The condition of the rows that go out; empty = all."""
@@ -280,18 +241,20 @@ class ExportPanel(QWidget):
     def run(self) -> None:
         """Export as a job."""
         project, dataset, chosen = self.ctx.project, self.dataset, self.formats.current()
-        target = self.target.text().strip()
-        if project is None or dataset is None or chosen is None or self._job_id or not self._is_valid():
+        target = self.target.path()
+        if project is None or dataset is None or chosen is None or not self.run_button.isEnabled():
+            return
+        if not self._is_valid():
             return
         if not target:
             self.status.setText(self.tr("Say where to."))
-            self.target.setFocus()
+            self.target.field.setFocus()
             return
         wanted = {name: box.isChecked() for name, box in self.extras.items()}
         include = ExportInclude(
             self.where(), rejected=wanted["rejected"], dropped=wanted["dropped"], provenance=wanted["provenance"]
         )
-        params, license_, overwrite = self._params(), self.license.value(), self.overwrite.isChecked()
+        params, license_, overwrite = self._params(), self.license.value(), self.target.overwrite.isChecked()
         clear(self._problem)
         self.result.hide()
         self.run_button.setEnabled(False)
@@ -334,9 +297,7 @@ class ExportPanel(QWidget):
         if job.state == "succeeded":
             result = job.results[job.spec.steps[-1].name]
             self.result.show_result(result)
-            self._last_folder = Path(result["path"]).parent
-            self._is_own_target = True
-            self._check_target()
+            self.target.written(Path(result["path"]))
             self._load_earlier()
         elif job.error is not None:
             self._on_refused(job.error)

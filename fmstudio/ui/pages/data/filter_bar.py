@@ -33,29 +33,30 @@ MOST_REMEMBERED = 20
 
 
 class FilterField(QLineEdit):
-    """A line in which Esc empties what is there.
+    """A line in which Esc empties what is there, and leaves when there is nothing.
 
     Signals:
-        emptied: Esc was pressed.
+        left: Esc was pressed in the empty field.
     """
 
-    emptied = Signal()
+    left = Signal()
 
     def event(self, event: QEvent) -> bool:
-        """Qt: Esc means this field while there is something in it."""
+        """Qt: Esc means this field."""
         is_escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
-        if event.type() == QEvent.Type.ShortcutOverride and is_escape and self.text():
+        if event.type() == QEvent.Type.ShortcutOverride and is_escape:
             event.accept()
             return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Qt: Esc empties the field."""
-        if event.key() == Qt.Key.Key_Escape and self.text():
+        """Qt: Esc empties the field, or leaves it."""
+        if event.key() != Qt.Key.Key_Escape:
+            super().keyPressEvent(event)
+        elif self.text():
             self.clear()
-            self.emptied.emit()
-            return
-        super().keyPressEvent(event)
+        else:
+            self.left.emit()
 
 
 class FilterBar(QWidget):
@@ -64,10 +65,12 @@ class FilterBar(QWidget):
     Signals:
         changed: Another question; ask `where`.
         remembered: The list of recent filters changed.
+        left: The user is done with the field and wants the rows.
     """
 
     changed = Signal()
     remembered = Signal()
+    left = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,10 +87,12 @@ class FilterBar(QWidget):
         self.field.setToolTip(
             self.tr(
                 'Words are found in all texts and messages. "a phrase", -without, column:word, n:>5, n:1..9, this OR that.'
+                "\nEnter looks for them; Enter again goes to the rows."
             )
         )
         self.field.setClearButtonEnabled(True)
-        self.field.returnPressed.connect(self.apply)
+        self.field.returnPressed.connect(self._on_return)
+        self.field.left.connect(self.left)
         self.field.textChanged.connect(self._on_text)
         self.completer = FilterCompleter(self.field, self._offer)
         self.mode = button(self.tr("Words"), self.switch_mode, kind="quiet", tip="")
@@ -169,15 +174,23 @@ class FilterBar(QWidget):
         self.changed.emit()
 
     @Slot()
-    def apply(self) -> None:
-        """Ask what the field says now, and remember it."""
+    def _on_return(self) -> None:
+        """Ask; what was asked already leads to its rows."""
+        is_asked = self.field.text().strip() == self._asked and not self.error.isVisible()
+        self.apply(again=not is_asked)
+        if is_asked:
+            self.left.emit()
+
+    def apply(self, again: bool = True) -> None:
+        """Remember what the field says now, and ask it (`again`: also when that was asked last)."""
         self._later.stop()
         self.completer.popup.hide()
         text = self._asked = self.field.text().strip()
         if text:
             self.recent = [text, *(old for old in self.recent if old != text)][:MOST_REMEMBERED]
             self.remembered.emit()
-        self.changed.emit()
+        if again:
+            self.changed.emit()
 
     # ---- what is shown ---------------------------------------------------------------------------------------------
 

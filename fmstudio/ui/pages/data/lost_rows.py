@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 FIRST_DROPPED = ("reason", "step", "operator")
 REJECT_COLUMNS = ("reason", "line", "row", "raw", "file")
-MOST_REJECTS = 10_000
 
 
 class LostRows(QObject):
     """Fills the tabs *Dropped* and *Rejected*.
+
+    Args:
+        most_rejects: More rejected pieces than that are not listed.
 
     Signals:
         counted: (tab, number of rows).
@@ -31,9 +33,10 @@ class LostRows(QObject):
     counted = Signal(str, int)
     record_chosen = Signal(object, str)
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, most_rejects: int) -> None:
         super().__init__()
         self.ctx = context
+        self._most = most_rejects
         self.dropped, self.rejects = PagedTable(self.tr("Dropped rows")), PagedTable(self.tr("Rejected pieces"))
         self._no_dropped = EmptyState(
             "clean", self.tr("No row was dropped"),
@@ -83,7 +86,7 @@ class LostRows(QObject):
             self.counted.emit("rejects", len(records))
 
         self.dropped.rows.load(fetch, frozenset({"row_id"}))
-        self.ctx.run_query(lambda: project.rejects(dataset.id, MOST_REJECTS), show, key="rejects", owner=self)
+        self.ctx.run_query(lambda: project.rejects(dataset.id, self._most), show, key="rejects", owner=self)
 
 
 def _reasons_first(page: Any) -> RowsPage:

@@ -14,7 +14,8 @@ from fmstudio.core.addresses import is_remote
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.dataset_commands import dataset_commands
 from fmstudio.ui.pages.data.dataset_list import DatasetList
-from fmstudio.ui.pages.data.dataset_view import TABS, DatasetView
+from fmstudio.ui.pages.data.dataset_tabs import TABS
+from fmstudio.ui.pages.data.dataset_view import DatasetView
 from fmstudio.ui.pages.data.import_paste import pasted_files
 from fmstudio.ui.palette import Command
 from fmstudio.ui.widgets.empty_state import EmptyState

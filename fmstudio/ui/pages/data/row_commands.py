@@ -259,6 +259,10 @@ class RowCommands(QObject):
         self._add(menu, self.tr("New row"), "Ins", self.insert, view.can_edit)
         self._add(menu, f"Duplicate {rows}", "Ctrl+D", self.duplicate, is_there)
         self._add(menu, f"Drop {rows}", "Del", self.drop, is_there)
+        if index.isValid():
+            menu.addSeparator()
+            name = table.rows.shown_column(index.column()).replace("&", "&&")
+            view.column_menu.fill(menu.addMenu(self.tr("Column {}").format(name)), index.column())
         return menu
 
     def _add_filters(self, menu: QMenu, row: int, name: str) -> None:

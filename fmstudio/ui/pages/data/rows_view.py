@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPoint, QTimer, Signal, Slot
@@ -10,12 +11,12 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from fmstudio.jobs.outcome import Problem
 from fmstudio.project.filters import FilterColumn, Sort, order_by
+from fmstudio.ui.pages.data.column_commands import ColumnCommands
 from fmstudio.ui.pages.data.column_menu import ColumnMenu
-from fmstudio.ui.pages.data.column_panel import ColumnPanel
 from fmstudio.ui.pages.data.filter_bar import LIVE_ROWS, FilterBar, problem_words
 from fmstudio.ui.pages.data.row_commands import RowCommands
+from fmstudio.ui.pages.data.rows_count import RowsCount
 from fmstudio.ui.pages.data.table_columns import TableColumns
-from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.paged_table import PagedTable, RowsPage
 from fmstudio.ui.widgets.parts import button, column, label, row, tool_button
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from fmstudio.project import Changes
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
+    from fmstudio.ui.pages.data.column_panel import ColumnPanel
 
 HIDDEN = frozenset({"row_id"})
-BUSY_MS = 250
 
 
 class RowsView(QWidget):
@@ -49,7 +50,6 @@ class RowsView(QWidget):
         self.sorts: list[Sort] = []
         self.version: int | None = None
         self._question = 0
-        self._all_rows: int | None = None
         self._new_id: int | None = None
         self._end_wanted = False
         self.bar = FilterBar()
@@ -60,9 +60,8 @@ class RowsView(QWidget):
         self.back = button(self.tr("Back to the current version"), lambda: self.show_version(None), kind="quiet")
         self.table = PagedTable(self.tr("Rows of the dataset"))
         self.table.header.can_sort = self.table.frozen.header.can_sort = True
-        self.columns = ColumnPanel(self.table, self)
         self.column_menu, self.commands, self.heads = ColumnMenu(self), RowCommands(self), TableColumns(self)
-        self.statistics = self.heads.statistics
+        self.column_commands, self.counter = ColumnCommands(self), RowsCount(self)
         self._build()
         self._connect()
         self._show_note()
@@ -87,16 +86,15 @@ class RowsView(QWidget):
         layout = column(self.bar, note, self._stack, gap=6)
         layout.setStretch(2, 1)
         self.setLayout(layout)
-        self._busy = QTimer(self, singleShot=True, interval=BUSY_MS)
-        self._busy.timeout.connect(lambda: self.count.setText(self.tr("Looking…")))
         self._again = QTimer(self, singleShot=True, interval=0)
         self._again.timeout.connect(self._refresh)
 
     def _connect(self) -> None:
         table = self.table
         self.bar.changed.connect(self.reload)
+        self.bar.left.connect(self.focus_rows)
         for header in (table.header, table.frozen.header):
-            header.sort_wanted.connect(self._on_sort)
+            header.sort_wanted.connect(self.column_commands.sort)
             header.menu_wanted.connect(self.column_menu.open)
             header.chart_clicked.connect(self.heads.open_statistics)
         table.row_chosen.connect(self._on_row)
@@ -120,7 +118,8 @@ class RowsView(QWidget):
             self._again.start()
             return
         self.bar.clear()
-        self.sorts, self.version, self._all_rows = [], None, None
+        self.sorts, self.version = [], None
+        self.counter.forget()
         self.table.rows.marked.clear()
         self.table.rows.load(None)
         self.bar.is_live = dataset.rows <= LIVE_ROWS
@@ -130,7 +129,7 @@ class RowsView(QWidget):
     def show_version(self, number: int | None) -> None:
         """Look at an earlier version; None = the current one."""
         self.version = number
-        self._all_rows = None
+        self.counter.forget()
         self.table.rows.marked.clear()
         self.reload()
 
@@ -152,6 +151,15 @@ class RowsView(QWidget):
     def known_values(self, name: str) -> list[str]:
         """Values of a column to choose from, most frequent first, as far as they are known."""
         return list(self.bar.values.get(name, ()))
+
+    def focus_rows(self) -> None:
+        """Put the keyboard into the rows, or into the filter where none is shown."""
+        if self.table.isVisible() and self.table.rows.total:
+            if not self.table.currentIndex().isValid():
+                self.table.setCurrentIndex(self.table.rows.index(max(0, self.table.rowAt(0)), 0))
+            self.table.setFocus()
+        else:
+            self.filter.setFocus()
 
     def apply_filter(self) -> None:
         """Run the filter now in the field."""
@@ -177,8 +185,7 @@ class RowsView(QWidget):
         self.table.show_order([(s.column, s.is_descending) for s in self.sorts])
         self.terms_changed.emit(terms)
         if self.dataset is not None:
-            self._busy.start()
-            self._count_all()
+            self.counter.ask()
             rows.load(self._fetcher(self.dataset.id), HIDDEN)
             self.heads.load()
 
@@ -206,35 +213,16 @@ class RowsView(QWidget):
         return fetch
 
     def _fail(self, problem: Problem) -> None:
-        self._busy.stop()
+        self.counter.fail()
         self.bar.show_error(problem_words(problem))
-        self.count.setText("")
         self.table.rows.load(None)
         self._stack.setCurrentWidget(self._failed if self.bar.where() else self.table)
 
     # ---- counts and columns ----------------------------------------------------------------------------------------
 
-    def _count_all(self) -> None:
-        project, dataset, version = self.ctx.project, self.dataset, self.version
-        if project is not None and dataset is not None and self.bar.where():
-            self.ctx.run_query(
-                lambda: project.count(dataset.id, version=version), self._on_all, key="count", owner=self
-            )
-
-    def _on_all(self, total: int) -> None:
-        self._all_rows = total
-        if not self._busy.isActive():
-            self._on_total(self.table.rows.total)
-
     @Slot(int)
     def _on_total(self, total: int) -> None:
-        self._busy.stop()
-        if not self.bar.where():
-            self._all_rows = total
-            self.count.setText(words.plural(total, "row"))
-        else:
-            every = self._all_rows if self._all_rows is not None else self.dataset.rows if self.dataset else total
-            self.count.setText(f"{words.number(total)} of {words.number(max(every, total))} rows")
+        self.counter.show(total)
         empty = self._none_match if self.bar.where() else self._none_there
         self._stack.setCurrentWidget(self.table if total else empty)
         if not total:
@@ -244,25 +232,18 @@ class RowsView(QWidget):
             self.table.go_to(total - 1)
         self._open_new_now()
 
+    @cached_property
+    def columns(self) -> ColumnPanel:
+        """The list of columns; built when first wanted."""
+
+        return ColumnPanel(self.table, self)
+
     @Slot()
     def open_columns(self) -> None:
         """Show the list of columns."""
         self.columns.open_below(self.columns_button)
 
     # ---- order -----------------------------------------------------------------------------------------------------
-
-    @Slot(int, bool)
-    def _on_sort(self, section: int, add: bool) -> None:
-        name = self.table.rows.shown_column(section)
-        before = next((s for s in self.sorts if s.column == name), None)
-        rest = [s for s in self.sorts if s.column != name] if add else []
-        if before is None:
-            self.sort_by([*rest, Sort(name)])
-        elif not before.is_descending:
-            place = self.sorts.index(before) if add else 0
-            self.sort_by([*rest[:place], Sort(name, is_descending=True), *rest[place:]])
-        else:
-            self.sort_by(rest)
 
     def sort_by(self, sorts: list[Sort]) -> None:
         """Show the rows in this order; none = their own."""
@@ -339,8 +320,7 @@ class RowsView(QWidget):
 
     @Slot()
     def _refresh(self) -> None:
-        self._all_rows = None
-        self._count_all()
+        self.counter.recount()
         if self.table.rows.total:
             self.table.rows.refresh()
         else:

@@ -76,3 +76,14 @@ def csv_text(result: ConsoleResult) -> str:
     for cells in plain_rows(result.rows):
         writer.writerow([full_text(v) if isinstance(v, list | tuple | dict) else "" if v is None else v for v in cells])
     return out.getvalue()
+
+
+def unique_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of a result's columns, numbered where two are alike: a table tells them apart by name."""
+    found: list[str] = []
+    for name in names:
+        fresh, number = name, 2
+        while fresh in found:
+            fresh, number = f"{name}_{number}", number + 1
+        found.append(fresh)
+    return tuple(found)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidg
 from fmstudio.ui.pages.data.sql_chart import SqlChart, plain_rows
 from fmstudio.ui.pages.data.sql_editor import SqlEditor
 from fmstudio.ui.pages.data.sql_filter import plain_where
-from fmstudio.ui.pages.data.sql_history import HistoryButton, csv_text, seconds_text
+from fmstudio.ui.pages.data.sql_history import HistoryButton, csv_text, seconds_text, unique_names
 from fmstudio.ui.pages.data.sql_save import SaveLine
 from fmstudio.ui.pages.data.sql_tables import SqlTables, sql_name
 from fmstudio.ui.widgets import words
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmstudio.jobs.outcome import Problem
-    from fmstudio.jobs.spec import Job
+    from fmstudio.jobs.spec import JobSpec
     from fmstudio.project import Changes
     from fmstudio.project.console import ConsoleEntry, ConsoleResult, ConsoleTable
     from fmstudio.project.datasets import Dataset
@@ -255,7 +255,7 @@ class SqlView(QWidget):
         self._reload_history()
 
     def _load(self, result: ConsoleResult) -> None:
-        names, rows = _unique(result.columns), plain_rows(result.rows)
+        names, rows = unique_names(result.columns), plain_rows(result.rows)
 
         def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
             deliver(FixedPage(names, rows[offset : offset + limit], offset, len(rows)))
@@ -313,14 +313,22 @@ class SqlView(QWidget):
 
     def _save(self, name: str) -> None:
         project, sql = self.ctx.project, self._ran
-        if project is None:
+        if project is None or not self.save_line.isEnabled():
             return
+        self.save_line.setEnabled(False)
 
-        def started(job: Job) -> None:
+        def start(spec: JobSpec) -> None:
+            self.save_line.setEnabled(True)
             self.save_line.close_line()
-            self.submitted.emit(job, f"Saving the query as {name}. The dataset appears here when it is done.")
+            said = f"Saving the query as {name}. The dataset appears here when it is done."
+            self.submitted.emit(self.ctx.submit(spec), said)
 
-        self.ctx.build_and_submit(lambda: project.specs.sql_dataset(sql, name), started)
+        def fail(problem: Problem) -> None:
+            self.save_line.setEnabled(True)
+            self.save_line.field.setFocus()
+            self.ctx.show_problem(problem)
+
+        self.ctx.run_query(lambda: project.specs.sql_dataset(sql, name), start, fail, owner=self)
 
     # ---- old queries -----------------------------------------------------------------------------------------------
 
@@ -333,14 +341,3 @@ class SqlView(QWidget):
         project = self.ctx.project
         if project is not None:
             self.ctx.run_op(self, project.console.forget, lambda _: self._reload_history())
-
-
-def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of a result's columns, numbered where two are alike: a table tells them apart by name."""
-    found: list[str] = []
-    for name in names:
-        fresh, number = name, 2
-        while fresh in found:
-            fresh, number = f"{name}_{number}", number + 1
-        found.append(fresh)
-    return tuple(found)

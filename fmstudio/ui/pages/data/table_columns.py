@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QPoint, QTimer, Slot
+from PySide6.QtCore import QObject, QTimer, Slot
 
 from fmstudio.project.filters import FilterColumn
 from fmstudio.ui.pages.data.column_heads import head_of, plain_head
-from fmstudio.ui.pages.data.column_statistics import StatisticsPanel
 from fmstudio.ui.pages.data.table_memory import TableMemory, read_memory, write_memory
 from fmstudio.ui.widgets.table.header import ColumnHead
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
     from fmstudio.project.statistics import ColumnStatistics, ColumnSummary
+    from fmstudio.ui.pages.data.column_statistics import StatisticsPanel
     from fmstudio.ui.pages.data.rows_view import RowsView
 
 REMEMBER_MS = 600
@@ -23,22 +24,25 @@ TRUTH = ("true", "false")
 
 
 class TableColumns(QObject):
-    """Fills the header of the table and opens statistics.
-
-    Attributes:
-        statistics: The panel of one column.
-    """
+    """Fills the header of the table and opens statistics."""
 
     def __init__(self, view: RowsView) -> None:
         super().__init__(view)
         self._view = view
-        self.statistics = StatisticsPanel(view)
-        self.statistics.condition_wanted.connect(view.bar.add_condition)
-        self.statistics.row_wanted.connect(view.show_row)
         self._remember = QTimer(self, singleShot=True, interval=REMEMBER_MS)
         self._remember.timeout.connect(self.write_memory)
         view.table.layout_changed.connect(self._remember.start)
         view.bar.remembered.connect(self._remember.start)
+
+    @cached_property
+    def statistics(self) -> StatisticsPanel:
+        """The panel of one column; built when first wanted."""
+        from fmstudio.ui.pages.data.column_statistics import StatisticsPanel
+
+        made = StatisticsPanel(self._view)
+        made.condition_wanted.connect(self._view.bar.add_condition)
+        made.row_wanted.connect(self._view.show_row)
+        return made
 
     def load(self) -> None:
         """Read the heads of the columns, and which cells wait to be committed."""
@@ -79,8 +83,7 @@ class TableColumns(QObject):
         dataset, project, version = view.dataset, view.ctx.project, view.version
         if dataset is None or project is None:
             return
-        name, header = view.table.rows.shown_column(section), view.table.header
-        place = header.viewport().mapToGlobal(QPoint(header.sectionViewportPosition(section), header.height() + 2))
+        name, place = view.table.rows.shown_column(section), view.table.header_position(section)
         self.statistics.open_for(FilterColumn(name, view.table.rows.types.get(name, "")), place)
 
         def show(found: ColumnStatistics) -> None:

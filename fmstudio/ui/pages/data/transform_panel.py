@@ -27,7 +27,7 @@ from fmstudio.ui.widgets.parts import button, column, holder, label, row, tool_b
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
-    from fmstudio.jobs.spec import Job
+    from fmstudio.jobs.spec import JobSpec
     from fmstudio.project.datasets import Dataset
     from fmstudio.recipes.transform_preview import TransformPreview
     from fmstudio.ui.context import AppContext
@@ -230,8 +230,7 @@ class TransformPanel(QWidget):
     # ---- preview and run -------------------------------------------------------------------------------------------
 
     def _later(self) -> None:
-        self._is_ready = False
-        self.run_button.setEnabled(False)
+        self._set_ready(False)
         lacking = missing(self._info.schema, self.form.values()) if self.form is not None else []
         if lacking:
             self._soon.stop()
@@ -253,8 +252,7 @@ class TransformPanel(QWidget):
         def show(preview: TransformPreview) -> None:
             if asked == self._asked and self._current and not self._soon.isActive():
                 self.preview.show_preview(preview)
-                self._is_ready = not preview.failure
-                self.run_button.setEnabled(self._is_ready)
+                self._set_ready(not preview.failure)
 
         def fail(problem: Problem) -> None:
             if asked == self._asked and self._current:
@@ -272,11 +270,19 @@ class TransformPanel(QWidget):
         if project is None or dataset is None or form is None or not transform or not self._is_ready:
             return
         params, title = form.values(), self._info.title
-        self.run_button.setEnabled(False)
+        self._set_ready(False)  # a second click or key must not run it twice
         said = f"{title}: runs as a job. The result appears here when it is done."
 
-        def started(job: Job) -> None:
-            self.submitted.emit(job, said)
+        def start(spec: JobSpec) -> None:
+            self.submitted.emit(self.ctx.submit(spec), said)
             self.close_panel()
 
-        self.ctx.build_and_submit(lambda: project.specs.transform(dataset.id, transform, params), started)
+        def fail(problem: Problem) -> None:
+            self._set_ready(True)
+            self.ctx.show_problem(problem)
+
+        self.ctx.run_query(lambda: project.specs.transform(dataset.id, transform, params), start, fail, owner=self)
+
+    def _set_ready(self, is_ready: bool) -> None:
+        self._is_ready = is_ready
+        self.run_button.setEnabled(is_ready)

@@ -109,6 +109,12 @@ class VersionsView(QWidget):
         self.choices[part].setChecked(True)
         self.stack.setCurrentWidget(widgets[part])
 
+    def focus(self) -> None:
+        """Put the keyboard into what is in front."""
+        front = self.stack.currentWidget()
+        focused = {self.history: self.history.list, self.versions: self.table, self.diff: self.diff.cards}
+        focused[front].setFocus()  # type: ignore[index]
+
     @Slot(int, int)
     def compare(self, before: int, after: int) -> None:
         """Show what differs between two versions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,13 @@ from fmstudio.core.paths import home, resource
 from fmstudio.jobs.outcome import Problem
 from fmstudio.ui.pages.recipes.preview_pane import PreviewPane
 from fmstudio.ui.pages.recipes.step_card import StepCard
+from fmstudio.ui.palette import Command
 from fmstudio.ui.schemas import load_schemas
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from fmstudio.ui.widgets.parts import button, clear, column, holder, label, row
 
 if TYPE_CHECKING:
+    from fmstudio.jobs.spec import Job, JobSpec
     from fmstudio.project import Changes
     from fmstudio.project.datasets import Dataset
     from fmstudio.ui.context import AppContext
@@ -60,12 +63,14 @@ class RecipesPage(Page):
             icon="play",
             tip=self.tr("Make the next version of the dataset (Ctrl+Enter)"),
         )
+        self._job_id = ""
         self.preview = PreviewPane()
         self._problem = column(gap=0)
         self._soon = QTimer(self, singleShot=True, interval=PREVIEW_DELAY_MS)
         self._soon.timeout.connect(self._ask_preview)
         self._build()
         context.data_changed.connect(self._on_changes)
+        context.job_changed.connect(self._on_job)
         shortcut = QShortcut(QKeySequence("Ctrl+Return"), self)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(self.run)
@@ -95,10 +100,8 @@ class RecipesPage(Page):
         layout.setStretch(1, 1)
         self.setLayout(layout)
         menu = QMenu(self)
-        for path in sorted(resource("recipes").glob("*.yaml")):
-            menu.addAction(path.stem.replace("_", " ").capitalize()).triggered.connect(
-                lambda _=False, path=path: self.open_file(str(path))
-            )
+        for title, path in _presets():
+            menu.addAction(title).triggered.connect(lambda _=False, path=path: self.open_file(path))
         self.presets.setMenu(menu)
         self.run_button.setEnabled(False)
 
@@ -108,6 +111,26 @@ class RecipesPage(Page):
         self._refresh_datasets()
         if path:
             self.open_file(path)
+
+    def commands(self) -> list[Command]:
+        """What the palette offers here."""
+        run = [Command(self.tr("Run the recipe on all rows"), self.run, "Ctrl+Enter", "play")] if self.cards else []
+        steps = [
+            Command(self.tr("Add the step {}").format(one.title), partial(self.add_step, one.id, {}), "", "plus")
+            for one in self.ctx.plugins.contributions("operator")
+            if one.id in self._schemas
+        ]
+        presets = [
+            Command(self.tr("Start from {}").format(title), partial(self.open_file, path), "", "recipes")
+            for title, path in _presets()
+        ]
+        return [
+            *run,
+            Command(self.tr("Open a recipe…"), self.choose_file, "", "folder"),
+            Command(self.tr("Save the recipe…"), self.save_as, "", "save"),
+            *presets,
+            *steps,
+        ]
 
     # ---- steps -------------------------------------------------------------------------------------------------------
 
@@ -146,9 +169,12 @@ class RecipesPage(Page):
 
     def _move(self, card: StepCard, by: int) -> None:
         place = self.cards.index(card)
+        if not 0 <= place + by < len(self.cards):
+            return
         self.cards.insert(place + by, self.cards.pop(place))
         self._arrange()
         self.choose(place + by)
+        card.setFocus()
 
     def _remove(self, card: StepCard) -> None:
         self.cards.remove(card)
@@ -156,6 +182,7 @@ class RecipesPage(Page):
         card.deleteLater()
         self._arrange()
         self.choose(self._chosen)
+        (self.cards[self._chosen] if self.cards else self.add).setFocus()
 
     def _arrange(self) -> None:
         for card in self.cards:
@@ -276,7 +303,7 @@ class RecipesPage(Page):
         self.preview.show_preview(found, self._chosen)
         for card, counts in zip(self.cards, found["steps"], strict=False):
             card.show_result(counts)
-        self.run_button.setEnabled(True)
+        self.run_button.setEnabled(not self._job_id)
 
     @Slot()
     def run(self) -> None:
@@ -284,11 +311,33 @@ class RecipesPage(Page):
         project, dataset, recipe = self.ctx.project, self.dataset.currentData(), self.recipe()
         if project is None or not self.run_button.isEnabled():
             return
-        self.ctx.build_and_submit(
-            lambda: project.specs.recipe(dataset, recipe), lambda job: self._on_started(job.title)
-        )
+        self.run_button.setEnabled(False)  # until there is another preview: a second click must not run it twice
+
+        def start(spec: JobSpec) -> None:
+            job = self.ctx.submit(spec)
+            self._job_id = job.id
+            self._on_started(job.title)
+
+        def fail(problem: Problem) -> None:
+            self._soon_preview()
+            self.ctx.show_problem(problem)
+
+        self.ctx.run_query(lambda: project.specs.recipe(dataset, recipe), start, fail, owner=self)
+
+    @Slot(object)
+    def _on_job(self, job: Job) -> None:
+        if job.id == self._job_id and job.is_finished:
+            self._job_id = ""
+            self._soon_preview()
 
     def _on_started(self, title: str) -> None:
         dataset = self.dataset.currentData()
         show = ("Show the dataset", lambda: self.ctx.navigate("data", dataset_id=dataset))
         self.ctx.notify("info", f"{title} has started. It makes the next version; undo brings this one back.", show)
+
+
+def _presets() -> list[tuple[str, str]]:
+    """Title and path of every recipe that comes with the app."""
+    return [
+        (path.stem.replace("_", " ").capitalize(), str(path)) for path in sorted(resource("recipes").glob("*.yaml"))
+    ]

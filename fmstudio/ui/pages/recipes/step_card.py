@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from fmstudio.ui.theme import restyle
@@ -16,11 +16,11 @@ from fmstudio.ui.widgets.parts import column, label, row, tool_button
 
 
 class StepCard(QFrame):
-    """A card that opens to show the step's parameters.
+    """A card that opens to show the step's parameters. Enter opens it, Alt with an arrow moves it, Del removes it.
 
     Signals:
         changed: A parameter was changed.
-        chosen: The card was clicked: show its examples.
+        chosen: The card was clicked, or got the keyboard: show its examples.
         moved: (-1 or 1) the user wants it one place up or down.
         removed: The user wants it gone.
     """
@@ -35,14 +35,15 @@ class StepCard(QFrame):
         self.operator_id = operator_id
         self.title = title
         self.setProperty("card", "true")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.number = label("", "pill")
         self.heading = label(title, "strong")
         self.result = label("", "caption", wrap=True)
-        self.fold = tool_button("chevron-down", f"Settings of {title}", self.toggle)
-        self.up = tool_button("up", f"Move {title} up", lambda: self.moved.emit(-1))
-        self.down = tool_button("down", f"Move {title} down", lambda: self.moved.emit(1))
-        self.remove = tool_button("trash", f"Remove {title}", self.removed.emit)
+        self.fold = tool_button("chevron-down", f"Settings of {title}", self.toggle, shortcut="Enter")
+        self.up = tool_button("up", f"Move {title} up", lambda: self.moved.emit(-1), shortcut="Alt+Up")
+        self.down = tool_button("down", f"Move {title} down", lambda: self.moved.emit(1), shortcut="Alt+Down")
+        self.remove = tool_button("trash", f"Remove {title}", self.removed.emit, shortcut="Del")
         self.form = ParamForm(schema, params)
         self.form.changed.connect(self.changed)
         self._body: QWidget = self.form
@@ -88,8 +89,28 @@ class StepCard(QFrame):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Qt: a click chooses the card."""
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
         self.chosen.emit()
         event.accept()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Qt: the keyboard came to the card."""
+        super().focusInEvent(event)
+        self.chosen.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt: open, move and remove the card while it has the keyboard itself."""
+        key, is_alt = event.key(), bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
+        if not self.hasFocus():
+            super().keyPressEvent(event)
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and not event.modifiers():
+            self.toggle()
+        elif is_alt and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self.moved.emit(-1 if key == Qt.Key.Key_Up else 1)
+        elif key == Qt.Key.Key_Delete:
+            self.removed.emit()
+        else:
+            super().keyPressEvent(event)
 
 
 def result_text(found: dict[str, Any]) -> str:

@@ -40,7 +40,6 @@ class FrozenColumns(QTableView):
             table.verticalHeader().sectionResizeMode(0) if table.model().rowCount() else vertical.ResizeMode.Fixed
         )
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.viewport().setMouseTracking(True)
         table.verticalScrollBar().valueChanged.connect(self.verticalScrollBar().setValue)
         self.header.sectionResized.connect(self._on_resized)
         self.hide()

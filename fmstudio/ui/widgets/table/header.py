@@ -10,6 +10,7 @@ from PySide6.QtGui import QContextMenuEvent, QFont, QFontMetrics, QMouseEvent, Q
 from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from fmstudio.ui.theme import ROW_HEIGHT, Theme
+from fmstudio.ui.widgets.table.model import PagedRows
 
 PLAIN_HEIGHT = 28
 FACTS_HEIGHT, FULL_HEIGHT = 42, 66
@@ -17,6 +18,8 @@ CHART_HEIGHT = 22
 PADDING = 8
 GRIP = 4
 """Pixels on each side of a border where the mouse resizes."""
+KIND_NAMES: dict[str, str] = {"image": "picture", "json": "JSON", "code": "code"}
+"""Kinds of values that are stored as something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class ColumnHeader(QHeaderView):
         right = self._draw_sort(painter, inner, name, theme)
         self._draw_name(painter, inner.adjusted(0, 0, -right, 0), name, section, theme)
         if self._heads:
-            self._draw_facts(painter, inner, head, theme)
+            self._draw_facts(painter, inner, head, self._word(section, head), theme)
             self._draw_bars(
                 painter, QRectF(inner.x(), rect.bottom() - CHART_HEIGHT - 3, inner.width(), CHART_HEIGHT), head
             )
@@ -168,7 +171,12 @@ class ColumnHeader(QHeaderView):
         painter.drawText(QRect(int(x) - 10, int(y) - 7, 9, 14), int(Qt.AlignmentFlag.AlignCenter), str(place + 1))
         return 26
 
-    def _draw_facts(self, painter: QPainter, inner: QRect, head: ColumnHead, theme: Theme) -> None:
+    def _word(self, section: int, head: ColumnHead) -> str:
+        """The type in a word; what the values turned out to be says more than what they are stored as."""
+        model = self.model()
+        return KIND_NAMES.get(model.kind(section), head.type_word) if isinstance(model, PagedRows) else head.type_word
+
+    def _draw_facts(self, painter: QPainter, inner: QRect, head: ColumnHead, type_word: str, theme: Theme) -> None:
         font = QFont(self.font())
         font.setPixelSize(11)
         painter.setFont(font)
@@ -176,10 +184,10 @@ class ColumnHeader(QHeaderView):
         painter.setPen(theme.color("faint"))
         metrics = QFontMetrics(font)
         missing = missing_words(head.missing)
-        if missing and metrics.horizontalAdvance(head.type_word + missing) + 10 > box.width():
+        if missing and metrics.horizontalAdvance(type_word + missing) + 10 > box.width():
             missing = missing.removesuffix(" missing")
         wide = metrics.horizontalAdvance(missing) + 8 if missing else 0
-        word = metrics.elidedText(head.type_word, Qt.TextElideMode.ElideRight, max(0, box.width() - wide))
+        word = metrics.elidedText(type_word, Qt.TextElideMode.ElideRight, max(0, box.width() - wide))
         painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), word)
         if missing and box.width() > wide:
             painter.setPen(theme.color("warning" if (head.missing or 0) >= 0.05 else "faint"))

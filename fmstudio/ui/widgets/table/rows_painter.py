@@ -51,7 +51,12 @@ class RowsPainter(QObject):
     def paint(self, view: QTableView, event: QPaintEvent) -> None:
         """Draw what the event asks for."""
         painter = QPainter(view.viewport())
-        clip = event.rect()
+        try:
+            self._paint(painter, view, event.rect())
+        finally:
+            painter.end()  # whoever still holds this frame (a report of an error) must not hold the surface
+
+    def _paint(self, painter: QPainter, view: QTableView, clip: QRect) -> None:
         painter.fillRect(clip, self._cells.color("surface"))
         total = self.rows.rowCount()
         if not total or not self.rows.columnCount():

@@ -122,7 +122,7 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\n", " ⏎ ").replace("\t", " → ")
-    return "".join(c if c.isprintable() else "\u2423" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\u2423" for c in text)
 
 
 def number_text(value: float) -> str:

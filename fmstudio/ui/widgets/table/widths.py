@@ -14,10 +14,14 @@ NARROWEST, WIDEST = 64, 480
 HEAD_WIDTH = 112
 """Least width of a column whose header shows more than a name."""
 SAMPLE = 30
+NARROW_LETTER = 5
+"""Pixels of a narrow letter: so little text fills a column that more need not be measured."""
 CHIPS = {"messages": 40, "tags": 24}
 PICTURE = 96
-LEAST_WIDEST = {"messages": 380}
-"""How narrow the widest column may become when the others need the room; 240 for other kinds."""
+CROWDED = {"messages": 380}
+"""How wide a column is at most when there is no room for all; 240 for other kinds."""
+LEAST = {"messages": 300}
+"""How narrow the widest column may become for the others to be in sight, too; 140 for other kinds."""
 
 
 def wanted_width(table: PagedTable, section: int, widest: int = WIDEST) -> int:
@@ -29,18 +33,29 @@ def wanted_width(table: PagedTable, section: int, widest: int = WIDEST) -> int:
     first = max(0, table.rowAt(0))
     values = [rows.value(row, section) for row in range(first, min(first + SAMPLE, rows.total))]
     metrics = table.fontMetrics()
-    texts = [cell_text(value)[:200] for value in values if value is not None]
+    texts = [_measured(value, widest // NARROW_LETTER) for value in values if value is not None]
     needs = [metrics.horizontalAdvance(text) + 26 + CHIPS.get(kind, 0) for text in texts]
     least = HEAD_WIDTH if table.header.head(section).type_word else NARROWEST
     return min(max([least, metrics.horizontalAdvance(name) + 40, *needs]), widest)
 
 
+def _measured(value: object, most: int) -> str:
+    return cell_text(value[:most] if isinstance(value, str) else value)[:most]
+
+
 def shared_widths(table: PagedTable, room: int) -> Mapping[int, int]:
-    """Widths by section: what each wants; the widest takes what is left of the room, or gives what is missing."""
+    """Widths by section: what each wants; the widest takes what is left of the room, or gives what is missing.
+
+    Where there is no room for all, wide columns are cut to `CROWDED`, so that more of them are in sight.
+    """
     shown = [section for section in range(table.rows.columnCount()) if not table.isColumnHidden(section)]
     wishes = {section: wanted_width(table, section) for section in shown}
+    if sum(wishes.values()) > room:
+        most = {section: CROWDED.get(table.rows.kind(section), 240) for section in shown}
+        wishes = {section: min(wish, most[section]) for section, wish in wishes.items()}
     if wishes:
         widest = max(wishes, key=lambda section: wishes[section])
-        least = min(LEAST_WIDEST.get(table.rows.kind(widest), 240), wishes[widest])
-        wishes[widest] = max(least, wishes[widest] + room - sum(wishes.values()))
+        fitted = wishes[widest] + room - sum(wishes.values())
+        if fitted >= LEAST.get(table.rows.kind(widest), 140):  # else it scrolls sideways
+            wishes[widest] = fitted
     return wishes
