@@ -54,6 +54,7 @@ def _rows(page: DataPage) -> list[Command]:
         return found
     found += [
         Command("Find in the chosen row", tabs.inspector.open_find, "", "search"),
+        Command("Show the texts of the chosen row as they are, or as Markdown", tabs.inspector.raw.click, "", "file"),
         Command("Copy the chosen rows as JSON", partial(table.copy_rows, as_json=True), "Ctrl+Shift+C", "copy"),
     ]
     if not rows.can_edit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidget, QWidget
 
@@ -36,6 +36,8 @@ MOST_REJECTS = 10_000
 """More pieces that could not be read are neither listed nor counted."""
 WHOLE_WIDTH = frozenset({"versions"})
 """Tabs that have no use for the inspector."""
+CALM_MS = 80
+"""So long a row must be the chosen one before the next is shown whole."""
 INSPECTOR_FROM = 980
 """In the SQL tab the inspector is there from this width on: a query needs room, too."""
 
@@ -62,6 +64,9 @@ class DatasetTabs(QSplitter):
         self.current = "rows"
         self.buttons: dict[str, QPushButton] = {}
         self._sizes: list[int] = []
+        self._record: tuple[dict[str, Any] | None, str] | None = None
+        self._calm = QTimer(self, singleShot=True, interval=CALM_MS)
+        self._calm.timeout.connect(self._show_record)
         self.rows = RowsView(context)
         self.inspector = RowInspector(context)
         self.stack = QStackedWidget()
@@ -90,12 +95,27 @@ class DatasetTabs(QSplitter):
 
     def _connect(self) -> None:
         rows, inspector = self.rows, self.inspector
-        rows.record_chosen.connect(lambda record, title: inspector.show_record(record, title, can_edit=rows.can_edit))
+        rows.record_chosen.connect(self._on_record)
         rows.terms_changed.connect(inspector.show_terms)
         rows.edit_wanted.connect(self._edit_row)
         inspector.step_wanted.connect(rows.step)
         inspector.row_wanted.connect(rows.show_row)
         inspector.saved.connect(rows.commands.set_values)
+
+    @Slot(object, str)
+    def _on_record(self, record: dict[str, Any] | None, title: str) -> None:
+        """Show a row; while the user runs through rows, only the one where they stop: each takes a frame to build."""
+        is_running = self._calm.isActive()
+        self._calm.start()
+        self._record = record, title
+        if not is_running:
+            self._show_record()
+
+    @Slot()
+    def _show_record(self) -> None:
+        if self._record is not None:
+            (record, title), self._record = self._record, None
+            self.inspector.show_record(record, title, can_edit=self.rows.can_edit)
 
     # ---- built when first looked at --------------------------------------------------------------------------------
 
@@ -225,6 +245,7 @@ class DatasetTabs(QSplitter):
         """Show in the inspector what is chosen in the tab in front, and nothing else."""
         table = self._table()
         number = table.currentIndex().row() if table is not None else -1
+        self._record = None
         if table is None or number < 0:
             self.inspector.show_record(None)
         else:
@@ -253,6 +274,7 @@ class DatasetTabs(QSplitter):
 
     def _edit_row(self, row_id: int, name: str) -> None:
         """Edit a value where there is room for it."""
+        self._show_record()
         if (self.inspector.record or {}).get("row_id") == row_id:
             self.inspector.edit(name)
 

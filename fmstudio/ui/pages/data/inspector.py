@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea
 
 from fmstudio.ui.pages.data.cell_editor import RowForm
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HIDDEN = ("row_id",)
 WIDTH = 220
+WIDE_FROM = 290
+"""Narrower than that, what also has a key or a place in the palette gives its room to the title."""
 
 
 class RowInspector(QFrame):
@@ -231,6 +233,12 @@ class RowInspector(QFrame):
             if self.form is not None:
                 self.ctx.notify("warning", f"{self.form.error.text()} {self.tr('The change was not saved.')}")
                 self.form = None
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: the title comes first."""
+        super().resizeEvent(event)
+        for tool in (self.raw, self.find_button):
+            tool.setVisible(self.width() >= WIDE_FROM)
 
     # ---- keyboard --------------------------------------------------------------------------------------------------
 

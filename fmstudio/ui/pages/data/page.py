@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QStackedWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from fmstudio.api.page import Page
 from fmstudio.core.addresses import is_remote
@@ -16,6 +16,7 @@ from fmstudio.ui.pages.data.dataset_commands import dataset_commands
 from fmstudio.ui.pages.data.dataset_list import DatasetList
 from fmstudio.ui.pages.data.dataset_tabs import TABS
 from fmstudio.ui.pages.data.dataset_view import DatasetView
+from fmstudio.ui.pages.data.file_choice import ask_files, ask_folder
 from fmstudio.ui.pages.data.import_paste import pasted_files
 from fmstudio.ui.palette import Command
 from fmstudio.ui.widgets.empty_state import EmptyState
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
     from fmstudio.ui.pages.data.import_address import AddressPanel
     from fmstudio.ui.pages.data.import_view import ImportView
-
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 
 class DataPage(Page):
@@ -82,6 +81,8 @@ class DataPage(Page):
             ("Ctrl+T", self.open_transform),
             ("Ctrl+E", self.open_export),
             ("Ctrl+S", self.view.commit),
+            ("F6", lambda: self._next_pane(1)),
+            ("Shift+F6", lambda: self._next_pane(-1)),
             *((f"Alt+{n}", partial(self.show_tab, tab)) for n, (tab, _) in enumerate(TABS, 1)),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
@@ -258,23 +259,16 @@ class DataPage(Page):
     @Slot()
     def choose_files(self) -> None:
         """Ask for files and preview them."""
-        files, _ = QFileDialog.getOpenFileNames(self, self.tr("Import"), "", self._file_filter())
+        files = ask_files(self, self.ctx.plugins.contributions("importer"))
         if files:
             self.preview(files)
-
-    def _file_filter(self) -> str:
-        """What the file dialog shows: the suffixes of all importers, and archives."""
-        importers = self.ctx.plugins.contributions("importer")
-        suffixes = {str(suffix) for importer in importers for suffix in importer.facts.get("suffixes", [])}
-        names = " ".join(f"*{suffix}" for suffix in sorted(suffixes | set(ARCHIVES)))
-        return f"{self.tr('Data')} ({names});;{self.tr('All files')} (*)"
 
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder and preview what is in it."""
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Import a folder"))
+        folder = ask_folder(self)
         if folder:
-            self.preview([folder])
+            self.preview(folder)
 
     @Slot()
     def paste(self) -> None:
@@ -322,6 +316,20 @@ class DataPage(Page):
         """Let the user write a filter."""
         self.view.show_tab("rows")
         self.view.rows.filter.setFocus()
+
+    def _next_pane(self, by: int) -> None:
+        """Bring the keyboard to the next of: list of datasets, what is in front, inspector."""
+        focused, tabs = self.window().focusWidget(), self.view.tabs
+        panes: list[tuple[QWidget, Callable[[], object]]] = [(self.list, self.list.list.setFocus)]
+        if self.stack.currentWidget() is not self.view:
+            panes.append((self.stack, self.stack.currentWidget().setFocus))
+        else:
+            panes.append((self.view, tabs.focus))
+            if tabs.inspector.isVisible() and tabs.inspector.record is not None:
+                panes.append((tabs.inspector, tabs.inspector.next.setFocus))
+        inside = [place for place, (pane, _) in enumerate(panes) if focused is not None and pane.isAncestorOf(focused)]
+        here = inside[-1] if inside else -1 if by > 0 else 0
+        panes[(here + by) % len(panes)][1]()
 
     @Slot()
     def _on_run(self) -> None:
