@@ -130,12 +130,7 @@ class DataPage(Page):
         found.delete_wanted.connect(lambda ids: actions.delete([d for d in self._datasets if d.id in ids]))
 
     def page_shown(
-        self,
-        files: list[str] | None = None,
-        dataset_id: str = "",
-        choose: bool = False,
-        embed: bool = False,
-        **args: Any,
+        self, files: list[str] | None = None, dataset_id: str = "", choose: bool = False, embed: bool = False, **_: Any
     ) -> None:
         """Show a dataset, or the import preview of files."""
         if dataset_id:
