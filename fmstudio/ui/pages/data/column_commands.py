@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint
 
-from fmstudio.project.filters import ColumnFilter, Sort
+from fmstudio.project.filters import ColumnFilter, Sort, kind_of
 
 if TYPE_CHECKING:
     from fmstudio.ui.pages.data.rows_view import RowsView
@@ -80,7 +80,17 @@ class ColumnCommands:
 
     def ask_filter(self, section: int, place: QPoint | None = None) -> None:
         """Ask for a condition on it, below its header."""
+        if not self._can_filter(section):
+            said = (
+                "Pictures and other bytes can only be filtered by whether they are there: see the menu of the column."
+            )
+            self._view.ctx.notify("info", said)
+            return
         self._view.column_menu.open_condition(self.name(section), place or self._view.table.header_position(section))
+
+    def _can_filter(self, section: int) -> bool:
+        rows = self._view.table.rows
+        return kind_of(rows.types.get(rows.shown_column(section), "")) != "bytes"
 
     def hide(self, section: int) -> None:
         """Take it out of sight; the current cell goes to a neighbour."""
@@ -142,7 +152,7 @@ class ColumnCommands:
         bar = self._view.bar
         empty, there = ColumnFilter(name, "empty"), ColumnFilter(name, "not_empty")
         found = [
-            ColumnCommand("Filter…", lambda: self.ask_filter(section, place), "F"),
+            ColumnCommand("Filter…", lambda: self.ask_filter(section, place), "F", can=self._can_filter(section)),
             ColumnCommand("Only rows where it is empty", lambda: bar.add_condition(empty)),
             ColumnCommand("Only rows where it is not", lambda: bar.add_condition(there)),
         ]

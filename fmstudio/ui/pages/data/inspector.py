@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QFrame, QScrollArea
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+from shiboken6 import isValid
 
 from fmstudio.ui.pages.data.cell_editor import RowForm
 from fmstudio.ui.pages.data.cell_views import value_view
@@ -49,8 +50,10 @@ class RowInspector(QFrame):
         self._title = ""
         self._is_raw = False
         self._terms: list[Term] = []
+        self._back: QWidget | None = None
         self.setProperty("panel", "right")
         self.setAccessibleName(self.tr("Chosen row"))
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.title = ElidedLabel("", "heading")
         self.previous = tool_button(
             "chevron-up", self.tr("Previous row"), lambda: self.step_wanted.emit(-1), shortcut="Alt+Up"
@@ -152,6 +155,9 @@ class RowInspector(QFrame):
         return {c.name: c.type for c in self.dataset.columns} if self.dataset is not None else {}
 
     def _empty(self) -> None:
+        focused = self.window().focusWidget()
+        if focused is not None and (self._body.isAncestorOf(focused) or self.find_bar.isAncestorOf(focused)):
+            self.setFocus()  # what has the keyboard is about to go; it must not wander out of the page
         clear(self._content)
         clear(self._foot)
 
@@ -184,6 +190,8 @@ class RowInspector(QFrame):
         locked = frozenset(HIDDEN) | frozenset(
             c.name for c in (self.dataset.columns if self.dataset else ()) if c.is_side
         )
+        focused = self.window().focusWidget()
+        self._back = focused if focused is not None and not self.isAncestorOf(focused) else None
         self._empty()
         self.find_bar.hide()
         self.form = RowForm(self.record, self._types(), locked)
@@ -213,17 +221,22 @@ class RowInspector(QFrame):
             self.form.show_error(str(error))
             self.area.ensureWidgetVisible(self.form.error)
             return
-        self.form = None
-        self.record = {**self.record, **changes}
-        self._show()
+        self._end_form({**self.record, **changes})
         if changes:
             self.saved.emit(int(self.record["row_id"]), changes)
 
     @Slot()
     def leave(self) -> None:
         """Show the row again as it was."""
-        self.form = None
+        self._end_form(self.record)
+
+    def _end_form(self, record: dict[str, Any] | None) -> None:
+        """Show the row instead of its form; the keyboard goes back to where it was before."""
+        had_keyboard = self.isAncestorOf(self.window().focusWidget() or self)
+        self.form, self.record = None, record
         self._show()
+        if had_keyboard:
+            (self._back if self._back is not None and isValid(self._back) else self).setFocus()
 
     def _save_or_leave(self) -> None:
         """Another row is chosen: keep what was typed when it can be read, else say that it was not."""

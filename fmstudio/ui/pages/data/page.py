@@ -58,6 +58,7 @@ class DataPage(Page):
         layout = row(self.list, self.stack, gap=0)
         layout.setStretch(1, 1)
         self.setLayout(layout)
+        self.setFocusProxy(self.list.list)
         self._connect()
 
     def _connect(self) -> None:
@@ -85,9 +86,8 @@ class DataPage(Page):
             ("Shift+F6", lambda: self._next_pane(-1)),
             *((f"Alt+{n}", partial(self.show_tab, tab)) for n, (tab, _) in enumerate(TABS, 1)),
         ):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(act)
+            # Of the window: while this page is in sight its keys work wherever the keyboard is.
+            QShortcut(QKeySequence(keys), self).activated.connect(act)
 
     @cached_property
     def importing(self) -> ImportView:
