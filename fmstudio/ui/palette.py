@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
+from shiboken6 import isValid
 
 from fmstudio.ui import icons
 from fmstudio.ui.widgets.parts import column
@@ -40,6 +41,7 @@ class CommandPalette(QFrame):
         self.setObjectName("palette")
         self.setAccessibleName(self.tr("Command palette"))
         self._commands = commands
+        self._back: QWidget | None = None
         self.field = QLineEdit()
         self.field.setPlaceholderText(self.tr("Type what you want to do…"))
         self.field.setAccessibleName(self.tr("Command"))
@@ -57,8 +59,9 @@ class CommandPalette(QFrame):
     def toggle(self) -> None:
         """Show it with an empty field, or close it."""
         if self.isVisible():
-            self.hide()
+            self._leave()
             return
+        self._back = self.window().focusWidget()
         self.field.clear()
         self._filter("")
         room = self.window().width()
@@ -82,8 +85,14 @@ class CommandPalette(QFrame):
     @Slot(QListWidgetItem)
     def _run(self, item: QListWidgetItem) -> None:
         command: Command = item.data(Qt.ItemDataRole.UserRole)
-        self.hide()
+        self._leave()
         command.run()
+
+    def _leave(self) -> None:
+        """Close it; the keyboard goes back to where it was, not to whatever comes next in the window."""
+        if self._back is not None and isValid(self._back) and self._back.isVisible():
+            self._back.setFocus()
+        self.hide()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Qt: arrow keys move in the list while the field keeps the focus; leaving the field closes."""
@@ -93,7 +102,7 @@ class CommandPalette(QFrame):
             return False
         row = self.list.currentRow()
         if event.key() == Qt.Key.Key_Escape:
-            self.hide()
+            self._leave()
         elif event.key() == Qt.Key.Key_Down:
             self.list.setCurrentRow(min(row + 1, self.list.count() - 1))
         elif event.key() == Qt.Key.Key_Up:

@@ -80,9 +80,9 @@ def test_rows_are_found_sorted_changed_and_brought_back(here: Desk) -> None:
     assert here.is_at(table) and table.currentIndex().row() == 0
 
     keys.press("Right", "Right", "S")
-    here.until(lambda: here.record(0).get("n") == 3)
+    here.until(lambda: here.record(0).get("n") == 2)
     keys.press("S")
-    here.until(lambda: here.record(0).get("n") == 96)
+    here.until(lambda: here.record(0).get("n") == 92)
 
     keys.press("F2")
     keys.replace("1000")
@@ -112,6 +112,7 @@ def test_rows_are_found_sorted_changed_and_brought_back(here: Desk) -> None:
     here.until(lambda: here.view.dataset is not None and here.view.dataset.version == 2)
 
 
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # what the offscreen platform says of a menu
 def test_columns_are_shaped_filtered_and_explained(here: Desk) -> None:
     keys, rows, table = here.keys, here.rows, here.table
     keys.press("Alt+1", "Right")
@@ -128,6 +129,7 @@ def test_columns_are_shaped_filtered_and_explained(here: Desk) -> None:
     assert here.is_at(table)
     keys.choose("clear the filter")
     here.until(lambda: rows.count.text() == "60 rows")
+    assert here.is_at(table)
 
     keys.press("I")
     panel = rows.heads.statistics
@@ -142,7 +144,7 @@ def test_columns_are_shaped_filtered_and_explained(here: Desk) -> None:
     keys.press("Esc")
     keys.press("H")
     assert table.isColumnHidden(1) and not table.isColumnHidden(table.currentIndex().column())
-    keys.choose("columns…")
+    keys.choose(": columns")
     assert here.is_at(rows.columns.search)
     keys.press("Esc")
     assert here.is_at(table)

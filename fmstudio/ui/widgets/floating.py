@@ -82,7 +82,7 @@ class Floating(QFrame):
     def _chain(self) -> Iterator[QWidget]:
         """Widgets inside, in the order in which Tab meets them."""
         found = self.nextInFocusChain()
-        while found is not self:
+        while found is not None and found is not self:
             if self.isAncestorOf(found):
                 yield found
             found = found.nextInFocusChain()

@@ -235,6 +235,7 @@ class RowsView(QWidget):
     @cached_property
     def columns(self) -> ColumnPanel:
         """The list of columns; built when first wanted."""
+        from fmstudio.ui.pages.data.column_panel import ColumnPanel
 
         return ColumnPanel(self.table, self)
 
