@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QWidget
 
 from fmstudio.ui.pages.data.inspector import RowInspector
 from fmstudio.ui.pages.data.rows_view import RowsView
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.front_stack import FrontStack
 from fmstudio.ui.widgets.paged_table import PagedTable
 from fmstudio.ui.widgets.parts import button, holder, row
 
@@ -69,7 +70,7 @@ class DatasetTabs(QSplitter):
         self._calm.timeout.connect(self._show_record)
         self.rows = RowsView(context)
         self.inspector = RowInspector(context)
-        self.stack = QStackedWidget()
+        self.stack = FrontStack()
         self.stack.addWidget(self.rows)
         self.addWidget(self.stack)
         self.addWidget(self.inspector)

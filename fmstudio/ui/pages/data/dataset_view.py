@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from fmstudio.ui.pages.data.dataset_actions import DatasetActions
 from fmstudio.ui.pages.data.dataset_header import DatasetHeader
 from fmstudio.ui.pages.data.dataset_panels import DatasetPanels
 from fmstudio.ui.pages.data.dataset_tabs import DatasetTabs
+from fmstudio.ui.widgets.front_stack import FrontStack
 from fmstudio.ui.widgets.parts import column
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class DatasetView(QWidget):
         self.undo, self.redo = self.header.undo, self.header.redo
         self.tabs = DatasetTabs(context)
         self.rows, self.inspector = self.tabs.rows, self.tabs.inspector
-        self.body = QStackedWidget()
+        self.body = FrontStack()
         self.body.addWidget(self.tabs)
         self.panels = DatasetPanels(context, self.body)
         head = column(self.header, margins=(0, 0, 24, 0))

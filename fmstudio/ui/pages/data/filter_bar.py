@@ -289,4 +289,5 @@ def problem_words(problem: Problem) -> str:
         r"Candidate bindings: (.+)", problem.details
     )
     way_on = f"Did you mean {meant[1].strip()}?" if meant else problem.remedy
-    return f"{problem.message} {way_on}".strip() if problem.is_user_error else problem.message
+    found = f"{problem.message} {way_on}".strip() if problem.is_user_error else problem.message
+    return re.sub(r"\b[A-Z]\w+ Error: ", "", found)  # DuckDB's name for the kind of error tells a person nothing

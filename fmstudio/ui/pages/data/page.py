@@ -50,7 +50,7 @@ class DataPage(Page):
             "data", self.tr("No data yet"),
             self.tr("Drop a file here: conversations, questions and answers, or plain texts, as JSONL, JSON, CSV, Parquet, "
             "YAML or text. You see what is in it before anything is imported."),
-            (self.tr("Choose a file…"), self.choose_files),
+            (self.tr("Choose a file…"), self.choose_files), (self.tr("Try it with sample data"), self.use_sample),
         )  # fmt: skip
         self.stack = QStackedWidget()
         for widget in (self.empty, self.view):
@@ -64,14 +64,15 @@ class DataPage(Page):
     def _connect(self) -> None:
         self.list.chosen.connect(self.choose)
         self.list.import_wanted.connect(self.choose_files)
-        self.list.other_wanted.connect(self._import_other)
+        others = {"folder": self.choose_folder, "paste": self.paste, "address": self.open_address}
+        self.list.other_wanted.connect(lambda what: others[what]())
         self.list.menu.aboutToShow.connect(lambda: self.list.allow_network(self.ctx.settings.allow_network))
         self.view.undo_wanted.connect(lambda: self._step("undo"))
         self.view.redo_wanted.connect(lambda: self._step("redo"))
         self.ctx.data_changed.connect(self._on_changes)
         self._connect_list()
         self.view.submitted.connect(self._on_work)
-        self.view.actions_for.made.connect(self._on_made)
+        self.view.actions_for.made.connect(lambda dataset_id: self.page_shown(dataset_id=dataset_id))
         for keys, act in (
             ("Ctrl+F", self.focus_filter),
             ("Ctrl+I", self.choose_files),
@@ -215,17 +216,12 @@ class DataPage(Page):
         self._awaited.update(str(one["dataset_id"]) for one in made[:1])
         self.ctx.notify("info", sentence)
 
-    @Slot(str)
-    def _on_made(self, dataset_id: str) -> None:
-        self._chosen_id = dataset_id
-        self.refresh()
-
     @Slot(object)
     def merge(self, dataset_ids: list[str]) -> None:
         """Open the merge of the first of these datasets with the others."""
         chosen = [d for d in self._datasets if d.id in dataset_ids]
+        others = {"datasets": [d.name for d in chosen[1:]]}
         if chosen:
-            others = {"datasets": [d.name for d in chosen[1:]]}
             self._on_one(chosen[0].id, lambda _: self.view.open_transform("merge", others))
 
     @Slot()
@@ -259,6 +255,13 @@ class DataPage(Page):
             self.preview(files)
 
     @Slot()
+    def use_sample(self) -> None:
+        """Preview conversations that came with the app."""
+        from fmstudio.project.sample import sample_files
+
+        self.ctx.run_query(sample_files, lambda found: self.preview([str(path) for path in found]), owner=self)
+
+    @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder and preview what is in it."""
         folder = ask_folder(self)
@@ -281,10 +284,6 @@ class DataPage(Page):
             return
         self.importing.open_files(files)
         self.stack.setCurrentWidget(self.importing)
-
-    @Slot(str)
-    def _import_other(self, what: str) -> None:
-        {"folder": self.choose_folder, "paste": self.paste, "address": self.open_address}[what]()
 
     def open_address(self, address: str = "") -> None:
         """Ask for an address, or fetch this one, and preview what lies there."""

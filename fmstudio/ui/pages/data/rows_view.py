@@ -216,6 +216,7 @@ class RowsView(QWidget):
         self.counter.fail()
         self.bar.show_error(problem_words(problem))
         self.table.rows.load(None)
+        self.record_chosen.emit(None, "")
         self._stack.setCurrentWidget(self._failed if self.bar.where() else self.table)
 
     # ---- counts and columns ----------------------------------------------------------------------------------------
