@@ -99,7 +99,7 @@ def test_the_filter_of_the_table_is_offered_and_earlier_exports_come_back(
     open_data: OpenData, project_folder: Path, tmp_path: Path, qtbot: Any
 ) -> None:
     page = open_data(project_folder, [{"text": f"t{i}", "n": i} for i in range(20)])
-    page.view.use_filter("n < 3")
+    page.view.tabs.use_filter("n < 3")
     qtbot.waitUntil(lambda: page.view.rows.count.text() == "3 of 20 rows", timeout=LONG)
     panel = _open(page, qtbot)
     assert panel.only_filtered.isVisible() and panel.only_filtered.text() == "Only the rows of the filter (3 rows)"

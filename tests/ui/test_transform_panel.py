@@ -97,7 +97,7 @@ def test_the_list_of_changes_is_searched_and_chosen_from_the_keyboard(
     qtbot.waitUntil(panel.preview.problem.isVisible, timeout=LONG)
     assert "nonsense" in panel.preview.problem.text() and not panel.run_button.isEnabled()
     qtbot.keyClick(where, Key.Key_Escape)  # closes the completions, if they are open
-    if page.view.panel is not None:
+    if page.view.panels.front is not None:
         qtbot.keyClick(panel, Key.Key_Escape)
     assert page.view.panels.front is None and open_data.problems == []
 
@@ -199,7 +199,7 @@ def test_the_list_is_searched_sorted_and_several_are_merged(
     panel = page.view.panels.transform
     qtbot.waitUntil(lambda: panel._current == "merge" and panel.run_button.isEnabled(), timeout=LONG)
     assert _said(page) == "Makes a dataset of 62 rows"
-    page.view.close_panel()
+    page.view.panels.close()
     page.list.duplicate_wanted.emit("d-rows")
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.name == "rows copy", timeout=LONG)
     datasets.list.setFocus()
