@@ -313,11 +313,11 @@ class DataPage(Page):
 
     def _next_pane(self, by: int) -> None:
         """Bring the keyboard to the next of: list of datasets, what is in front, inspector."""
-        focused, tabs = self.window().focusWidget(), self.view.tabs
+        focused, front, tabs = self.window().focusWidget(), self.stack.currentWidget(), self.view.tabs
         panes: list[tuple[QWidget, Callable[[], object]]] = [(self.list, self.list.list.setFocus)]
-        if self.stack.currentWidget() is not self.view:
-            panes.append((self.stack, self.stack.currentWidget().setFocus))
-        else:
+        if front is not None and front is not self.view:
+            panes.append((front, front.setFocus))
+        elif front is not None:
             panes.append((self.view, tabs.focus))
             if tabs.inspector.isVisible() and tabs.inspector.record is not None:
                 panes.append((tabs.inspector, tabs.inspector.next.setFocus))
