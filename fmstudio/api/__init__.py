@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ChatBackend,
         Chunk,
         ControlVector,
+        EmbedRequest,
         FinishReason,
         GenerateRequest,
         HeldConversation,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "chat_backend": (
-        "AdapterScale ChatBackend Chunk ControlVector FinishReason GenerateRequest HeldConversation ModelInfo "
+        "AdapterScale ChatBackend Chunk ControlVector EmbedRequest FinishReason GenerateRequest HeldConversation ModelInfo "
         "TokenLogprob ToolCall"
     ),
     "context": "LogLevel TaskContext",
@@ -75,6 +76,7 @@ __all__ = [
     "DatasetFacts",
     "Decision",
     "Deduplicator",
+    "EmbedRequest",
     "Embedder",
     "EvalRecord",
     "Evaluator",

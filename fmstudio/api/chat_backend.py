@@ -27,6 +27,13 @@ class ModelInfo:
         has_chat_template: Whether the model brings its own template; without one a plain template is used and said.
         n_params: Number of weights.
         description: Architecture and quantisation, e.g. ``"llama 135M Q4_1"``.
+        template_hash: Names the chat template in use (`fmstudio.api.chat_template.template_hash`); empty = unknown.
+        template_problems: What the tokenizer says against an edited template, as sentences.
+        chat_template: The template's text.
+        can_chat: Whether it generates text; an embedding model does not.
+        embedding_size: Numbers in a vector of `ChatBackend.embed`; 0 = it embeds nothing.
+        pooling: How the vectors of a text's tokens become one, e.g. ``"mean"``.
+        embedding_note: What a user should know of its vectors, as a sentence.
     """
 
     n_ctx: int
@@ -34,6 +41,13 @@ class ModelInfo:
     has_chat_template: bool
     n_params: int
     description: str
+    template_hash: str = ""
+    template_problems: tuple[str, ...] = ()
+    chat_template: str = ""
+    can_chat: bool = True
+    embedding_size: int = 0
+    pooling: str = ""
+    embedding_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,13 @@ class GenerateRequest(Sampling):
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts, or token ids in their place, to turn into vectors."""
+
+    inputs: Sequence[str | Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """A token, its natural-log probability by the model itself, and the best alternatives, likeliest first.
 
@@ -143,6 +164,7 @@ class Chunk:
         usage: On the last chunk: prompt_tokens, completion_tokens, cached_tokens.
         timings: On the last chunk: prompt_ms, predicted_ms, predicted_per_second.
         dropped_messages: On the last chunk: which messages (by index) were left out to make room.
+        vectors: Of a request for embeddings: those that are now done, in order; each float32, of unit length.
     """
 
     text: str = ""
@@ -156,6 +178,7 @@ class Chunk:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     dropped_messages: tuple[int, ...] = ()
+    vectors: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +194,8 @@ class HeldConversation:
 class ChatBackend(ABC):
     """One model in one process. All methods are called on one thread, one at a time.
 
-    Manifest facts: ``formats = ["gguf"]``.
+    Manifest facts: ``formats = ["gguf"]``. A backend that renders chat templates itself has ``chat_template: str`` among
+    its `Params`: a copy that the user edited goes there.
 
     Attributes:
         takes_turns: Whether several iterators of `generate` may be under way, advanced in any order, and other
@@ -228,6 +252,16 @@ class ChatBackend(ABC):
             UserError: The prompt does not fit into the context, or has no turn to answer.
         """
 
+    def embed(self, request: EmbedRequest, cancelled: Callable[[], bool]) -> Iterator[Chunk]:
+        """Turn texts into vectors; as with `generate`, other requests may be served between two chunks.
+
+        Nothing is cut off. Chunks report progress in tokens; what was generated before stays in memory.
+
+        Raises:
+            UserError: This engine does not embed, or a text is empty or longer than the context.
+        """
+        raise UserError("This model generates text; it does not embed.", remedy="Choose an embedding model.")
+
     def tokenize(self, text: str) -> list[int]:
         """Turn plain text into token ids, without a template.
 
@@ -254,6 +288,23 @@ class ChatBackend(ABC):
             UserError: This engine cannot, or it does not fit into the context.
         """
         raise UserError("This engine does not show probabilities.", remedy="Choose another engine.")
+
+    def keep_conversations(self, folder: Path, most_bytes: int) -> None:  # noqa: B027 - optional
+        """Keep evaluated conversations on disk, so that they go on at once when the model is loaded again.
+
+        Called once, after `load`. Files are named by `fmstudio.api.conversation_files`; whatever is wrong with one is
+        written to the log and never more.
+
+        Args:
+            folder: Shared by all models of this engine; it may be cleared at any time.
+            most_bytes: Bound for all its files.
+        """
+
+    def idle(self) -> None:  # noqa: B027 - optional
+        """Called again and again while nothing is asked for; must return within a fraction of a second."""
+
+    def forget(self, conversation: str) -> None:  # noqa: B027 - optional
+        """Drop all that is kept of a conversation, in memory and on disk."""
 
     def held(self) -> list[HeldConversation]:
         """List the conversations that are held in memory."""

@@ -21,12 +21,14 @@ class TrainRequest:
         train_files: Parquet files of the dataset version, with the canonical columns of `fmstudio.api.rows`.
         eval_files: Held-out rows never trained on; empty = the trainer holds out its own share and says so.
         out_dir: Where the PEFT adapter folder and other results go.
+        chat_template: Jinja text to render conversations with, as the user edited it; empty = the base model's own.
     """
 
     base_model: Path
     train_files: Sequence[Path]
     eval_files: Sequence[Path]
     out_dir: Path
+    chat_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,15 @@ class TrainResult:
         adapter_dir: The adapter in PEFT's format (``adapter_config.json``, ``adapter_model.safetensors``).
         metrics: Measured numbers by name, e.g. ``eval_loss_before``, ``eval_loss_after``, ``tokens_per_second``.
         reference: JSON Lines of what the trained model says of the held-out rows (format: `EvalRecord`), or None.
+        chat_template: The edited template it was trained on; empty = the base model's own.
+        template_hash: Names the template in use (`fmstudio.api.chat_template.template_hash`).
     """
 
     adapter_dir: Path
     metrics: dict[str, float]
     reference: Path | None = None
+    chat_template: str = ""
+    template_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from fmstudio.cli.endpoint_keys import endpoint_events
 from fmstudio.cli.output import print_json, say
 from fmstudio.cli.session import JobFailed, open_project, run_job
 from fmstudio.project import Project
+from fmstudio.project.models import ModelEntry, template_of
 
 if TYPE_CHECKING:
     from fmstudio.jobs.sse import ChatEvent
@@ -42,6 +43,9 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--model", required=True, help="name, id or path of a GGUF model; for chat also of a server"
     )
     with_model.add_argument("--adapter", default="", help="name, id or path of a GGUF adapter")
+    with_model.add_argument(
+        "--chat-template", default="", metavar="FILE", help="a Jinja file instead of the template kept with the model"
+    )
     with_model.add_argument("--n-ctx", type=int, default=0, help="context length in tokens (default: chosen)")
 
     chat = commands.add_parser("chat", parents=[with_model], help="ask a model one question")
@@ -54,6 +58,10 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     serve = commands.add_parser("serve", parents=[with_model], help="serve a model over the OpenAI API on loopback")
     serve.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1; 0 = any free one")
+    serve.add_argument(
+        "--conversations-mb", type=int, default=None, metavar="N",
+        help="MiB of disk for conversations, which then go on at once after a restart; 0 = none (default: the setting)",
+    )  # fmt: skip
     serve.set_defaults(handler=serve_model)
 
 
@@ -85,20 +93,41 @@ def _read_yaml(path: Path) -> Any:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
-def _files(project: Project, args: argparse.Namespace) -> tuple[Path, list[Path]]:
-    """The model's file and the adapter's."""
-    model = (
-        project.models.add(Path(args.model))
-        if Path(args.model).exists()
-        else project.models.get(args.model, kind="base", file_format="gguf")
-    )
-    if model.kind != "base":
+def _chosen(project: Project, args: argparse.Namespace) -> tuple[ModelEntry, ModelEntry | None]:
+    """The model and its adapter."""
+    model = project.models.add(Path(args.model)) if Path(args.model).exists() else _model_named(project, args.model)
+    if model.kind == "adapter":
         raise UserError(f"{model.name} is an adapter.", remedy="Name its base with --model and it with --adapter.")
     if not args.adapter:
-        return model.path, []
+        return model, None
     if Path(args.adapter).exists():
-        return model.path, [project.models.add(Path(args.adapter)).path]
-    return model.path, [project.models.get(args.adapter, kind="adapter", file_format="gguf").path]
+        return model, project.models.add(Path(args.adapter))
+    return model, project.models.get(args.adapter, kind="adapter", file_format="gguf")
+
+
+def _model_named(project: Project, name: str) -> ModelEntry:
+    """A base model, or else an embedding model."""
+    try:
+        return project.models.get(name, kind="base", file_format="gguf")
+    except UserError:
+        embedding = [m for m in project.models.all() if m.kind == "embedding" and name in (m.id, m.name, str(m.path))]
+        if not embedding:
+            raise
+        return embedding[0]
+
+
+def _engine_params(args: argparse.Namespace, model: ModelEntry, adapter: ModelEntry | None) -> dict[str, Any]:
+    """Context length, and the template: the one named, else that of the adapter's training or kept with the model."""
+    template = template_of(model, adapter)
+    if args.chat_template:
+        try:
+            template = Path(args.chat_template).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{args.chat_template} cannot be read: {error}.", remedy="Name a Jinja text file."
+            ) from error
+    given = {"n_ctx": args.n_ctx, "chat_template": template}
+    return {name: value for name, value in given.items() if value}
 
 
 def chat_once(args: argparse.Namespace) -> None:
@@ -154,12 +183,14 @@ def show_answer(events: Iterable[ChatEvent], *, quiet: bool) -> dict[str, Any]:
     """Print an answer as it comes; give it whole, with what was measured."""
     answer: list[str] = []
     timings: dict[str, float] = {}
+    template = ""
     for event in events:
         answer.append(event.text)
         timings = event.timings or timings
+        template = event.template_hash or template
         if event.text and not quiet:
             print(event.text, end="", flush=True)
-    return {"answer": "".join(answer), "timings": timings}
+    return {"answer": "".join(answer), "timings": timings, "template_hash": template}
 
 
 def _note_memory(project: Project, engine: Any) -> None:
@@ -172,30 +203,36 @@ def _note_memory(project: Project, engine: Any) -> None:
         project.models.note_metrics(entry.id, {"memory": found.to_dict()})
 
 
-def _start_engine(project: Project, args: argparse.Namespace, *, port: int, key: str) -> Any:
+def _start_engine(project: Project, args: argparse.Namespace, *, port: int, key: str, states_mb: int = 0) -> Any:
     from fmstudio.core.settings import Settings
     from fmstudio.jobs.engine import Engine
     from fmstudio.jobs.launcher import SubprocessLauncher
 
-    model, adapters = _files(project, args)
-    params = {"n_ctx": args.n_ctx} if args.n_ctx else {}
+    model, adapter = _chosen(project, args)
     engine = Engine(SubprocessLauncher(), log_path=project.jobs_dir / "engine.log", python=Settings.load().python)
-    engine.start(model, adapters=adapters, params=params, port=port, key=key)
+    adapters = [adapter.path] if adapter else []
+    params = _engine_params(args, model, adapter)
+    engine.start(model.path, adapters=adapters, params=params, port=port, key=key, states_mb=states_mb)
     try:
         engine.wait_ready(timeout=600)
     except UserError:
         if engine.problem is not None and not engine.problem.is_user_error:
             raise JobFailed(engine.problem) from None
         raise
+    for problem in engine.info.get("template_problems", ()):
+        say(f"Chat template: {problem}")
     return engine
 
 
 def serve_model(args: argparse.Namespace) -> None:
     """``fmstudio serve --model M --port N``: until Ctrl+C."""
+    from fmstudio.core.settings import Settings
+
     given = os.environ.get("FMSTUDIO_API_KEY", "")
     key = given or secrets.token_urlsafe(24)
     with open_project(args.project) as project:
-        engine = _start_engine(project, args, port=args.port, key=key)
+        states_mb = Settings.load().conversation_mb if args.conversations_mb is None else max(0, args.conversations_mb)
+        engine = _start_engine(project, args, port=args.port, key=key, states_mb=states_mb)
         try:
             if not given:
                 say(f"API key (shown once): {key}")

@@ -22,6 +22,7 @@ class Settings:
         allow_network: Whether data and models may be fetched from addresses the user names. Nothing else ever uses the
             network.
         hub: Address of a mirror of the Hugging Face hub; empty = the hub itself (or what ``HF_ENDPOINT`` says).
+        conversation_mb: MiB of disk for evaluated conversations, which then go on at once; 0 = none.
     """
 
     theme: str = "system"
@@ -30,6 +31,7 @@ class Settings:
     disabled_plugins: list[str] = field(default_factory=list)
     allow_network: bool = False
     hub: str = ""
+    conversation_mb: int = 2048
 
     @classmethod
     def load(cls) -> Settings:

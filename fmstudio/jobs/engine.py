@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.conversation_states import conversations_folder
 from fmstudio.jobs.engine_remedy import with_action
 from fmstudio.jobs.launcher import Launcher, Process, worker_argv
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
@@ -42,6 +43,7 @@ class _Start:
     params: dict[str, Any]
     port: int
     key: str
+    states_mb: int
 
 
 class Engine:
@@ -112,17 +114,19 @@ class Engine:
         params: dict[str, Any] | None = None,
         port: int = 0,
         key: str = "",
+        states_mb: int = 0,
     ) -> None:
         """Serve a model; ends the one that is served. Returns at once.
 
         Args:
             adapters: Files, or (file, scale); a file alone acts fully. Their ids are 0, 1, … in this order.
-            params: The backend's `Params`.
+            params: The backend's `Params`; an edited chat template is ``chat_template``.
             port: 0 = any free one.
             key: Empty = a new one.
+            states_mb: MiB of disk for conversations, so that they go on at once after a restart; 0 = none.
         """
         pairs = tuple((str(a[0]), float(a[1])) if isinstance(a, tuple) else (str(a), 1.0) for a in adapters)
-        start = _Start(model, backend, pairs, dict(params or {}), port, key or secrets.token_urlsafe(24))
+        start = _Start(model, backend, pairs, dict(params or {}), port, key or secrets.token_urlsafe(24), states_mb)
         with self._lock:
             self._end_process()
             self._start = start
@@ -222,13 +226,20 @@ class Engine:
 
     def _spawn(self, working: Working) -> None:
         start, generation = self._started(), self._generation
+        try:
+            params_file = self._write_params(start.params)
+        except OSError as error:
+            self._fail(Problem(f"The engine's settings could not be written: {error}.", "Free some disk space."))
+            return
         arguments = {
             "--backend": start.backend,
             "--model": str(start.model),
             "--port": str(start.port),
-            "--params": json.dumps(start.params),
+            "--params": str(params_file),
             "--settings": json.dumps(working.settings),
             "--library": working.library,
+            "--states": str(conversations_folder()),
+            "--states-mb": str(start.states_mb),
             "--adapters": json.dumps(start.adapters),
         }
         self._exited.clear()
@@ -241,6 +252,13 @@ class Engine:
             env={KEY_VARIABLE: start.key},
         )
         self.pid = self._process.pid
+
+    def _write_params(self, params: dict[str, Any]) -> Path:
+        """In a file: a chat template among them may be longer than a command line can be."""
+        path = self._log_path.with_name(f"{self._log_path.stem}.params.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(params), "utf-8")
+        return path
 
     def _on_message(self, generation: int, message: Wire) -> None:
         with self._lock:

@@ -28,6 +28,7 @@ class ChatEvent:
         logprobs: Entries of ``logprobs.content``, with ``id``.
         seed: On the last event with a choice: what makes the answer repeatable.
         dropped_messages: On the same event: indexes of messages that were left out to make room.
+        template_hash: On the same event: names the chat template the messages went through.
         progress: llama-server's ``prompt_progress`` while the prompt is evaluated.
     """
 
@@ -41,6 +42,7 @@ class ChatEvent:
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     seed: int | None = None
     dropped_messages: list[int] = field(default_factory=list)
+    template_hash: str = ""
 
 
 def post_chat(port: int, key: str, body: dict[str, Any]) -> Iterator[ChatEvent]:
@@ -103,6 +105,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[ChatEvent]:
             logprobs=(choice.get("logprobs") or {}).get("content") or [],
             seed=value.get("seed"),
             dropped_messages=(value.get("context") or {}).get("dropped_messages") or [],
+            template_hash=value.get("template_hash") or "",
         )
     raise ConnectionError("the stream ended before the answer was finished")
 

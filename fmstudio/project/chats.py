@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.conversation_states import forget_conversation
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
 from fmstudio.project.chat_journal import AnswerJournal, unfinished
@@ -96,7 +97,9 @@ class Chats:
         return Changes(chats=frozenset({conversation_id}))
 
     def set_deleted(self, conversation_id: str, is_deleted: bool) -> Changes:
-        """Hide a conversation or bring it back; nothing is erased."""
+        """Hide a conversation or bring it back; nothing is erased but what the engine kept of it."""
+        if is_deleted:
+            forget_conversation(conversation_id)
         with self._catalog.transaction() as connection:
             connection.execute("UPDATE conversations SET is_deleted = ? WHERE id = ?", [is_deleted, conversation_id])
         return Changes(chats=frozenset({conversation_id}))

@@ -20,6 +20,8 @@ def made_model(job: Job, out: Path) -> dict[str, Any]:
     meta, step = job.spec.meta, job.spec.meta.get("step", "convert")
     facts = inspect_model(out / Path(job.results[step]["path"]).name)
     made_from = {"fingerprint": fingerprint(facts.path), "made_from": meta["model_id"]}
+    if meta.get("chat_template"):
+        made_from["chat_template"] = meta["chat_template"]
     if meta.get("adapter_id"):
         made_from |= {"merged_adapter": meta["adapter_id"], "merged_scale": str(meta.get("scale", 1.0))}
     return {

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fmstudio.api.errors import UserError
 from fmstudio.jobs.spec import JobSpec, StepSpec
-from fmstudio.project.models import ModelEntry
+from fmstudio.project.models import ModelEntry, template_of
 
 WHOLE: Final = ("F16", "F32")
 """Precisions that merging and converting write by themselves; the quantiser makes the others of them."""
@@ -45,7 +45,8 @@ def convert_spec(base: ModelEntry, precision: str, prompts: QualityPrompts | Non
         UserError: It is neither.
     """
     title = f"Convert {base.name} to {precision}"
-    meta = {"name": f"{base.name} {precision}", "model_id": base.id, "precision": precision}
+    # A made model keeps the template its source was used with.
+    meta = {"name": f"{base.name} {precision}", "model_id": base.id, "precision": precision, **base.engine_params}
     if base.format == "hf":
         steps = [_export("read", "hf_to_gguf", str(base.path), base, {"precision": _whole(precision)})]
         steps.append(_vocabulary(str(base.path), steps[0]))
@@ -91,6 +92,7 @@ def merge_spec(
         "adapter_id": adapter.id,
         "scale": scale,
         "step": _last_export(steps),
+        "chat_template": template_of(base, adapter),
     }
     return JobSpec.new(f"Merge {adapter.name} into {base.name}", "merge", steps, meta=meta)
 
@@ -100,7 +102,7 @@ def _gguf_steps(
 ) -> list[StepSpec]:
     steps = [_export("merge", "merge_gguf", str(adapter.path), base, {"precision": _whole(precision), "scale": scale})]
     if base.facts.get("quantization") in WHOLE:  # on other weights the engine's own rounding makes a difference
-        steps.append(_same_answers(base, adapter, {"from_step": "merge", "key": "path"}, scale))
+        steps.append(_same_answers(base, adapter, {"from_step": "merge", "key": "path"}, scale, template_of(base, adapter)))
     return steps + _quantise(steps[0], base, precision, prompts)
 
 
@@ -139,7 +141,7 @@ def folder_spec(model: ModelEntry, adapter: ModelEntry | None, target: Path, *, 
         raise UserError(f"{model.name} cannot be exported.", remedy="Choose a base model.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} is not empty.", remedy="Choose a new folder.")
-    template = str(model.facts.get("chat_template") or "")
+    template = template_of(model, adapter)
     params = {
         "target": str(target.absolute()),
         "name": model.name if adapter is None else f"{model.name} + {adapter.name}",

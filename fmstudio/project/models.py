@@ -45,6 +45,16 @@ class ModelEntry:
     created: float = 0.0
 
     @property
+    def chat_template(self) -> str:
+        """The chat template the user edited (of a base), or that was trained on (of an adapter); empty = the own one."""
+        return str(self.facts.get("chat_template") or "")
+
+    @property
+    def engine_params(self) -> dict[str, Any]:
+        """What the engine must be told to load it as the user left it."""
+        return {"chat_template": self.chat_template} if self.chat_template else {}
+
+    @property
     def is_missing(self) -> bool:
         """Whether the file is gone from its place."""
         return self.format != "endpoint" and not self.path.exists()
@@ -232,6 +242,14 @@ class ModelLibrary:
     def runs(self) -> list[dict[str, Any]]:
         """Finished training runs, newest first: job_id, name, dataset, base, run, metrics."""
         return self._catalog.records("SELECT * FROM runs ORDER BY created DESC")
+
+
+def template_of(base: ModelEntry, adapter: ModelEntry | None = None) -> str:
+    """The template to use with a base and an adapter: that of the adapter's training, where it is known.
+
+    Empty = the base's own.
+    """
+    return adapter.chat_template if adapter is not None and adapter.facts.get("template_hash") else base.chat_template
 
 
 def _fits_nothing(facts: ModelFacts, bases: int, refusals: list[UserError]) -> UserError:

@@ -286,7 +286,7 @@ def _adapter_row(
         "format": file_format,
         "path": str(path),
         "bytes": size,
-        "facts": {"run": run},
+        "facts": {"run": run, **_template_facts(job)},
         "base_id": meta["base_id"],
         "dataset_id": meta["dataset_id"],
         "dataset_version": run["version"],
@@ -295,3 +295,9 @@ def _adapter_row(
         "is_removed": False,
         "created": time.time(),
     }
+
+
+def _template_facts(job: Job) -> dict[str, Any]:
+    """Which template an adapter was trained on: what is made with it later uses the same."""
+    result = job.results["train"]
+    return {name: result[name] for name in ("template_hash", "chat_template") if result.get(name)}

@@ -222,6 +222,7 @@ class JobSpecs:
                     "base_model": str(base.path),
                     "train_files": files,
                     "eval_files": [],
+                    "chat_template": base.chat_template,
                 },
             ),
             StepSpec(

@@ -157,7 +157,7 @@ class FakeEngine:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.port}/v1"
 
-    def start(self, model: Path, params: dict[str, Any] | None = None) -> None:
+    def start(self, model: Path, params: dict[str, Any] | None = None, states_mb: int = 0) -> None:
         self.starts.append(model)
         self.params = params
         self.problem, self.next_problem = self.next_problem, None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from fmstudio.api import AdapterScale, ChatBackend, ModelInfo, UserError
+from fmstudio.api import AdapterScale, ChatBackend, Chunk, EmbedRequest, GenerateRequest, ModelInfo, UserError
 
 
 def run_server(
@@ -54,10 +55,18 @@ def run_server(
             f"Port {port} cannot be used: {error.strerror}.", remedy="Choose another port, or 0 for any free one."
         ) from error
     counters = Counters()
-    queue = ModelQueue(backend.generate, counters.observe, backend.takes_turns)
+    queue = ModelQueue(partial(_answer, backend), counters.observe, backend.takes_turns, backend.idle)
     engine = Engine(backend, info, model_id, int(time.time()), queue, AdapterList(adapters), counters)
     listener.start(Guard(make_app(engine), key=key, port=lambda: listener.port), on_ready)
     try:
         queue.run(stop or threading.Event())
     finally:
         listener.close()
+
+
+def _answer(
+    backend: ChatBackend, request: GenerateRequest | EmbedRequest, cancelled: Callable[[], bool]
+) -> Iterator[Chunk]:
+    return (
+        backend.embed(request, cancelled) if isinstance(request, EmbedRequest) else backend.generate(request, cancelled)
+    )

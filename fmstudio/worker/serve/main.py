@@ -46,11 +46,18 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--backend", required=True)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--params", type=json.loads, default={}, help="JSON object: the backend's parameters")
+    parser.add_argument("--params", type=_read_params, default={}, help="JSON file: the backend's parameters")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON object: what the probe found to work")
     parser.add_argument("--library", default="", help="what the settings were found with")
+    parser.add_argument("--states", default="", help="folder where conversations are kept; empty = nowhere")
+    parser.add_argument("--states-mb", type=int, default=0, help="MiB they may take there")
     parser.add_argument("--adapters", type=json.loads, default=[], help="JSON list of [path, scale]")
     return parser.parse_args(argv)
+
+
+def _read_params(name: str) -> dict[str, Any]:
+    params: dict[str, Any] = json.loads(Path(name).read_text("utf-8"))
+    return params
 
 
 def _serve(args: argparse.Namespace, channel: Channel, stop: threading.Event) -> int:
@@ -67,8 +74,10 @@ def _serve(args: argparse.Namespace, channel: Channel, stop: threading.Event) ->
         info = backend.load(args.model, make_params(kind, args.params, contribution.title), args.settings)
         adapters = [AdapterScale(Path(path), float(scale)) for path, scale in args.adapters]
         # A native crash shows here, before anyone was told that all is well; it also brings the weights into memory.
-        evaluate_once(backend, "Hello")
+        evaluate_once(backend, info, "Hello")
         backend.set_adapters(adapters)
+        if args.states and args.states_mb > 0:
+            _keep_conversations(backend, Path(args.states), args.states_mb << 20)
         if stop.is_set():
             return 0
         run_server(
@@ -86,9 +95,18 @@ def _serve(args: argparse.Namespace, channel: Channel, stop: threading.Event) ->
     return 0
 
 
+def _keep_conversations(backend: ChatBackend, folder: Path, most_bytes: int) -> None:
+    try:
+        backend.keep_conversations(folder, most_bytes)
+    except OSError as error:  # a convenience: without it the engine serves all the same
+        print(f"Conversations cannot be kept in {folder}: {error}", file=sys.stderr, flush=True)
+
+
 def _announce(channel: Channel, info: ModelInfo, args: argparse.Namespace) -> Callable[[int], None]:
+    described = asdict(info)
+    del described["chat_template"]  # long, and kept with every answer: its hash says enough
     facts: dict[str, Any] = {
-        **asdict(info),
+        **described,
         "model_id": args.model.stem,
         "backend": args.backend,
         "settings": args.settings,

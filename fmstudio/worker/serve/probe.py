@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from fmstudio.api import ChatBackend, GenerateRequest
+from fmstudio.api import ChatBackend, EmbedRequest, GenerateRequest, ModelInfo
 from fmstudio.jobs.probe import CANDIDATE, PROBE_TIMEOUT_S
 from fmstudio.jobs.protocol import Artifact, Done, Hello
 from fmstudio.plugin_manager import Contribution
@@ -46,8 +46,7 @@ def main(argv: list[str]) -> int:
         meta = {"settings": candidates[args.index], "count": len(candidates), "library": library_of(contribution)}
         channel.send(Artifact(CANDIDATE, "", meta))
         backend = kind()
-        backend.load(args.model, kind.Params(), candidates[args.index])
-        evaluate_once(backend, _PROMPT)
+        evaluate_once(backend, backend.load(args.model, kind.Params(), candidates[args.index]), _PROMPT)
         backend.close()
     except Exception as error:  # noqa: BLE001 - the last frame of a worker: everything becomes an explained failure
         channel.send(explain(error))
@@ -56,9 +55,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def evaluate_once(backend: ChatBackend, prompt: str) -> None:
-    """Evaluate a prompt and decode a token: what crashes natively crashes here."""
-    for _ in backend.generate(GenerateRequest(prompt=prompt, max_tokens=2, temperature=0.0), lambda: False):
+def evaluate_once(backend: ChatBackend, info: ModelInfo, prompt: str) -> None:
+    """Evaluate a prompt and decode a token, or embed it: what crashes natively crashes here."""
+    chunks = (
+        backend.generate(GenerateRequest(prompt=prompt, max_tokens=2, temperature=0.0), lambda: False)
+        if info.can_chat
+        else backend.embed(EmbedRequest([prompt]), lambda: False)
+    )
+    for _ in chunks:
         pass
 
 

@@ -26,11 +26,13 @@ class Reply:
 
     Args:
         is_chat: Chat completion, or plain text completion.
+        template_hash: Names the template the messages went through.
     """
 
     model: str
     asked: Asked
     is_chat: bool
+    template_hash: str = ""
     id: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
     _head: bytes = b""
@@ -147,6 +149,8 @@ class Reply:
     def _facts(self, last: Chunk) -> dict[str, Any]:
         """What makes the turn repeatable, and what was left out of it."""
         facts: dict[str, Any] = {"seed": self.asked.request.seed}
+        if self.is_chat and self.template_hash:
+            facts["template_hash"] = self.template_hash
         if last.dropped_messages:
             facts["context"] = {"policy": "drop_oldest", "dropped_messages": list(last.dropped_messages)}
         return facts

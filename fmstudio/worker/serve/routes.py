@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from fmstudio.api import ChatBackend, Chunk, ModelInfo, UserError
 from fmstudio.worker.serve.adapters import AdapterList
+from fmstudio.worker.serve.embeddings import embeddings_body, read_embeddings
 from fmstudio.worker.serve.fields import BadRequestError
 from fmstudio.worker.serve.metrics import Counters
 from fmstudio.worker.serve.replies import DONE, Reply, error_body, view_of
@@ -57,6 +58,7 @@ def make_app(engine: Engine) -> Starlette:
         Route("/detokenize", _bind(engine, _detokenize), methods=["POST"]),
         Route("/token-view", _bind(engine, _token_view), methods=["POST"]),
         Route("/slots", _bind(engine, _slots)),
+        Route("/conversations/{conversation_id:path}", _bind(engine, _forget), methods=["DELETE"]),
         Route("/props", _bind(engine, _props)),
         Route("/metrics", _bind(engine, _metrics)),
     ]
@@ -129,12 +131,27 @@ async def _model(engine: Engine, request: Request) -> Response:
 
 def _describe(engine: Engine) -> dict[str, Any]:
     info = engine.info
-    meta = {"n_ctx": info.n_ctx, "n_ctx_train": info.n_ctx_train, "n_params": info.n_params, "desc": info.description}
+    meta = {
+        "n_ctx": info.n_ctx,
+        "n_ctx_train": info.n_ctx_train,
+        "n_params": info.n_params,
+        "desc": info.description,
+        "can_chat": info.can_chat,
+        "n_embd": info.embedding_size,
+        "pooling": info.pooling,
+    }
     return {"id": engine.model_id, "object": "model", "created": engine.created, "owned_by": "fmstudio", "meta": meta}
 
 
 async def _props(engine: Engine, _request: Request) -> Response:
-    return JSONResponse({**_describe(engine), "has_chat_template": engine.info.has_chat_template})
+    info = engine.info
+    template = {
+        "has_chat_template": info.has_chat_template,
+        "chat_template": info.chat_template,
+        "template_hash": info.template_hash,
+        "template_problems": list(info.template_problems),
+    }
+    return JSONResponse({**_describe(engine), **template})
 
 
 async def _chat(engine: Engine, request: Request) -> Response:
@@ -149,22 +166,22 @@ async def _completion(engine: Engine, request: Request) -> Response:
 
 async def _answer(engine: Engine, request: Request, asked: Asked, *, is_chat: bool) -> Response:
     turn = engine.queue.submit(asked.request)
-    reply = Reply(engine.model_id, asked, is_chat)
+    reply = Reply(engine.model_id, asked, is_chat, engine.info.template_hash)
     async with _cancel_on_disconnect(request, turn):
         # Nothing is sent before the first news, so that a refusal still has its own status code.
         first = await turn.take()
         if not asked.stream:
-            return await _whole(turn, reply, first)
+            return JSONResponse(reply.whole(await _all_of(turn, first)))
     return _Stream(turn, reply, first)
 
 
-async def _whole(turn: Turn, reply: Reply, first: list[Chunk]) -> Response:
+async def _all_of(turn: Turn, first: list[Chunk]) -> list[Chunk]:
     chunks = list(first)
     while more := await turn.take():
         chunks.extend(more)
     if not chunks or chunks[-1].finish_reason is None:
         raise UserError("The model gave no answer.", remedy="Try again.")
-    return JSONResponse(reply.whole(chunks))
+    return chunks
 
 
 @asynccontextmanager
@@ -216,9 +233,14 @@ class _Stream(Response):
             yield b"data: " + json.dumps(_error_of(user_error(error))).encode() + b"\n\n"
 
 
-async def _embeddings(_engine: Engine, _request: Request) -> Response:
-    body = error_body("This model generates text; it does not embed.", "invalid_request_error", code="not_supported")
-    return JSONResponse(body, 501)
+async def _embeddings(engine: Engine, request: Request) -> Response:
+    asked = read_embeddings(await _body(request), engine.info)
+    turn = engine.queue.submit(asked.request)
+    async with _cancel_on_disconnect(request, turn):
+        chunks = await _all_of(turn, await turn.take())
+    vectors = [vector for chunk in chunks for vector in chunk.vectors]
+    n_tokens = chunks[-1].usage.get("prompt_tokens", 0)
+    return JSONResponse(embeddings_body(asked, vectors, n_tokens, engine.model_id, engine.info))
 
 
 async def _list_adapters(engine: Engine, _request: Request) -> Response:
@@ -279,6 +301,12 @@ async def _slots(engine: Engine, _request: Request) -> Response:
             for number, each in enumerate(held)
         ]
     )
+
+
+async def _forget(engine: Engine, request: Request) -> Response:
+    conversation = request.path_params["conversation_id"]
+    await engine.queue.call(lambda: engine.backend.forget(conversation))
+    return JSONResponse({"id": conversation, "deleted": True})
 
 
 async def _metrics(engine: Engine, _request: Request) -> Response:

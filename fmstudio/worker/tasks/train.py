@@ -15,7 +15,7 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
     """Train and return the adapter's place and what was measured.
 
     Args:
-        params: trainer, params, base_model, train_files, eval_files.
+        params: trainer, params, base_model, train_files, eval_files, and optionally chat_template.
     """
     trainer_class = plugins.contribution("trainer", params["trainer"]).load()
     request = TrainRequest(
@@ -23,6 +23,7 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
         train_files=[Path(file) for file in params["train_files"]],
         eval_files=[Path(file) for file in params["eval_files"]],
         out_dir=ctx.out_dir,
+        chat_template=params.get("chat_template", ""),
     )
     settings = make_params(trainer_class, params["params"], f"trainer {params['trainer']}")
     result = trainer_class().train(request, settings, ctx)
@@ -30,4 +31,6 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
         **result.metrics,
         "adapter_dir": str(result.adapter_dir),
         "reference": str(result.reference) if result.reference else None,
+        "chat_template": result.chat_template,
+        "template_hash": result.template_hash,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from fmstudio.api import (
     ChatBackend,
     Chunk,
     ControlVector,
+    EmbedRequest,
     GenerateRequest,
     HeldConversation,
     Message,
@@ -19,22 +21,35 @@ from fmstudio.api import (
     UserError,
 )
 from fmstudio.api import Params as AnyParams
+from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio_llama_cpp.adapters import AdapterShelf
 from fmstudio_llama_cpp.answer_text import AnswerText
 from fmstudio_llama_cpp.context import TokenContext
 from fmstudio_llama_cpp.control_vectors import VectorShelf
+from fmstudio_llama_cpp.cores import physical_cores
+from fmstudio_llama_cpp.embedding import TextEmbedder
 from fmstudio_llama_cpp.grammar import Grammar
-from fmstudio_llama_cpp.native import NativeModel, open_model, open_vocabulary
+from fmstudio_llama_cpp.identity import ActingNames, model_digest
+from fmstudio_llama_cpp.native import (
+    NativeModel,
+    library_version,
+    open_embedding_model,
+    open_model,
+    open_vocabulary,
+)
 from fmstudio_llama_cpp.params import LlamaCppParams
 from fmstudio_llama_cpp.prompts import Prompt, PromptBuilder
 from fmstudio_llama_cpp.sampling import Sampler, token_logprob
+from fmstudio_llama_cpp.state_files import StateFiles
 from fmstudio_llama_cpp.states import state_bound
 from fmstudio_llama_cpp.template import ChatTemplate
+from fmstudio_llama_cpp.template_check import closing_text, template_problems
 from fmstudio_llama_cpp.tooling import Tooling
 from fmstudio_llama_cpp.turn import Turn
 from fmstudio_llama_cpp.vocabulary import Vocabulary
 
 _VIEW_ROWS = 32
+_LAST_WRITE_S = 3.0
 
 
 class LlamaCppBackend(ChatBackend):
@@ -70,30 +85,66 @@ class LlamaCppBackend(ChatBackend):
     def load(self, model: Path, params: AnyParams, settings: dict[str, Any]) -> ModelInfo:
         """See `ChatBackend.load`."""
         chosen = params if isinstance(params, LlamaCppParams) else LlamaCppParams.model_validate(params.model_dump())
-        self.native: NativeModel = open_model(model, chosen, settings)
-        lib = self.native.lib
-        self.vocabulary = Vocabulary(lib, self.native.model)
+        self.can_chat = not read_gguf_header(model).is_embedding_only
+        self.native: NativeModel = (open_model if self.can_chat else open_embedding_model)(model, chosen, settings)
+        self.vocabulary = Vocabulary(self.native.lib, self.native.model)
+        threads = chosen.n_threads or physical_cores()
+        self._embedder = TextEmbedder(self.native, self.vocabulary, self.native.n_ctx, threads)
+        if self.can_chat:
+            self._open_chat(chosen)
+        return self._info()
+
+    def _open_chat(self, chosen: LlamaCppParams) -> None:
         self.context = TokenContext(self.native, state_bound(chosen.state_mb))
         self._shelf = AdapterShelf(self.native)
         self._vectors = VectorShelf(self.native)
-        self._template = ChatTemplate(
-            self.native.header.text("tokenizer.chat_template"),
+        self._template, self._problems = self._open_template(chosen.chat_template)
+        self._prompts = PromptBuilder(self.vocabulary, self._template, self.native.n_ctx, self.native.n_ctx_train)
+
+    def _info(self) -> ModelInfo:
+        header, embedder = self.native.header, self._embedder
+        weights = int(self.native.lib.llama_model_n_params(self.native.model))
+        info = ModelInfo(
+            n_ctx=self.native.n_ctx,
+            n_ctx_train=self.native.n_ctx_train,
+            has_chat_template=False,
+            n_params=weights,
+            description=f"{header.architecture} {_short(weights)} {header.file_type}",
+            can_chat=self.can_chat,
+            embedding_size=0 if embedder.pooling == "rank" else embedder.size,
+            pooling=embedder.pooling,
+            embedding_note=embedder.note,
+        )
+        if not self.can_chat:
+            return info
+        return replace(
+            info,
+            has_chat_template=not self._template.is_plain,
+            template_hash=self._template.hash,
+            template_problems=tuple(self._problems),
+            chat_template=self._template.source,
+        )
+
+    def _open_template(self, edited: str) -> tuple[ChatTemplate, list[str]]:
+        """The model's own template, or an edited copy with what the tokenizer says against it."""
+        template = ChatTemplate(
+            edited if edited.strip() else self.native.header.text("tokenizer.chat_template"),
             bos=self.vocabulary.special_text(self.vocabulary.bos),
             eos=self.vocabulary.special_text(self.vocabulary.eos),
         )
-        self._prompts = PromptBuilder(self.vocabulary, self._template, self.native.n_ctx, self.native.n_ctx_train)
-        header = self.native.header
-        weights = int(lib.llama_model_n_params(self.native.model))
-        return ModelInfo(
-            n_ctx=self.native.n_ctx,
-            n_ctx_train=self.native.n_ctx_train,
-            has_chat_template=not self._template.is_plain,
-            n_params=weights,
-            description=f"{header.architecture} {_short(weights)} {header.file_type}",
-        )
+        if not edited.strip():
+            return template, []
+        problems = template_problems(template, self.vocabulary)
+        closing = closing_text(template, self.vocabulary)
+        template.stop = (closing,) if closing else ()
+        return template, problems
 
     def set_adapters(self, adapters: Sequence[AdapterScale]) -> None:
         """See `ChatBackend.set_adapters`."""
+        if not self.can_chat:
+            if adapters:
+                raise self._no_chat()
+            return
         self._make_effective(adapters, self._vectors.in_force)
 
     def _make_effective(self, adapters: Sequence[AdapterScale] | None, vectors: Sequence[ControlVector]) -> None:
@@ -104,6 +155,8 @@ class LlamaCppBackend(ChatBackend):
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """See `ChatBackend.count_tokens`."""
+        if not self.can_chat:
+            raise self._no_chat()
         return len(self._prompts.render(messages)[1])
 
     def tokenize(self, text: str) -> list[int]:
@@ -119,10 +172,50 @@ class LlamaCppBackend(ChatBackend):
 
     def held(self) -> list[HeldConversation]:
         """See `ChatBackend.held`."""
-        return self.context.held()
+        return self.context.held() if self.can_chat else []
+
+    def keep_conversations(self, folder: Path, most_bytes: int) -> None:
+        """See `ChatBackend.keep_conversations`."""
+        if not self.can_chat or most_bytes <= 0:
+            return
+        native, lib = self.native, self.native.lib
+        identity = (
+            f"llama-cpp-python {library_version()}", model_digest(native.header), native.layout,
+            f"n_ctx {native.n_ctx}", f"slice {self.context.slice}",
+        )  # fmt: skip
+        self.context.files = StateFiles(
+            folder,
+            most_bytes,
+            identity,
+            ActingNames(),
+            is_whole_only=bool(lib.llama_model_is_recurrent(native.model) or lib.llama_model_is_hybrid(native.model)),
+            n_ctx=native.n_ctx,
+        )
+
+    def idle(self) -> None:
+        """See `ChatBackend.idle`."""
+        if self.can_chat:
+            self.context.keep_on_disk()
+
+    def forget(self, conversation: str) -> None:
+        """See `ChatBackend.forget`."""
+        if self.can_chat:
+            self.context.forget(conversation)
+
+    def embed(self, request: EmbedRequest, cancelled: Callable[[], bool]) -> Iterator[Chunk]:
+        """See `ChatBackend.embed`; adapters and control vectors do not act on vectors."""
+        return self._embedder.embed(request, cancelled)
+
+    def _no_chat(self) -> UserError:
+        return UserError(
+            f"“{self.native.header.path.name}” embeds text; it does not write any.",
+            remedy="Load a chat model, or ask for embeddings.",
+        )
 
     def generate(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> Iterator[Chunk]:
         """See `ChatBackend.generate`."""
+        if not self.can_chat:
+            raise self._no_chat()
         tooling = Tooling(self._template, request)
         prompt = self._prompts.build(tooling.request)
         adapters = self._shelf.in_force if request.adapters is None else tuple(request.adapters)
@@ -162,6 +255,8 @@ class LlamaCppBackend(ChatBackend):
 
     def token_view(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> list[TokenLogprob]:
         """See `ChatBackend.token_view`."""
+        if not self.can_chat:
+            raise self._no_chat()
         prompt = self._prompts.build(request)
         if not prompt.forced:
             return []
@@ -177,7 +272,12 @@ class LlamaCppBackend(ChatBackend):
 
     def close(self) -> None:
         """See `ChatBackend.close`."""
+        if hasattr(self, "_embedder"):
+            self._embedder.close()
         if hasattr(self, "context"):
+            self.context.keep_on_disk()
+            if self.context.files is not None:
+                self.context.files.close(_LAST_WRITE_S)
             self.context.close()
         if hasattr(self, "native"):
             self.native.close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fmstudio.api import HeldConversation, UserError
 from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.native import NativeModel
+from fmstudio_llama_cpp.state_files import WORTH_KEEPING, StateFiles
 from fmstudio_llama_cpp.states import SavedState, Span, StateShelf, common_start
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class TokenContext:
         tokens: What the context holds, in order.
         key: What acts on the values (adapters, control vectors): another key, other values.
         saved: Conversations that were left.
+        files: Conversations on disk; None = none are kept there.
     """
 
     def __init__(self, native: NativeModel, most_bytes: int = 0) -> None:
@@ -64,6 +66,7 @@ class TokenContext:
         self.conversation = ""
         is_whole_only = bool(lib.llama_model_is_recurrent(native.model) or lib.llama_model_is_hybrid(native.model))
         self.saved = StateShelf(most_bytes, is_whole_only=is_whole_only)
+        self.files: StateFiles | None = None
         self._owner: object | None = None
         self._slices: list[Span] = []  # where the prompt evaluations of `tokens` began and ended
         self._batch = lib.llama_batch_init(max(self.slice, 1), 0, 1)
@@ -102,11 +105,37 @@ class TokenContext:
             self._put_aside(_WORTH_SAVING)
             self._load(state)
             kept = length
+        elif (found := self._from_disk(prompt, kept)) is not None:
+            kept = found
         elif len(self.tokens) - kept >= _WORTH_SAVING:
             self._put_aside()
         self._owner, self.conversation = ticket, conversation
         self._truncate(kept)
         return len(self.tokens)
+
+    def _from_disk(self, prompt: Sequence[int], kept: int) -> int | None:
+        """Bring back a conversation kept on disk; gives how much of the prompt it saves, None = there is none better."""
+        state = self.files.better(self.key, prompt, kept) if self.files is not None else None
+        if state is None:
+            return None
+        self._put_aside(_WORTH_SAVING)
+        try:
+            self._load(state)
+        except UserError as error:
+            self.files.reject_state(state, str(error))  # type: ignore[union-attr]
+            return 0
+        return common_start(self.tokens, self._slices, prompt)
+
+    def keep_on_disk(self) -> None:
+        """Have what is held written to disk, unless it is there; for moments when nothing else is to be done."""
+        if self.files is None:
+            return
+        for state in self.saved:
+            if state.ticket is None:
+                self.files.keep(state)
+        is_new = len(self.tokens) >= WORTH_KEEPING and not self.files.has(self.key, self.tokens)
+        if is_new and self._owner is None:
+            self.files.keep(self._copy())
 
     def resume(self, ticket: object) -> None:
         """Go on with an answer; the logits of its last token are gone if another had the context in between."""
@@ -115,6 +144,15 @@ class TokenContext:
             state = self.saved.take(ticket)
             self._load(state)
             self._owner, self.key, self.conversation = ticket, state.key, state.conversation
+
+    def forget(self, conversation: str) -> None:
+        """Forget a conversation, in memory and on disk; an answer under way keeps what it needs."""
+        if self.conversation == conversation and self._owner is None:
+            self.clear()
+            self.conversation = ""
+        self.saved.forget(conversation)
+        if self.files is not None:
+            self.files.forget(conversation)
 
     def is_held_by(self, ticket: object) -> bool:
         """Whether nobody else had the context since."""
@@ -135,6 +173,13 @@ class TokenContext:
         """Save what is held, always for an answer under way, else if it is as long as `worth` tokens."""
         if self._owner is None and (len(self.tokens) < worth or not self.saved.most_bytes):
             return
+        state = self._copy()
+        self._owner = None
+        self.saved.put(state)
+        if self.files is not None and state.ticket is None:
+            self.files.keep(state)
+
+    def _copy(self) -> SavedState:
         import numpy as np
 
         lib = self._lib
@@ -142,9 +187,7 @@ class TokenContext:
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         if lib.llama_state_seq_get_data(self._context, pointer, data.nbytes, 0) != data.nbytes:
             raise UserError("llama.cpp could not save a conversation's state.", remedy="Load the model again.")
-        state = SavedState(self.key, self.tokens.copy(), self._slices.copy(), data, self.conversation, self._owner)
-        self._owner = None
-        self.saved.put(state)
+        return SavedState(self.key, self.tokens.copy(), self._slices.copy(), data, self.conversation, self._owner)
 
     def _load(self, state: SavedState) -> None:
         self._lib.llama_memory_clear(self._memory, False)

@@ -36,6 +36,7 @@ class NativeModel:
         lib: The module of C functions.
         n_ctx: Tokens the context holds.
         n_batch: Most tokens in one evaluation.
+        layout: Says how the context holds its values, for saved ones fit no other.
     """
 
     lib: Any
@@ -45,6 +46,7 @@ class NativeModel:
     n_ctx: int
     n_ctx_train: int
     n_batch: int
+    layout: str = ""
 
     def close(self) -> None:
         """Free context and model, in this order; calling it twice does nothing."""
@@ -68,21 +70,49 @@ def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> 
     """
     header = read_gguf_header(path)
     require_chat_model(header)
-    if params.kv_type != "f16" and params.flash_attention == "off":
-        raise UserError(
-            f"The cache precision {params.kv_type} needs flash attention, which is off.",
-            remedy="Set flash attention to auto, or the cache precision to f16.",
-        )
-    lib = _library()
-    native_log.clear()
-    model = lib.llama_model_load_from_file(str(path).encode(), _model_params(lib, params, settings))
-    if not model:
-        raise _load_failed(path)
+    _refuse_contradictions(params)
+    lib, model = _open_weights(path, params, settings)
     try:
         return _open_context(lib, model, header, params, settings)
     except BaseException:
         lib.llama_model_free(model)
         raise
+
+
+def open_embedding_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> NativeModel:
+    """Check and load a model that only embeds; it has no context yet (see `embedding`).
+
+    Raises:
+        UserError: See `open_model`.
+    """
+    header = read_gguf_header(path)
+    if header.architecture == "clip":
+        raise UserError(
+            f"“{path.name}” is a projector for images, not a model.", remedy="Load the model that it belongs to."
+        )
+    lib, model = _open_weights(path, params, settings)
+    n_train = int(lib.llama_model_n_ctx_train(model))
+    if n_train <= 0:
+        lib.llama_model_free(model)
+        raise UserError(f"“{path.name}” does not say how long its context is.", remedy="Choose another file of it.")
+    return NativeModel(lib, header, model, None, min(params.n_ctx or DEFAULT_CTX, n_train, MAX_CTX), n_train, 0)
+
+
+def _refuse_contradictions(params: LlamaCppParams) -> None:
+    if params.kv_type != "f16" and params.flash_attention == "off":
+        raise UserError(
+            f"The cache precision {params.kv_type} needs flash attention, which is off.",
+            remedy="Set flash attention to auto, or the cache precision to f16.",
+        )
+
+
+def _open_weights(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> tuple[Any, Any]:
+    lib = _library()
+    native_log.clear()
+    model = lib.llama_model_load_from_file(str(path).encode(), _model_params(lib, params, settings))
+    if not model:
+        raise _load_failed(path)
+    return lib, model
 
 
 @contextmanager
@@ -158,7 +188,8 @@ def _open_context(
             details=native_log.tail(),
         )
     held = min(n_ctx, int(lib.llama_n_ctx(context)))
-    return NativeModel(lib, header, model, context, held, n_train, int(native.n_batch))
+    layout = f"{params.kv_type}, flash attention {native.flash_attn_type}"
+    return NativeModel(lib, header, model, context, held, n_train, int(native.n_batch), layout)
 
 
 def _load_failed(path: Path) -> UserError:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from fmstudio.api import Params
+from fmstudio.api.chat_template import LONGEST_TEMPLATE
 
 
 class LlamaCppParams(Params):
@@ -42,4 +43,10 @@ class LlamaCppParams(Params):
         title="Memory for other conversations",
         description="MiB in which conversations that were left stay ready to go on. -1 = an eighth of the free memory, "
         "2 GiB at most; 0 = none.",
+    )
+    chat_template: str = Field(
+        default="",
+        max_length=LONGEST_TEMPLATE,
+        title="Chat template",
+        description="Jinja text in place of the model's own template; empty = the model's own.",
     )

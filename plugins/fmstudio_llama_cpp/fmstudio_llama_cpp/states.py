@@ -106,6 +106,10 @@ class StateShelf:
                 state.ticket = None
         self.trim()
 
+    def forget(self, conversation: str) -> None:
+        """Forget a conversation, but for what an answer under way needs."""
+        self._states = [s for s in self._states if s.ticket is not None or s.conversation != conversation]
+
     def clear(self) -> None:
         """Forget all but what answers under way need."""
         self._states = [s for s in self._states if s.ticket is not None]

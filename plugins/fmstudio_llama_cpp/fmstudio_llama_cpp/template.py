@@ -12,12 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from fmstudio.api import Message, UserError
+from fmstudio.api.chat_template import PLAIN_TEMPLATE, template_hash
 
-# Used when a model has none. Not a trained format: a base model goes on from it as text.
-PLAIN_TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] | capitalize }}: {{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}"
-)
 PLAIN_STOP = ("\nUser:", "\nSystem:")
 
 
@@ -25,8 +21,12 @@ class ChatTemplate:
     """A compiled chat template.
 
     Args:
-        source: Jinja text from the model file; empty for the plain template.
+        source: Jinja text from the model file, or an edited copy; empty for the plain template.
         bos, eos: How the model writes its start and end token.
+
+    Attributes:
+        stop: Texts that end an answer, beside the model's own end tokens.
+        hash: See `template_hash`.
 
     Raises:
         UserError: The template is not valid Jinja.
@@ -35,8 +35,9 @@ class ChatTemplate:
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
         from jinja2 import TemplateError
 
-        self.is_plain = not source.strip()
+        self.is_plain = not source.strip() or source == PLAIN_TEMPLATE
         self.source = source
+        self.hash = template_hash(source)
         self.stop: tuple[str, ...] = PLAIN_STOP if self.is_plain else ()
         self._bos, self._eos = bos, eos
         try:

@@ -14,12 +14,12 @@ from pydantic import Field
 
 from fmstudio.api import Evaluator, Message, Params, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
+from fmstudio.api.chat_template import LONGEST_TEMPLATE, PLAIN_TEMPLATE
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio_llama_cpp.native import open_vocabulary
-from fmstudio_llama_cpp.template import PLAIN_TEMPLATE, ChatTemplate
+from fmstudio_llama_cpp.template import ChatTemplate
 from fmstudio_llama_cpp.vocabulary import Vocabulary
 
-LONGEST_TEMPLATE: Final = 200_000
 LONGEST_TEXT: Final = 100_000
 _MARK: Final = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|<(?:start|end)_of_turn>|\[/?INST\]|<\|[^<>\s]{1,40}>|</?s>|<bos>|<eos>"
@@ -39,8 +39,9 @@ class TemplateParams(Params):
 class TemplateCheck(Evaluator):
     """Renders and checks a chat template.
 
-    Figures: ``template`` (the text that was used), ``is_plain`` (the model has none), ``rendered`` (the sample, ready for
-    the next answer), ``n_tokens``, ``problems`` (sentences), ``notes`` (sentences), ``stop`` (texts that end an answer).
+    Figures: ``template`` (the text that was used), ``template_hash``, ``is_plain`` (the model has none), ``rendered`` (the
+    sample, ready for the next answer), ``n_tokens``, ``problems`` (sentences), ``notes`` (sentences), ``stop`` (texts that
+    end an answer).
     """
 
     Params = TemplateParams
@@ -62,9 +63,10 @@ class TemplateCheck(Evaluator):
             )
             rendered, notes = _render(template, chosen.system)
             tokens = vocabulary.tokenize(rendered, add_special=False, parse_special=True)
-            problems = [] if template.is_plain else _problems(template, rendered, vocabulary)
+            problems = [] if template.is_plain else _problems_of(template, rendered, vocabulary)
             return {
                 "template": source or PLAIN_TEMPLATE,
+                "template_hash": template.hash,
                 "is_plain": template.is_plain,
                 "rendered": rendered[:LONGEST_TEXT],
                 "n_tokens": len(tokens),
@@ -94,7 +96,30 @@ def _render(template: ChatTemplate, system: str) -> tuple[str, list[str]]:
         return template.render(turns), [f"It takes no system prompt: {error.message}"]
 
 
-def _problems(template: ChatTemplate, rendered: str, vocabulary: Vocabulary) -> list[str]:
+def template_problems(template: ChatTemplate, vocabulary: Vocabulary) -> list[str]:
+    """Hold a template against a tokenizer; gives sentences, none when all is well.
+
+    Raises:
+        UserError: It refuses a plain conversation.
+    """
+    return _problems_of(template, template.render(_sample()), vocabulary)
+
+
+def closing_text(template: ChatTemplate, vocabulary: Vocabulary) -> str:
+    """The mark a template closes an answer with, where no token of the model ends generation there; else empty.
+
+    Raises:
+        UserError: It refuses a plain conversation.
+    """
+    text = template.render(_sample(with_answer_last=True), add_generation_prompt=False)
+    mark = _MARK.match(text.rpartition(_ANSWER)[2].lstrip())
+    if mark is None:
+        return ""
+    tokens = vocabulary.tokenize(mark[0], add_special=False, parse_special=True)
+    return "" if tokens and vocabulary.is_end(tokens[0]) else mark[0]
+
+
+def _problems_of(template: ChatTemplate, rendered: str, vocabulary: Vocabulary) -> list[str]:
     found = []
     for mark in dict.fromkeys(_MARK.findall(rendered)):
         pieces = vocabulary.tokenize(mark, add_special=False, parse_special=True)

@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api import UserError
-
-# For models without a chat template; a text a base model can go on from, not a trained format.
-PLAIN_TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] | capitalize }}: {{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}"
-)
+from fmstudio.api.chat_template import PLAIN_TEMPLATE, template_hash
 
 END_OF_TURN = ("<|im_end|>", "<end_of_turn>", "<|eot_id|>", "<|end|>")
 """End-of-turn tokens of ChatML, Gemma, Llama 3 and Phi 3, which are not always the tokenizer's end token."""
@@ -59,9 +54,14 @@ class Renderer:
     Args:
         tokenizer: A transformers tokenizer; its chat template is used, or a plain one when it has none.
         max_length: Longest example in tokens; what is over is cut off at the end.
+        template: Jinja text to use instead of the tokenizer's template; empty = that one.
+
+    Attributes:
+        template: The text in use.
+        template_hash: Its name; the engine calls the same template the same.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int) -> None:
+    def __init__(self, tokenizer: Any, max_length: int, template: str = "") -> None:
         if tokenizer.eos_token_id is None:
             raise UserError(
                 "The model's tokenizer has no end-of-turn token, so a tuned model could never stop.",
@@ -69,8 +69,11 @@ class Renderer:
             )
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.is_plain = not tokenizer.chat_template
-        self._template = PLAIN_TEMPLATE if self.is_plain else None
+        own = str(tokenizer.chat_template or "")
+        self.is_edited = bool(template.strip()) and template != own
+        self.template = (template if self.is_edited else own) or PLAIN_TEMPLATE
+        self.is_plain = self.template == PLAIN_TEMPLATE
+        self.template_hash = template_hash(self.template)
         others = (self._id(token) for token in END_OF_TURN)
         self.ends: list[int] = [tokenizer.eos_token_id, *(i for i in others if i not in (None, tokenizer.eos_token_id))]
 
@@ -130,7 +133,7 @@ class Renderer:
 
         try:
             text: str = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=generate, chat_template=self._template
+                turns, tokenize=False, add_generation_prompt=generate, chat_template=self.template
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise TemplateRefusal(str(error)) from error

@@ -37,7 +37,7 @@ class LoraSftTrainer(Trainer):
         started = time.monotonic()
         _prepare_process(params)
         base = open_base(request.base_model, ctx)
-        renderer = Renderer(base.tokenizer(), params.max_length)
+        renderer = Renderer(base.tokenizer(), params.max_length, request.chat_template)
         train, held_out, notes = _rows(request, params, renderer, ctx)
         device, dtype = _place(params, ctx)
         fingerprint = _fingerprint(base, params, dtype, train, held_out)
@@ -49,7 +49,7 @@ class LoraSftTrainer(Trainer):
         outcome = loop.train(run, ctx)
         request.out_dir.mkdir(parents=True, exist_ok=True)
         adapter = request.out_dir / "adapter"
-        _save_adapter(run.model, adapter, request.base_model)
+        _save_adapter(run.model, adapter, request.base_model, renderer)
         del run
         reference = _write_reference(request, base, adapter, held_out, renderer, params, device, ctx)
         metrics = {
@@ -78,7 +78,8 @@ class LoraSftTrainer(Trainer):
                 "train_files": [str(f) for f in request.train_files],
                 "eval_files": [str(f) for f in request.eval_files],
                 "rows_passed_over_or_cut": dict(notes),
-                "chat_template": "plain" if renderer.is_plain else "model",
+                "chat_template": "plain" if renderer.is_plain else "edited" if renderer.is_edited else "model",
+                "template_hash": renderer.template_hash,
                 "metrics": metrics,
                 "eval_losses": {str(k): v for k, v in outcome.eval_losses.items()},
                 "train_losses": outcome.train_losses,
@@ -89,7 +90,8 @@ class LoraSftTrainer(Trainer):
         shutil.rmtree(ctx.workdir / "checkpoints", ignore_errors=True)
         if base.folder.parent == ctx.workdir:
             shutil.rmtree(base.folder, ignore_errors=True)
-        return TrainResult(adapter, metrics, reference)
+        edited = renderer.template if renderer.is_edited else ""
+        return TrainResult(adapter, metrics, reference, edited, renderer.template_hash)
 
 
 def _prepare_process(params: LoraParams) -> None:
@@ -247,14 +249,15 @@ def _fingerprint(base: BaseModel, params: LoraParams, dtype: Any, train: list[Ex
     return digest.hexdigest()
 
 
-def _save_adapter(model: Any, folder: Path, base_model: Path) -> None:
-    """Save in PEFT's format, published by rename."""
+def _save_adapter(model: Any, folder: Path, base_model: Path, renderer: Renderer) -> None:
+    """Save in PEFT's format with the template it was trained on, published by rename."""
     model.peft_config["default"].base_model_name_or_path = str(base_model)
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     # The vocabulary layers are frozen; "auto" would look for the base model on a hub.
     model.save_pretrained(part, save_embedding_layers=False)
     (part / "README.md").unlink(missing_ok=True)
+    (part / "chat_template.jinja").write_text(renderer.template, "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
 

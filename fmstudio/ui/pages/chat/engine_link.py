@@ -74,8 +74,8 @@ class EngineLink(QObject):
     def _mended_for(self, model_id: str) -> dict[str, Any]:
         return self._mended[1] if self._mended[0] == model_id else {}
 
-    def _params(self, model_id: str, n_ctx: int) -> dict[str, Any]:
-        return {**({"n_ctx": n_ctx} if n_ctx else {}), **self._mended_for(model_id)}
+    def _params(self, model: ModelEntry, n_ctx: int) -> dict[str, Any]:
+        return {**model.engine_params, **({"n_ctx": n_ctx} if n_ctx else {}), **self._mended_for(model.id)}
 
     @property
     def info(self) -> dict[str, Any]:
@@ -101,8 +101,8 @@ class EngineLink(QObject):
         return self.tr("stopped") if self.state == "failed" else self.tr("not loaded")
 
     def is_ready_for(self, model: ModelEntry, n_ctx: int = 0) -> bool:
-        """Whether that model is loaded with that context length and answering."""
-        wanted = (model.id, self._params(model.id, n_ctx))
+        """Whether that model is loaded with that context length and its chat template, and answering."""
+        wanted = (model.id, self._params(model, n_ctx))
         return self.state == "ready" and self._wanted == wanted and self.client is not None
 
     def load(self, model: ModelEntry, n_ctx: int = 0) -> None:
@@ -111,14 +111,14 @@ class EngineLink(QObject):
         Args:
             n_ctx: Context length in tokens; 0 = the engine's default. Another length loads the model again.
         """
-        params = self._params(model.id, n_ctx)
+        params = self._params(model, n_ctx)
         if self.is_ready_for(model, n_ctx) or (self.state == "loading" and self._wanted == (model.id, params)):
             return
         self._wanted = (model.id, params)
         self.model_id, self.model_name = model.id, model.name
         self._since = time.monotonic()
         self._drop_client()
-        self._make_engine().start(model.path, params=params or None)
+        self._make_engine().start(model.path, params=params or None, states_mb=self._context.settings.conversation_mb)
         self._timer.start()
         self.look()
 

@@ -69,6 +69,7 @@ class Turn:
             "seed": self.seed,
             "lora": [{"path": str(entry.path), "scale": choice.scale} for choice, entry in self.adapters],
             "return_tokens": True,
+            "conversation_id": self.conversation_id,
         }
         if self.prefix_tokens:
             return {**body, "forced_prefix": self.prefix_tokens}

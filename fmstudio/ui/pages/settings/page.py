@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Slot, qVersion
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QScrollArea
+from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QScrollArea, QSpinBox
 
 from fmstudio import __version__
 from fmstudio.api.page import Page
@@ -40,6 +40,7 @@ class SettingsPage(Page):
         self.network = NetworkSetting(context)
         self.cache_size = label("", "muted")
         self.clear_button = button(self.tr("Clear the cache"), self.clear_cache, icon="trash")
+        self.conversations = self._conversation_room()
         heading = column(
             label(self.tr("Settings"), "display"), label(self.tr("Saved as you change them."), "muted"), gap=4
         )
@@ -102,7 +103,26 @@ class SettingsPage(Page):
         text = self.tr("Settings, plugins, logs and the cache lie here; projects lie where you made them. To move it, "
                        "set the variable FMSTUDIO_HOME before FM Studio starts.")  # fmt: skip
         caches = row(self.cache_size, None, self.clear_button, gap=8)
-        return _section(self.tr("FM Studio's folder"), text, place, caches)
+        room = row(label(self.tr("Of it at most for evaluated conversations:")), self.conversations, None, gap=8)
+        return _section(self.tr("FM Studio's folder"), text, place, caches, room)
+
+    def _conversation_room(self) -> QSpinBox:
+        made = QSpinBox(minimum=0, maximum=1 << 20, singleStep=512, suffix=self.tr(" MB"))
+        made.setSpecialValueText(self.tr("none"))
+        made.setGroupSeparatorShown(True)
+        made.setValue(self.ctx.settings.conversation_mb)
+        made.setAccessibleName(self.tr("Room for evaluated conversations"))
+        made.setToolTip(
+            self.tr("A conversation goes on at once after the model is loaded again, without its text being read again. "
+                    "Holds from the next loading on.")
+        )  # fmt: skip
+        made.editingFinished.connect(self._save_conversation_room)
+        return made
+
+    @Slot()
+    def _save_conversation_room(self) -> None:
+        self.ctx.settings.conversation_mb = self.conversations.value()
+        self.ctx.settings.save()
 
     def _about(self) -> QFrame:
         words = self.tr("FM Studio {version}, Python {python}, Qt {qt}")
