@@ -30,6 +30,7 @@ class ModelInfo:
         template_hash: Names the chat template in use (`fmstudio.api.chat_template.template_hash`); empty = unknown.
         template_problems: What the tokenizer says against an edited template, as sentences.
         chat_template: The template's text.
+        can_see: Whether it reads pictures in messages (see `fmstudio.api.pictures`).
         can_chat: Whether it generates text; an embedding model does not.
         embedding_size: Numbers in a vector of `ChatBackend.embed`; 0 = it embeds nothing.
         pooling: How the vectors of a text's tokens become one, e.g. ``"mean"``.
@@ -44,6 +45,7 @@ class ModelInfo:
     template_hash: str = ""
     template_problems: tuple[str, ...] = ()
     chat_template: str = ""
+    can_see: bool = False
     can_chat: bool = True
     embedding_size: int = 0
     pooling: str = ""

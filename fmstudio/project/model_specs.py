@@ -102,7 +102,9 @@ def _gguf_steps(
 ) -> list[StepSpec]:
     steps = [_export("merge", "merge_gguf", str(adapter.path), base, {"precision": _whole(precision), "scale": scale})]
     if base.facts.get("quantization") in WHOLE:  # on other weights the engine's own rounding makes a difference
-        steps.append(_same_answers(base, adapter, {"from_step": "merge", "key": "path"}, scale, template_of(base, adapter)))
+        steps.append(
+            _same_answers(base, adapter, {"from_step": "merge", "key": "path"}, scale, template_of(base, adapter))
+        )
     return steps + _quantise(steps[0], base, precision, prompts)
 
 

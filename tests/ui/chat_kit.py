@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from fmstudio.api.chat_template import template_hash
 from fmstudio.jobs.outcome import Problem
 
 
@@ -162,7 +163,9 @@ class FakeEngine:
         self.params = params
         self.problem, self.next_problem = self.next_problem, None
         self.state = "failed" if self.problem else "ready"
-        self.info = {} if self.problem else {"n_ctx": (params or {}).get("n_ctx", 4096), "description": "fake"}
+        given = params or {}
+        facts = {"n_ctx": given.get("n_ctx", 4096), "description": "fake"}
+        self.info = {} if self.problem else {**facts, "template_hash": template_hash(given.get("chat_template", ""))}
 
     def die(self, problem: Problem) -> None:
         """What a killed engine looks like."""

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 
+from fmstudio.api.chat_template import template_hash
 from fmstudio.jobs.outcome import Problem
 from fmstudio.project.models import ModelEntry
 from fmstudio.ui.context import AppContext
@@ -335,6 +336,27 @@ def test_another_context_length_loads_the_model_again(context: AppContext, page:
     wait_idle(page, qtbot, 4)
     assert context.engine.params == {"n_ctx": 8192}
     assert stored(context, page)[-1].facts["engine"]["n_ctx"] == 8192
+
+
+def test_an_edited_template_loads_the_model_again_and_its_hash_reaches_the_lessons(
+    context: AppContext, page: ChatPage, base: ModelEntry, qtbot: Any
+) -> None:
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 2)
+    edited = "{{ messages }} edited"
+    context.run_op(None, lambda: context.project.models.note(base.id, chat_template=edited))
+    qtbot.waitUntil(lambda: bool(page.controller.library.entries[0].chat_template), timeout=5000)
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 4)
+    assert context.engine.params == {"chat_template": edited} and len(context.engine.starts) == 2
+    hashes = [turn.facts["template_hash"] for turn in stored(context, page) if turn.role == "assistant"]
+    assert hashes == [template_hash(""), template_hash(edited)]
+    for turn in stored(context, page):
+        if turn.role == "assistant":
+            context.project.chats.rate(turn.id, 1)
+    context.project.lessons.sync_all()
+    rows = context.project.page(context.project.lessons.count().sft_id).records()
+    assert [row["template_hash"] for row in rows] == hashes
 
 
 def test_another_page_can_ask_for_an_adapter(page: ChatPage, adapter: ModelEntry, base: ModelEntry, qtbot: Any) -> None:

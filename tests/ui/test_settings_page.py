@@ -156,3 +156,14 @@ def test_a_mirror_of_the_hub_is_kept_and_a_wrong_address_is_not(page: SettingsPa
     qtbot.keyClick(network.hub, Qt.Key.Key_Return)
     assert not network.hub_said.isVisible()
     assert (network.hub.text(), Settings.load().hub) == ("https://hub.example.org", "https://hub.example.org")
+
+
+def test_the_room_for_conversations_is_saved(page: SettingsPage, qtbot: Any) -> None:
+    assert page.conversations.value() == Settings().conversation_mb
+    page.conversations.setFocus()
+    page.conversations.selectAll()
+    qtbot.keyClicks(page.conversations, "512")
+    qtbot.keyClick(page.conversations, Qt.Key.Key_Return)
+    assert Settings.load().conversation_mb == 512
+    page.conversations.setValue(0)
+    assert page.conversations.text() == "none"

@@ -26,7 +26,7 @@ from tests.tiny_adapter import build_tiny_adapter
 from tests.tiny_llama import build_tiny_llama
 from tests.unit.edit_kit import leave_out_packaged_models
 
-LONG = "How do I restart the printer, and where is the light? " * 12
+LONG = "How do I restart the printer, and where is the light? " * 20
 TURN: list[dict[str, str]] = [{"role": "user", "content": LONG}]
 
 

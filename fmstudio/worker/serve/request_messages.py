@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, cast
 
 from fmstudio.api import Message
+from fmstudio.api.pictures import PICTURE_MARK
 from fmstudio.worker.serve.fields import BadRequestError
 
 MAX_TOOLS = 128
@@ -28,7 +30,10 @@ def _message(item: Any, where: str) -> Message:
         raise BadRequestError(f"{where} must have a role of {', '.join(_ROLES)}.", where)
     if item.get("function_call"):
         raise BadRequestError(f"{where} holds a function_call; use tool_calls.", where)
-    message: dict[str, Any] = {"role": _ROLES[item["role"]], "content": _content(item.get("content"), where)}
+    text, images = _content(item.get("content"), where)
+    message: dict[str, Any] = {"role": _ROLES[item["role"]], "content": text}
+    if images:
+        message["images"] = images
     if item.get("tool_calls"):
         message["tool_calls"] = _calls(item["tool_calls"], where)
     for name in ("tool_call_id", "name", "reasoning_content"):
@@ -55,17 +60,41 @@ def _calls(value: Any, where: str) -> list[dict[str, Any]]:
     return calls
 
 
-def _content(value: Any, where: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    parts = value if isinstance(value, list) else [value]
-    for part in parts:
-        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise BadRequestError(f"{where} has content of the kind {kind!r}; this engine reads text only.", where)
-    return "".join(part["text"] for part in parts)
+def _content(value: Any, where: str) -> tuple[str, list[bytes]]:
+    """The text, with a mark where each picture belongs, and the pictures' files."""
+    texts: list[str] = []
+    images: list[bytes] = []
+    for part in [] if value is None else value if isinstance(value, list) else [value]:
+        if isinstance(part, str) and not isinstance(value, list):
+            part = {"type": "text", "text": part}
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        if kind == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"].replace(PICTURE_MARK, ""))
+        elif kind == "image_url":
+            texts.append(PICTURE_MARK)
+            images.append(_picture(part.get("image_url"), where))
+        else:
+            raise BadRequestError(
+                f"{where} has content of the kind {kind!r}; this engine reads text and pictures (image_url).", where
+            )
+    return "".join(texts), images
+
+
+def _picture(value: Any, where: str) -> bytes:
+    address = value.get("url") if isinstance(value, dict) else value
+    if not isinstance(address, str):
+        raise BadRequestError(f'{where} has a picture without {{"url": "data:image/…"}}.', where)
+    head, comma, data = address.partition(",")
+    if not head.lower().startswith("data:"):
+        raise BadRequestError(
+            f"{where} has a picture that lies elsewhere; nothing is fetched: send it whole, as a data: URI.", where
+        )
+    if not comma or not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
+        raise BadRequestError(f"{where} has a picture that is no data:image/…;base64,… URI.", where)
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise BadRequestError(f"{where} has a picture whose base64 is damaged.", where) from error
 
 
 def read_tools(tools: Any, choice: Any) -> tuple[tuple[dict[str, Any], ...], str]:

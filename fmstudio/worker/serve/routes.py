@@ -137,6 +137,7 @@ def _describe(engine: Engine) -> dict[str, Any]:
         "n_params": info.n_params,
         "desc": info.description,
         "can_chat": info.can_chat,
+        "can_see": info.can_see,
         "n_embd": info.embedding_size,
         "pooling": info.pooling,
     }

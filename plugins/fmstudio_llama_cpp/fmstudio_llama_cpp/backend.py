@@ -38,6 +38,7 @@ from fmstudio_llama_cpp.native import (
     open_vocabulary,
 )
 from fmstudio_llama_cpp.params import LlamaCppParams
+from fmstudio_llama_cpp.projector import Projector, find_projector
 from fmstudio_llama_cpp.prompts import Prompt, PromptBuilder
 from fmstudio_llama_cpp.sampling import Sampler, token_logprob
 from fmstudio_llama_cpp.state_files import StateFiles
@@ -99,7 +100,11 @@ class LlamaCppBackend(ChatBackend):
         self._shelf = AdapterShelf(self.native)
         self._vectors = VectorShelf(self.native)
         self._template, self._problems = self._open_template(chosen.chat_template)
-        self._prompts = PromptBuilder(self.vocabulary, self._template, self.native.n_ctx, self.native.n_ctx_train)
+        path = find_projector(self.native.header, chosen.projector)
+        self.context.projector = self._projector = Projector(self.native, path, chosen.n_threads or physical_cores())
+        self._prompts = PromptBuilder(
+            self.vocabulary, self._template, self._projector, self.native.n_ctx, self.native.n_ctx_train
+        )
 
     def _info(self) -> ModelInfo:
         header, embedder = self.native.header, self._embedder
@@ -123,6 +128,7 @@ class LlamaCppBackend(ChatBackend):
             template_hash=self._template.hash,
             template_problems=tuple(self._problems),
             chat_template=self._template.source,
+            can_see=self._projector.path is not None,
         )
 
     def _open_template(self, edited: str) -> tuple[ChatTemplate, list[str]]:
@@ -157,7 +163,7 @@ class LlamaCppBackend(ChatBackend):
         """See `ChatBackend.count_tokens`."""
         if not self.can_chat:
             raise self._no_chat()
-        return len(self._prompts.render(messages)[1])
+        return self._prompts.render(messages).n_cells
 
     def tokenize(self, text: str) -> list[int]:
         """See `ChatBackend.tokenize`."""
@@ -243,7 +249,7 @@ class LlamaCppBackend(ChatBackend):
                 lib,
                 self.vocabulary,
                 request,
-                prompt.tokens,
+                [token for token in prompt.tokens if token >= 0],  # pictures are no words to look back at
                 context=self.native.context,
                 n_ctx=self.native.n_ctx,
                 grammar=grammar,
@@ -272,6 +278,8 @@ class LlamaCppBackend(ChatBackend):
 
     def close(self) -> None:
         """See `ChatBackend.close`."""
+        if hasattr(self, "_projector"):
+            self._projector.close()
         if hasattr(self, "_embedder"):
             self._embedder.close()
         if hasattr(self, "context"):

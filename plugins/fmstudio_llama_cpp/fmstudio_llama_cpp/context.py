@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fmstudio.api import HeldConversation, UserError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from fmstudio_llama_cpp.projector import PicturePiece, Projector
+
+_NO_PICTURES: Mapping[int, PicturePiece] = MappingProxyType({})
 _ABORTED = 2
 _NO_ROOM = 1
 # A token that takes longer than this is itself made cancellable; a callback per graph node would slow down fast ones.
@@ -52,6 +56,7 @@ class TokenContext:
         key: What acts on the values (adapters, control vectors): another key, other values.
         saved: Conversations that were left.
         files: Conversations on disk; None = none are kept there.
+        projector: Evaluates pictures, where the model sees any.
     """
 
     def __init__(self, native: NativeModel, most_bytes: int = 0) -> None:
@@ -67,6 +72,8 @@ class TokenContext:
         is_whole_only = bool(lib.llama_model_is_recurrent(native.model) or lib.llama_model_is_hybrid(native.model))
         self.saved = StateShelf(most_bytes, is_whole_only=is_whole_only)
         self.files: StateFiles | None = None
+        self.projector: Projector | None = None
+        self._n_batch = native.n_batch
         self._owner: object | None = None
         self._slices: list[Span] = []  # where the prompt evaluations of `tokens` began and ended
         self._batch = lib.llama_batch_init(max(self.slice, 1), 0, 1)
@@ -208,8 +215,13 @@ class TokenContext:
         del self.tokens[length:]
         self._slices = [span for span in self._slices if span[1] <= length]
 
-    def prefill(self, prompt: Sequence[int], cancelled: Callable[[], bool]) -> Iterator[int]:
+    def prefill(
+        self, prompt: Sequence[int], cancelled: Callable[[], bool], pictures: Mapping[int, PicturePiece] = _NO_PICTURES
+    ) -> Iterator[int]:
         """Evaluate what is missing of `prompt`; yields the number of its tokens that are known, after each slice.
+
+        Args:
+            pictures: Those that stand in it, by their first place.
 
         Raises:
             EvaluationCancelled: `cancelled` said so, within milliseconds on a CPU.
@@ -218,11 +230,23 @@ class TokenContext:
             if cancelled():
                 raise EvaluationCancelled
             start = len(self.tokens)
-            part = prompt[start : start + self.slice]
+            end = min((place for place in pictures if place > start), default=len(prompt))
+            part = prompt[start : min(start + self.slice, end)]
             with _Abortable(self, cancelled):
-                self._decode(part, outputs=range(len(part) - 1, len(part)) if start + len(part) == len(prompt) else ())
+                if start in pictures:
+                    part = pictures[start].ids
+                    self._show(pictures[start])
+                else:
+                    is_last = start + len(part) == len(prompt)
+                    self._decode(part, outputs=range(len(part) - 1, len(part)) if is_last else ())
             self._slices.append((start, start + len(part)))
             yield len(self.tokens)
+
+    def _show(self, piece: PicturePiece) -> None:
+        assert self.projector is not None
+        start = len(self.tokens)
+        status = self.projector.evaluate(piece, start, self._n_batch)
+        self._settle(status, start, piece.ids, "a picture")
 
     def step(self, token: int) -> None:
         """Evaluate one more token.
@@ -294,7 +318,10 @@ class TokenContext:
             batch.logits[index] = 0
         for index in outputs:
             batch.logits[index] = 1
-        status = self._lib.llama_decode(self._context, batch)
+        self._settle(self._lib.llama_decode(self._context, batch), start, part, f"{len(part)} tokens")
+
+    def _settle(self, status: int, start: int, part: Sequence[int], what: str) -> None:
+        """Draw the conclusions from an evaluation: `part` is known now, or nothing of it is."""
         if status == 0:
             self.tokens.extend(part)
             return
@@ -308,7 +335,7 @@ class TokenContext:
         self.clear()
         cause = native_log.cause() or "no reason given"
         raise UserError(
-            f"llama.cpp could not evaluate {len(part)} tokens (code {status}): {cause}.",
+            f"llama.cpp could not evaluate {what} (code {status}): {cause}.",
             remedy="Try again; if it fails again, load the model with a shorter context or off the GPU.",
             details=native_log.tail(),
         )

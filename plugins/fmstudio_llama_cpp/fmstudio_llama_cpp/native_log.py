@@ -40,6 +40,12 @@ def _keep(level: int, text: bytes | None, _user_data: Any) -> None:
             sys.stderr.flush()
 
 
+def callback() -> Any:
+    """What `install` gave the library, for others that log the same way."""
+    install()
+    return _callback
+
+
 def clear() -> None:
     """Forget everything, before an operation whose own log is wanted."""
     _lines.clear()

@@ -50,3 +50,8 @@ class LlamaCppParams(Params):
         title="Chat template",
         description="Jinja text in place of the model's own template; empty = the model's own.",
     )
+    projector: str = Field(
+        default="",
+        title="Projector for pictures",
+        description="The mmproj file of a vision model; empty = the one that lies beside the model, if it fits.",
+    )

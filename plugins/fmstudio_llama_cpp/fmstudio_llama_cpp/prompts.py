@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from fmstudio.api import GenerateRequest, Message, UserError
+from fmstudio.api.pictures import images_of
+from fmstudio_llama_cpp.projector import PicturePiece, Projector
 from fmstudio_llama_cpp.template import ChatTemplate
 from fmstudio_llama_cpp.vocabulary import Vocabulary
 
@@ -21,19 +23,28 @@ class Prompt:
         forced: That beginning alone; may be empty.
         dropped: Indexes of the messages that were left out.
         text: What the template wrote, or empty.
+        pictures: Where pictures stand among `tokens` (see `projector`), by their first place.
     """
 
     tokens: list[int]
     forced: list[int]
     dropped: tuple[int, ...] = ()
     text: str = ""
+    pictures: Mapping[int, PicturePiece] = field(default_factory=dict)
+
+    @property
+    def n_cells(self) -> int:
+        """Places it takes in a context: with some models a picture takes more than it has positions."""
+        return len(self.tokens) + sum(piece.n_cells - len(piece.ids) for piece in self.pictures.values())
 
 
 class PromptBuilder:
     """Makes prompts for one loaded model."""
 
-    def __init__(self, vocabulary: Vocabulary, template: ChatTemplate, n_ctx: int, n_ctx_train: int) -> None:
-        self._vocabulary, self._template = vocabulary, template
+    def __init__(
+        self, vocabulary: Vocabulary, template: ChatTemplate, projector: Projector, n_ctx: int, n_ctx_train: int
+    ) -> None:
+        self._vocabulary, self._template, self._projector = vocabulary, template, projector
         self._n_ctx, self._n_ctx_train = n_ctx, n_ctx_train
 
     def build(self, request: GenerateRequest) -> Prompt:
@@ -51,11 +62,20 @@ class PromptBuilder:
         prompt = self._fitted(messages, request, forced)
         return self._checked(prompt)
 
-    def render(self, messages: Sequence[Message], options: dict[str, Any] | None = None) -> tuple[str, list[int]]:
-        """Give text and tokens of a conversation, ready for its answer."""
-        # A model's own template writes its start token itself, as in training; the plain one cannot.
-        text = self._template.render(messages, **(options or {}))
-        return text, self._vocabulary.tokenize(text, add_special=self._template.is_plain, parse_special=True)
+    def render(self, messages: Sequence[Message], options: dict[str, Any] | None = None) -> Prompt:
+        """Give text, tokens and pictures of a conversation, ready for its answer."""
+        text = self._template.render([_without_images(m) for m in messages], **(options or {}))
+        images = [image for message in messages for image in images_of(message)]
+        is_plain = self._template.is_plain  # a model's own template writes its start token itself, as in training
+        if not images:
+            return Prompt(self._vocabulary.tokenize(text, add_special=is_plain, parse_special=True), [], (), text)
+        tokens: list[int] = []
+        pictures: dict[int, PicturePiece] = {}
+        for piece in self._projector.pieces(text, images, add_special=is_plain):
+            if isinstance(piece, PicturePiece):
+                pictures[len(tokens)] = piece
+            tokens += piece.ids if isinstance(piece, PicturePiece) else piece
+        return Prompt(tokens, [], (), text, pictures)
 
     def _plain_tokens(self, request: GenerateRequest) -> list[int]:
         if request.prompt is not None:
@@ -84,33 +104,40 @@ class PromptBuilder:
 
         def attempt(drop: int) -> Prompt:
             kept, dropped = _without_oldest(messages, drop)
-            text, tokens = self.render(kept, options)
-            return Prompt([*tokens, *forced], forced, dropped, text)
+            made = self.render(kept, options)
+            return replace(made, tokens=[*made.tokens, *forced], forced=forced, dropped=dropped)
 
         whole = attempt(0)
         reserve = min(request.max_tokens or self._n_ctx // 4, self._n_ctx // 2)
         limit = self._n_ctx - reserve
-        if request.context_policy == "refuse" or len(whole.tokens) <= limit:
+        if request.context_policy == "refuse" or whole.n_cells <= limit:
             return whole
         # In steps of a quarter, so that the cut stays in its place, and what is cached of use, for several turns.
         step = max(1, limit // 4)
-        least = math.ceil((len(whole.tokens) - limit) / step) * step
+        least = math.ceil((whole.n_cells - limit) / step) * step
         low, high = 1, len(_turn_starts(messages)) - 1
         if high < 1:
             return whole
         while low < high:
             middle = (low + high) // 2
-            if len(whole.tokens) - len(attempt(middle).tokens) >= least:
+            if whole.n_cells - attempt(middle).n_cells >= least:
                 high = middle
             else:
                 low = middle + 1
         return attempt(low)
 
     def _checked(self, prompt: Prompt) -> Prompt:
-        wrong = next((token for token in prompt.tokens if not self._vocabulary.contains(token)), None)
-        if wrong is not None:
-            raise UserError(f"The token {wrong} is not in this model's vocabulary of {self._vocabulary.n_tokens:,}.")
-        n_prompt, n_ctx = len(prompt.tokens), self._n_ctx
+        shown = {place for first, piece in prompt.pictures.items() for place in range(first, first + len(piece.ids))}
+        for place, token in enumerate(prompt.tokens):
+            if not self._vocabulary.contains(token) and place not in shown:
+                raise UserError(
+                    f"The token {token} is not in this model's vocabulary of {self._vocabulary.n_tokens:,}."
+                )
+        if prompt.tokens and prompt.tokens[-1] < 0:
+            raise UserError(
+                "Nothing follows the picture.", remedy="Use a chat template that marks where answers begin."
+            )
+        n_prompt, n_ctx = prompt.n_cells, self._n_ctx
         if n_prompt < n_ctx:
             return prompt
         more = "Start a new conversation or shorten this one"
@@ -124,6 +151,10 @@ class PromptBuilder:
             remedy=f"{more}.",
             remedy_action=action,
         )
+
+
+def _without_images(message: Message) -> Message:
+    return cast(Message, {key: value for key, value in message.items() if key != "images"})
 
 
 def _split_unfinished(request: GenerateRequest) -> tuple[Sequence[Message], str]:

@@ -1,9 +1,9 @@
 """Splits the text of an answer into reasoning, answer and tool calls, while it comes.
 
 Formats: ``<think>…</think>`` first (Qwen3, DeepSeek-R1 and their kin); calls as ``<tool_call>{…}</tool_call>`` (Hermes,
-Qwen), ``[TOOL_CALLS]…`` (Mistral, both its list and its ``name[ARGS]{…}`` form), or a bare JSON object with a ``name``
-and ``parameters`` or ``arguments`` (Llama 3, with or without ``<|python_tag|>``). What looks like a call but is none is
-given as text: nothing is lost.
+Qwen), ``[TOOL_CALLS]…`` (Mistral, both its list and its ``name[ARGS]{…}`` form), ``<function=name>{…}</function>``
+(functionary, Llama 3.1 with custom tools), or a bare JSON object with a ``name`` and ``parameters`` or ``arguments``
+(Llama 3, with or without ``<|python_tag|>``). What looks like a call but is none is given as text: nothing is lost.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from fmstudio.api import ToolCall
 
 THINK, THINK_END = "<think>", "</think>"
 CALL, CALL_END = "<tool_call>", "</tool_call>"
+FUNCTION, FUNCTION_END = "<function=", "</function>"
 MISTRAL, PYTHON_TAG = "[TOOL_CALLS]", "<|python_tag|>"
 MARKERS = frozenset({THINK, THINK_END, CALL, CALL_END, MISTRAL, PYTHON_TAG, "[ARGS]", "[CALL_ID]"})
 _MISTRAL_CALL = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?\[ARGS\]\s*")
+
+_FUNCTION_CALL = re.compile(r"\s*<function=([\w.-]+)>\s*")
 
 News = tuple[str, str, tuple[ToolCall, ...]]
 
@@ -66,13 +69,13 @@ class ReplyParser:
         rest, self._held = self._held, ""
         if self._state == "reasoning":
             return "", rest, ()
-        if self._state in ("json", "mistral", "call") and rest.strip():
-            calls = self._read(rest)
+        if self._state in ("json", "mistral", "call", "function") and rest.strip():
+            whole = {"mistral": MISTRAL, "call": CALL, "function": FUNCTION}.get(self._state, "") + rest
+            calls = self._read(whole)
             if calls:
                 self.has_calls = True
                 return "", "", calls
-            lead = {"mistral": MISTRAL, "call": CALL}.get(self._state, "")
-            return lead + rest, "", ()
+            return whole, "", ()
         return rest, "", ()
 
     def _in_start(self) -> News:
@@ -108,22 +111,29 @@ class ReplyParser:
     def _in_text(self) -> News:
         if not self._tools:
             return self._release(0), "", ()
-        for marker, state in ((CALL, "call"), (MISTRAL, "mistral")):
+        for marker, state in ((CALL, "call"), (MISTRAL, "mistral"), (FUNCTION, "function")):
             text, found, rest = self._held.partition(marker)
             if found:
                 self._held, self._state = rest, state
                 return text.rstrip("\n") if not text.strip() else text, "", ()
-        return self._release(max(_overlap(self._held, CALL), _overlap(self._held, MISTRAL))), "", ()
+        return self._release(max(_overlap(self._held, marker) for marker in (CALL, MISTRAL, FUNCTION))), "", ()
 
     def _in_call(self) -> News:
-        body, found, rest = self._held.partition(CALL_END)
+        return self._in_tags(CALL, CALL_END)
+
+    def _in_function(self) -> News:
+        return self._in_tags(FUNCTION, FUNCTION_END, is_named=True)
+
+    def _in_tags(self, start: str, end: str, *, is_named: bool = False) -> News:
+        """Inside a call that ends with a mark of its own; the name of the function may stand in the first mark."""
+        body, found, rest = self._held.partition(end)
         if not found:
             return "", "", ()
         self._held, self._state = rest, "text"
-        calls = self._read(body)
+        calls = self._read(f"{start}{body}{end}" if is_named else body)
         self._skips_lines = bool(calls)
         self.has_calls = self.has_calls or bool(calls)
-        return ("", "", calls) if calls else (f"{CALL}{body}{CALL_END}", "", ())
+        return ("", "", calls) if calls else (f"{start}{body}{end}", "", ())
 
     def _in_json(self) -> News:
         return "", "", ()
@@ -142,13 +152,15 @@ class ReplyParser:
         decoder = json.JSONDecoder()
         at = 0
         while at < len(text):
-            named = _MISTRAL_CALL.match(text, at)
+            named = _MISTRAL_CALL.match(text, at) or _FUNCTION_CALL.match(text, at)
             if named:
                 at = named.end()
+                if at == len(text):
+                    return ()
             if text[at].isspace() or text[at] in ";,":
                 at += 1
                 continue
-            if text.startswith((MISTRAL, CALL, PYTHON_TAG), at):
+            if text.startswith((MISTRAL, CALL, PYTHON_TAG, FUNCTION_END), at):
                 at = text.index(">" if text[at] == "<" else "]", at) + 1
                 continue
             try:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from fmstudio.api import GenerateRequest, Message, UserError
 from fmstudio_llama_cpp.json_schema import SchemaRules, schema_grammar
-from fmstudio_llama_cpp.reply_parser import CALL, CALL_END, MISTRAL, PYTHON_TAG, THINK, ReplyParser
+from fmstudio_llama_cpp.reply_parser import (
+    CALL,
+    CALL_END,
+    FUNCTION,
+    FUNCTION_END,
+    MISTRAL,
+    PYTHON_TAG,
+    THINK,
+    ReplyParser,
+)
 from fmstudio_llama_cpp.template import ChatTemplate
 
-Family = Literal["hermes", "mistral", "llama3"]
+Family = Literal["hermes", "mistral", "llama3", "functions"]
 # For templates that know no tools. The format is Hermes', the commonest one among small open models.
 _INTRODUCTION = """You can call functions. These are their signatures:
 <tools>
@@ -52,7 +61,7 @@ class Tooling:
         self.request = request
         if self._names and not _knows_tools(template, request):
             self._family = "hermes"
-            self.request = replace(request, messages=_introduced(request), tools=())
+            self.request = replace(request, messages=_introduced(request, template), tools=())
 
     @property
     def _must_call(self) -> bool:
@@ -80,8 +89,7 @@ class Tooling:
         if self._must_call:
             return self._call_grammar(), ""
         if self._names and self._family != "llama3":
-            marker = CALL if self._family == "hermes" else r"\[TOOL_CALLS\]"
-            return self._call_grammar(), rf"[\s\S]*?({marker}[\s\S]*)"
+            return self._call_grammar(), rf"[\s\S]*?({_MARKERS[self._family]}[\s\S]*)"
         return "", ""
 
     def _call_grammar(self) -> str:
@@ -89,12 +97,15 @@ class Tooling:
         by_name = {_name_of(tool): _function(tool) for tool in self._asked.tools}
         rules = SchemaRules({})
         key = "parameters" if self._family == "llama3" else "arguments"
-        calls = []
+        calls = list[str]()
         for name in wanted:
             parameters = by_name[name].get("parameters") or {"type": "object"}
             nested = SchemaRules(parameters)
             nested.share(rules)
             body = nested.rule(parameters, f"tool {name}")
+            if self._family == "functions":
+                calls.append(f'{_quoted(f"{FUNCTION}{name}>")} ws {body} ws "{FUNCTION_END}"')
+                continue
             calls.append(rf'"{{" ws "\"name\":" ws {_text(name)} "," ws "\"{key}\":" ws {body} ws "}}"')
         call = rules.add(" | ".join(calls))
         several = self._asked.parallel_tool_calls
@@ -104,7 +115,17 @@ class Tooling:
         if self._family == "mistral":
             more = f' (", " {call}){{0,15}}' if several else ""
             return rules.text(f'"{MISTRAL}" ws "[" {call}{more} "]"')
+        if self._family == "functions" and several:
+            return rules.text(f"{call} (ws {call}){{0,15}}")
         return rules.text(call)
+
+
+_MARKERS: dict[Family, str] = {"hermes": CALL, "mistral": r"\[TOOL_CALLS\]", "functions": FUNCTION}
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _text(name: str) -> str:
@@ -127,6 +148,8 @@ def _name_of(tool: Mapping[str, Any]) -> str:
 def _family(template: ChatTemplate) -> Family:
     if "[TOOL_CALLS]" in template.source:
         return "mistral"
+    if FUNCTION in template.source and "<parameter=" not in template.source:
+        return "functions"
     if PYTHON_TAG in template.source or "Environment: ipython" in template.source:
         return "llama3"
     return "hermes"
@@ -140,23 +163,40 @@ def _knows_tools(template: ChatTemplate, request: GenerateRequest) -> bool:
     return all(_name_of(tool) in text for tool in request.tools)
 
 
-def _introduced(request: GenerateRequest) -> list[Message]:
-    """Messages a template without tools understands: tools in the system message, calls and results as text."""
+def _introduced(request: GenerateRequest, template: ChatTemplate) -> list[Message]:
+    """Messages a template without tools understands: calls and results as text, the tools in the system message.
+
+    Where a template takes none (Gemma's do not), the tools stand before the first words of the user.
+    """
     tools = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in request.tools)
     messages = [_as_text(message) for message in request.messages or ()]
     introduction = _INTRODUCTION.format(tools=tools)
     if messages and messages[0]["role"] == "system":
         first = Message(role="system", content=f"{messages[0]['content']}\n\n{introduction}")
         return [first, *messages[1:]]
-    return [Message(role="system", content=introduction), *messages]
+    first_user = next((index for index, message in enumerate(messages) if message["role"] == "user"), None)
+    if first_user is None or _takes_system(template):
+        return [Message(role="system", content=introduction), *messages]
+    asked = {**messages[first_user], "content": f"{introduction}\n\n{messages[first_user]['content']}"}
+    return [*messages[:first_user], cast(Message, asked), *messages[first_user + 1 :]]
+
+
+def _takes_system(template: ChatTemplate) -> bool:
+    trial = [Message(role="system", content="@system@"), Message(role="user", content="?")]
+    try:
+        return "@system@" in template.render(trial)
+    except UserError:
+        return False
 
 
 def _as_text(message: Mapping[str, Any]) -> Message:
     content = str(message.get("content") or "")
+    images = {"images": message["images"]} if message.get("images") else {}
     if message["role"] == "tool":
-        return Message(role="user", content=f"<tool_response>\n{content}\n</tool_response>")
+        content = f"<tool_response>\n{content}\n</tool_response>"
+        return cast(Message, {"role": "user", "content": content, **images})
     for call in message.get("tool_calls") or ():
         function = call.get("function", {})
         body = json.dumps({"name": function.get("name"), "arguments": function.get("arguments")}, ensure_ascii=False)
         content += ("\n" if content else "") + f"{CALL}\n{body}\n{CALL_END}"
-    return Message(role=message["role"], content=content)
+    return cast(Message, {"role": message["role"], "content": content, **images})

@@ -51,7 +51,7 @@ class Turn:
             total = len(self.prompt.tokens)
             yield from self._pause(Chunk(prompt_done=self.cached, prompt_total=total))
             try:
-                for done in self.context.prefill(self.prompt.tokens, self.cancelled):
+                for done in self.context.prefill(self.prompt.tokens, self.cancelled, self.prompt.pictures):
                     if done < total:
                         yield from self._pause(Chunk(prompt_done=done, prompt_total=total))
             except EvaluationCancelled:
