@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.context import LogLevel, TaskContext
 from fmstudio.api.dataset_exporter import DatasetExporter, DatasetFacts, ExportReport
-from fmstudio.api.errors import Cancelled
+from fmstudio.api.errors import Cancelled, UserError
 from fmstudio.api.importer import Importer, ImportReport, Reject
 from fmstudio.api.operator import Annotator, Deduplicator, Expander, Filter, Mapper, Operator
 from fmstudio.api.rows import ROW_ID
@@ -246,7 +246,8 @@ def check_chat_backend(backend: ChatBackend, messages: Sequence[Message]) -> lis
     """Check what every chat backend promises, on one that is loaded. Returns the tokens of a greedy answer.
 
     Order of the chunks, counts, repetition with a seed, an end on cancel and, where the backend says that it takes
-    turns, answers that are the same by turns as alone.
+    turns, answers that are the same by turns as alone. A backend that embeds gives unit vectors, alone as together, and
+    its answers stay what they were.
     """
     from fmstudio.api.chat_backend import GenerateRequest
 
@@ -275,7 +276,33 @@ def check_chat_backend(backend: ChatBackend, messages: Sequence[Message]) -> lis
             for part, chunk in zip(parts, more, strict=True):
                 part.extend([chunk] if chunk is not None else [])
         assert [_tokens(p) for p in parts] == [_tokens(a) for a in answers], "by turns each says what it says alone"
+    if _check_vectors(backend):
+        after = list(backend.generate(requests[0], lambda: False))
+        assert _tokens(after) == _tokens(answers[0]), "embedding leaves chats as they were"
     return _tokens(answers[0])
+
+
+def _check_vectors(backend: ChatBackend) -> bool:
+    """Check `ChatBackend.embed`; says whether the backend has it."""
+    import numpy as np
+
+    from fmstudio.api.chat_backend import EmbedRequest
+
+    def vectors(*texts: str) -> list[Any]:
+        chunks = list(backend.embed(EmbedRequest(texts), lambda: False))
+        assert chunks[-1].finish_reason == "stop" and chunks[-1].usage["prompt_tokens"] > 0
+        return [vector for chunk in chunks for vector in chunk.vectors]
+
+    try:
+        alone = [*vectors("Hello world"), *vectors("Where is the printer?")]
+    except UserError:
+        return False
+    assert all(abs(float(np.linalg.norm(vector)) - 1) < 1e-3 for vector in alone), "vectors have length 1"
+    together = vectors("Hello world", "Where is the printer?")
+    assert all(np.abs(a - b).max() < 1e-4 for a, b in zip(alone, together, strict=True)), "together as alone"
+    ended = list(backend.embed(EmbedRequest(["Hello world"] * 3), lambda: True))[-1]
+    assert ended.finish_reason == "cancelled", "a cancelled request ends with the reason cancelled"
+    return True
 
 
 def _tokens(chunks: Sequence[Chunk]) -> list[int]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import base64
+import mimetypes
 import os
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,6 @@ from fmstudio.project.models import ModelEntry, template_of
 
 if TYPE_CHECKING:
     from fmstudio.jobs.sse import ChatEvent
-    from fmstudio.project.models import ModelEntry
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -46,10 +47,14 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     with_model.add_argument(
         "--chat-template", default="", metavar="FILE", help="a Jinja file instead of the template kept with the model"
     )
+    with_model.add_argument(
+        "--projector", default="", metavar="FILE", help="the mmproj file of a vision model (default: the one beside it)"
+    )
     with_model.add_argument("--n-ctx", type=int, default=0, help="context length in tokens (default: chosen)")
 
     chat = commands.add_parser("chat", parents=[with_model], help="ask a model one question")
     chat.add_argument("prompt", help="what to ask; - reads it from standard input")
+    chat.add_argument("--image", action="append", default=[], metavar="FILE", help="a picture to ask about; repeatable")
     chat.add_argument("--system", default="", help="system prompt")
     chat.add_argument("--temperature", type=float, default=0.0)
     chat.add_argument("--max-tokens", type=int, default=512)
@@ -126,7 +131,8 @@ def _engine_params(args: argparse.Namespace, model: ModelEntry, adapter: ModelEn
             raise UserError(
                 f"{args.chat_template} cannot be read: {error}.", remedy="Name a Jinja text file."
             ) from error
-    given = {"n_ctx": args.n_ctx, "chat_template": template}
+    projector = str(Path(args.projector).absolute()) if args.projector else ""
+    given = {"n_ctx": args.n_ctx, "chat_template": template, "projector": projector}
     return {name: value for name, value in given.items() if value}
 
 
@@ -135,7 +141,7 @@ def chat_once(args: argparse.Namespace) -> None:
     prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     system = [{"role": "system", "content": args.system}] if args.system else []
     body = {
-        "messages": [*system, {"role": "user", "content": prompt}],
+        "messages": [*system, {"role": "user", "content": _content(prompt, args.image)}],
         "temperature": args.temperature,
         "max_tokens": args.max_tokens,
         "seed": args.seed,
@@ -201,6 +207,20 @@ def _note_memory(project: Project, engine: Any) -> None:
     found = measure(engine.model, {**engine.params, "pid": engine.pid, "n_ctx": engine.info.get("n_ctx")})
     if entry is not None and found is not None:
         project.models.note_metrics(entry.id, {"memory": found.to_dict()})
+
+
+def _content(prompt: str, images: Sequence[str]) -> Any:
+    return [*map(_picture, images), {"type": "text", "text": prompt}] if images else prompt
+
+
+def _picture(name: str) -> dict[str, Any]:
+    """A file as OpenAI's ``image_url``: whole, as a data: URI."""
+    try:
+        data = base64.b64encode(Path(name).read_bytes()).decode("ascii")
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror}.") from error
+    kind = mimetypes.guess_type(name)[0] or "image/png"
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
 
 
 def _start_engine(project: Project, args: argparse.Namespace, *, port: int, key: str, states_mb: int = 0) -> Any:

@@ -161,7 +161,7 @@ class TestGenerating:
         assert tokens_of(warm) == tokens_of(cold)
 
     def test_the_answer_of_the_turn_before_is_not_evaluated_again(self, backend: LlamaCppBackend) -> None:
-        prompt = backend._prompts.render(ASK)[1]
+        prompt = backend._prompts.render(ASK).tokens
         answer = tokens_of(ask(backend, tokens=prompt, messages=None, max_tokens=20))
         more = [*prompt, *answer, 5, 6, 7]
         # All but the last token of the answer was evaluated to find the next one.

@@ -93,7 +93,7 @@ class TestTokenView:
         third = [chunk.logprobs[0] for chunk in first if chunk.logprobs][2]
         other = third.top[1].id
         branch = tokens_of(ask(backend, forced_prefix=[*tokens[:2], other]))
-        prompt = backend._prompts.render(ASK)[1]
+        prompt = backend._prompts.render(ASK).tokens
         assert branch == tokens_of(ask(backend, tokens=[*prompt, *tokens[:2], other]))
         assert tokens_of(ask(backend, forced_prefix=tokens[:5]))[:10] == tokens[5:15]
 

@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from fmstudio.jobs.engine import Engine, stream_chat
 from fmstudio.jobs.launcher import SubprocessLauncher
 from fmstudio.project import Project
 from tests.helpers import wait_until
-from tests.plugins.llama_kit import LlamaCppBackend, ask, loaded, text_of, tokens_of
+from tests.plugins.llama_kit import LlamaCppBackend, ask, loaded, tokens_of
 from tests.tiny_adapter import build_tiny_adapter
 from tests.tiny_llama import build_tiny_llama
 from tests.unit.edit_kit import leave_out_packaged_models
@@ -127,18 +127,17 @@ DAMAGE = {
 class TestFiles:
     """In this process: the same backend, without HTTP."""
 
-    @staticmethod
-    def opened(files: Path, folder: Path, most: int = 64 << 20, model: str = "tiny-llama-f32.gguf") -> Any:
-        manager = loaded(files / model)
-        backend = manager.__enter__()
-        backend.keep_conversations(folder, most)
-        return manager, backend
+    @contextmanager
+    def opened(
+        self, files: Path, folder: Path, most: int = 64 << 20, model: str = "tiny-llama-f32.gguf"
+    ) -> Iterator[LlamaCppBackend]:
+        with loaded(files / model) as backend:
+            backend.keep_conversations(folder, most)
+            yield backend
 
     def write(self, files: Path, folder: Path, **fields: Any) -> list[int]:
-        manager, backend = self.opened(files, folder)
-        tokens = tokens_of(ask(backend, messages=TURN, conversation="c-1", **fields))
-        manager.__exit__(None, None, None)
-        return tokens
+        with self.opened(files, folder) as backend:
+            return tokens_of(ask(backend, messages=TURN, conversation="c-1", **fields))
 
     def known(self, backend: LlamaCppBackend, **fields: Any) -> int:
         return ask(backend, messages=TURN, **fields)[-1].usage["cached_tokens"]
@@ -150,8 +149,7 @@ class TestFiles:
         tokens = self.write(files, tmp_path)
         (path,) = files_of(tmp_path, "c-1")
         path.write_bytes(DAMAGE[damage](path.read_bytes()))
-        manager, backend = self.opened(files, tmp_path)
-        with manager:
+        with self.opened(files, tmp_path) as backend:
             chunks = ask(backend, messages=TURN)
             assert chunks[-1].usage["cached_tokens"] == 0 and tokens_of(chunks) == tokens
             assert not path.exists() and "passed over" in capfd.readouterr().err
@@ -165,8 +163,7 @@ class TestFiles:
 
         tokens = self.write(files, tmp_path)
         (path,) = files_of(tmp_path, "c-1")
-        manager, backend = self.opened(files, tmp_path)
-        with manager:
+        with self.opened(files, tmp_path) as backend:
             (one,) = backend.context.files._known  # type: ignore[union-attr]
             nonsense = np.frombuffer(random.Random(2).randbytes(100_000), np.uint8)
             _write_file(path, SavedState((), one.tokens, one.slices, nonsense, "c-1"), one.acting)
@@ -179,8 +176,7 @@ class TestFiles:
 
         one = files / "one.gguf"
         self.write(files, tmp_path, adapters=[AdapterScale(one)])
-        manager, backend = self.opened(files, tmp_path)
-        with manager:
+        with self.opened(files, tmp_path) as backend:
             assert self.known(backend) == 0
             backend.context.saved.clear()
             assert self.known(backend, adapters=[AdapterScale(one, 0.5)]) == 0
@@ -188,8 +184,7 @@ class TestFiles:
             copy = tmp_path / "copy.gguf"  # the same adapter in another place, with another time
             copy.write_bytes(one.read_bytes())
             assert self.known(backend, adapters=[AdapterScale(copy)]) > 250
-        manager, backend = self.opened(files, tmp_path, model="other/tiny-llama-f32.gguf")
-        with manager:
+        with self.opened(files, tmp_path, model="other/tiny-llama-f32.gguf") as backend:
             assert self.known(backend) == 0
 
     def test_the_room_is_bounded_and_the_oldest_goes_first(self, files: Path, tmp_path: Path) -> None:
@@ -197,27 +192,24 @@ class TestFiles:
         (first,) = files_of(tmp_path, "c-1")
         os.utime(first, (1, 1))
         room = int(first.stat().st_size * 2.5)
-        manager, backend = self.opened(files, tmp_path, room)
-        for number in range(3):
-            messages = [{"role": "user", "content": f"{number} {LONG}"}]
-            ask(backend, messages=messages, conversation=f"n-{number}")
-            backend.idle()
-        manager.__exit__(None, None, None)
+        with self.opened(files, tmp_path, room) as backend:
+            for number in range(3):
+                messages = [{"role": "user", "content": f"{number} {LONG}"}]
+                ask(backend, messages=messages, conversation=f"n-{number}")
+                backend.idle()
         there = {path.name.partition(".")[0] for path in tmp_path.glob("*/*.state")}
         assert there == {"n-1", "n-2"}
         assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= room
 
     def test_a_longer_conversation_takes_the_place_of_its_beginning(self, files: Path, tmp_path: Path) -> None:
-        manager, backend = self.opened(files, tmp_path)
-        with manager:
-            answer = text_of(ask(backend, messages=TURN, conversation="c-1"))
+        with self.opened(files, tmp_path) as backend:
+            ask(backend, messages=TURN, conversation="c-1")
             backend.idle()
-            wait_until(lambda: files_of(tmp_path, "c-1"))
-            more = [*TURN, {"role": "assistant", "content": answer}, {"role": "user", "content": "Why?"}]
-            ask(backend, messages=more, conversation="c-1")
+            (first,) = wait_until(lambda: files_of(tmp_path, "c-1"))
+            ask(backend, tokens=[*backend.context.tokens, 5, 6, 7], conversation="c-1")
             backend.idle()
-            size = files_of(tmp_path, "c-1")[0].stat().st_size
-            wait_until(lambda: [p.stat().st_size > size for p in files_of(tmp_path, "c-1")] == [True])
+            wait_until(lambda: not first.exists())
+            assert len(files_of(tmp_path, "c-1")) == 1
 
     def test_a_cleared_cache_and_a_full_disk_do_no_harm(
         self, files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -226,8 +218,7 @@ class TestFiles:
 
         folder = tmp_path / "cache"
         self.write(files, folder)
-        manager, backend = self.opened(files, folder)
-        with manager:
+        with self.opened(files, folder) as backend:
             shutil.rmtree(folder)
             folder.mkdir()
             assert self.known(backend) == 0

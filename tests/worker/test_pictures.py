@@ -15,6 +15,7 @@ import pytest
 
 from fmstudio.jobs.engine import Engine
 from fmstudio.jobs.launcher import SubprocessLauncher
+from tests.helpers import fmstudio, fmstudio_json
 from tests.plugins.llama_kit import ask, loaded, tokens_of
 from tests.tiny_llama import build_tiny_llama
 from tests.tiny_vision import N_PATCHES, SIZE, build_vision, picture, png, see, write_projector
@@ -234,6 +235,22 @@ class TestRefusing:
         part = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
         refused = post(start(folder / "seeing" / "model.gguf"), {"role": "user", "content": [part]})
         assert refused.status_code == 400 and "input_audio" in refused.json()["error"]["message"]
+
+
+def test_the_command_line_shows_a_picture(folder: Path, tmp_path: Path) -> None:
+    project, file = tmp_path / "project", tmp_path / "one.png"
+    file.write_bytes(png(picture(1)))
+    fmstudio_json("project", "new", str(project))
+    arguments = ("chat", "--max-tokens", "4", "--project", str(project), "--image", str(file))
+    seen = fmstudio_json(*arguments, "--model", str(folder / "seeing" / "model.gguf"), QUESTION)
+    assert seen["timings"]["prompt_n"] > N_PATCHES
+    refused = fmstudio(*arguments, "--model", str(folder / "blind" / "model.gguf"), QUESTION)
+    assert refused.returncode == 2 and "reads text only" in refused.stderr
+    projector = str(folder / "seeing" / "mmproj-model.gguf")
+    blind = fmstudio_json(
+        *arguments, "--model", str(folder / "blind" / "model.gguf"), "--projector", projector, QUESTION
+    )
+    assert blind["answer"] == seen["answer"]
 
 
 def test_a_picture_survives_on_disk_with_its_conversation(folder: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def evaluate_once(backend: ChatBackend, info: ModelInfo, prompt: str) -> None:
     chunks = (
         backend.generate(GenerateRequest(prompt=prompt, max_tokens=2, temperature=0.0), lambda: False)
         if info.can_chat
-        else backend.embed(EmbedRequest([prompt]), lambda: False)
+        else backend.embed(EmbedRequest([prompt[: info.n_ctx // 2]]), lambda: False)  # a token is a letter at least
     )
     for _ in chunks:
         pass

@@ -14,16 +14,24 @@ SAMPLE_BYTES = 1 << 16
 
 
 def model_digest(header: GgufHeader) -> str:
-    """SHA-256 over a model's head, its size and samples of its weights: milliseconds, whatever its size.
+    """Name of a model file; see `sampled_digest`."""
+    return sampled_digest(header.path, header.file_size, header.data_offset)
+
+
+def sampled_digest(path: Path, size: int, head: int = 0) -> str:
+    """SHA-256 over a file's size, its first `head` bytes and samples of the rest: milliseconds, whatever its size.
 
     Another fine-tune has the same head and size, but other weights everywhere.
+
+    Raises:
+        OSError: It cannot be read.
     """
-    digest = hashlib.sha256(str(header.file_size).encode())
-    with header.path.open("rb") as stream:
-        digest.update(stream.read(header.data_offset))
-        rest = max(0, header.file_size - header.data_offset - SAMPLE_BYTES)
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as stream:
+        digest.update(stream.read(head))
+        rest = max(0, size - head - SAMPLE_BYTES)
         for number in range(SAMPLES):
-            stream.seek(header.data_offset + rest * number // (SAMPLES - 1))
+            stream.seek(head + rest * number // (SAMPLES - 1))
             digest.update(stream.read(SAMPLE_BYTES))
     return digest.hexdigest()
 
@@ -57,12 +65,11 @@ class ActingNames:
         return digest.hexdigest()
 
     def _file(self, path: Path, modified_ns: int, size: int) -> str:
-        """The hash of a whole file, read once as long as its time and size stay."""
+        """Name of a file by its content, read once as long as its time and size stay."""
         key = (path, modified_ns, size)
         if key not in self._files:
             try:
-                with path.open("rb") as stream:
-                    self._files[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+                self._files[key] = sampled_digest(path, size)
             except OSError:
                 self._files[key] = f"gone {key}"
         return self._files[key]

@@ -104,6 +104,8 @@ class StateFiles:
 
         Whatever is wrong with a file is written to the log, and the file is deleted.
         """
+        if not self._known:
+            return None
         acting = self._digest(key)
         while True:
             found, most = None, than + WORTH_KEEPING // 4
@@ -134,9 +136,14 @@ class StateFiles:
 
     def reject(self, path: Path, why: str) -> None:
         """Forget a file that proved to be of no use, and delete it."""
-        with self._lock:
-            self._known = [one for one in self._known if one.path != path]
+        self._lose([one for one in self._known if one.path == path])
         self._drop(path, why)
+
+    def _lose(self, gone: Sequence[StateFile]) -> None:
+        """Files that are no more: what they held may be written again."""
+        with self._lock:
+            self._known = [one for one in self._known if one not in gone]
+            self._written -= {(one.acting, _hash_of(one.tokens)) for one in gone}
 
     def reject_state(self, state: SavedState, why: str) -> None:
         """As `reject`, for what was read from it."""
@@ -168,8 +175,7 @@ class StateFiles:
         for path in files_of(self._all, conversation):
             with suppress(OSError):
                 path.unlink()
-        with self._lock:
-            self._known = [one for one in self._known if one.conversation != conversation]
+        self._lose([one for one in self._known if one.conversation == conversation])
 
     def close(self, seconds: float) -> None:
         """Write what waits, for so long at most."""
@@ -257,9 +263,9 @@ def _write_file(path: Path, state: SavedState, acting: str) -> None:
             digest.update(part)
         whole = memoryview(state.data).cast("B")
         for start in range(0, len(whole), _CHUNK):
-            part = whole[start : start + _CHUNK]
-            stream.write(part)
-            digest.update(part)
+            chunk = whole[start : start + _CHUNK]
+            stream.write(chunk)
+            digest.update(chunk)
         stream.write(digest.digest())
 
 
