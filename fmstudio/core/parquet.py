@@ -6,28 +6,23 @@ when they are published: that is the project's business.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID
+from fmstudio.core.parquet_files import FILE_BYTES, GROUP_BYTES, ROW_GROUP, ParquetFiles, open_writer
 from fmstudio.core.unify import Unifier
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-ROW_GROUP = 8_192
-"""Rows in a row group: a random page of 200 rows by `row_id` reads one group (10 ms), not 122 880 rows (21 ms)."""
+__all__ = ["FILE_BYTES", "ROW_GROUP", "RowsWriter", "Written", "count_rows", "open_writer", "read_batches", "schema_of"]
 
-_GROUP_BYTES = 64 << 20
 _QUEUE = 4
-_SAMPLE = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +56,23 @@ class RowsWriter:
         out_dir: Folder of the files; made when missing.
         prefix: First part of the file names.
         max_rows: Rows after which a new file starts.
+        file_bytes: Bytes in memory after which a new file starts, so that several are compressed at once; `FILE_BYTES` for
+            what may be large, None = `max_rows` alone counts.
         level: zstd level.
     """
 
-    def __init__(self, out_dir: Path, *, prefix: str = "rows", max_rows: int = 122 * ROW_GROUP, level: int = 1) -> None:
+    def __init__(
+        self,
+        out_dir: Path,
+        *,
+        prefix: str = "rows",
+        max_rows: int = 122 * ROW_GROUP,
+        file_bytes: int | None = None,
+        level: int = 1,
+    ) -> None:
         out_dir.mkdir(parents=True, exist_ok=True)
-        self._files = _FileSet(out_dir, prefix, max_rows, level)
+        self._files = ParquetFiles(out_dir, prefix, max_rows, file_bytes, level)
+        self._rows = _Gathering(self._files)
         self._queue: queue.Queue[Any] = queue.Queue(_QUEUE)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._drain, name=f"write {prefix}", daemon=True)
@@ -90,13 +96,13 @@ class RowsWriter:
         """Finish the files, make them last (fsync), and say what was written."""
         self._stop()
         self._raise()
-        return self._files.finish()
+        return self._rows.finish()
 
     def _drain(self) -> None:
         while (batch := self._queue.get()) is not None:
             if self._error is None:
                 try:
-                    self._files.append(batch)
+                    self._rows.append(batch)
                 except BaseException as error:  # noqa: BLE001 - handed to the caller's thread by _raise
                     self._error = error
 
@@ -110,147 +116,48 @@ class RowsWriter:
             raise self._error
 
 
-class _FileSet:
-    """The files of one writer; lives on the writing thread."""
+class _Gathering:
+    """Batches on their way into row groups; lives on the writing thread."""
 
-    def __init__(self, out_dir: Path, prefix: str, max_rows: int, level: int) -> None:
-        self._dir, self._prefix, self._max_rows, self._level = out_dir, prefix, max_rows, level
-        self._unifier = Unifier()
-        self._done: list[tuple[Path, pa.Schema]] = []
+    def __init__(self, files: ParquetFiles) -> None:
+        self._files, self._unifier = files, Unifier()
         self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = self._pending_bytes = 0
+        self._pending_rows = self._pending_bytes = self._rows = 0
         self._schema: pa.Schema | None = None
-        self._writer: pq.ParquetWriter | None = None
-        self._file_rows = self._rows = 0
 
     def append(self, batch: pa.RecordBatch) -> None:
         batch = self._unifier.conform(_row_id_first(batch))
         if batch.schema != self._schema:
-            self._end_file()
+            self._flush(everything=True)
             self._schema = batch.schema
         self._pending.append(batch)
         self._pending_rows += batch.num_rows
         self._pending_bytes += batch.nbytes
-        if self._pending_rows >= ROW_GROUP or self._pending_bytes >= _GROUP_BYTES:
-            self._flush(everything=self._pending_bytes >= _GROUP_BYTES)
+        if self._pending_rows >= ROW_GROUP or self._pending_bytes >= GROUP_BYTES:
+            self._flush(everything=self._pending_bytes >= GROUP_BYTES)
 
     def finish(self) -> Written:
-        self._end_file()
-        final = self._unifier.schema()
-        while any(schema != final for _, schema in self._done):
-            self._done = [self._rewritten(path, schema, final) for path, schema in self._done]
-            final = self._unifier.schema()
-        for path, _ in self._done:
-            _sync(path)
-        files = [path for path, _ in self._done]
-        columns = [{"name": field.name, "type": str(field.type)} for field in final]
-        size = sum(path.stat().st_size for path in files)
-        return Written(files, self._rows, columns, size, self._unifier.notes)
-
-    def abandon(self) -> None:
-        with suppress(OSError):  # the disk may be full; what made the caller give up is the news, not this
-            self._close_writer()
+        self._flush(everything=True)
+        paths = self._files.finish(self._unifier)
+        columns = [{"name": field.name, "type": str(field.type)} for field in self._unifier.schema()]
+        size = sum(path.stat().st_size for path in paths)
+        return Written(paths, self._rows, columns, size, self._unifier.notes)
 
     def _flush(self, *, everything: bool) -> None:
+        """Hand over whole row groups, or all there is; the first rows even when there are none, for their columns."""
         import pyarrow as pa
 
+        if not self._pending:
+            return
         table = pa.Table.from_batches(self._pending)
         count = table.num_rows if everything else table.num_rows // ROW_GROUP * ROW_GROUP
-        if count or (everything and not self._done):
-            self._write(table.slice(0, count))
+        if count or (everything and self._files.are_none):
+            self._files.write(table.slice(0, count))
+            self._rows += count
         rest = table.slice(count)
         self._pending = rest.to_batches() if rest.num_rows else []
         self._pending_rows = rest.num_rows
         self._pending_bytes = rest.nbytes if rest.num_rows else 0
-
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            path = self._dir / f"{self._prefix}-{len(self._done):05}.parquet"
-            self._writer = open_writer(path, table.schema, sample=table, level=self._level)
-            self._done.append((path, table.schema))
-        self._writer.write_table(table, row_group_size=ROW_GROUP)
-        self._file_rows += table.num_rows
-        self._rows += table.num_rows
-        if self._file_rows >= self._max_rows:
-            self._close_writer()
-
-    def _end_file(self) -> None:
-        if self._pending:
-            self._flush(everything=True)
-        self._close_writer()
-
-    def _close_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
-        self._file_rows = 0
-
-    def _rewritten(self, path: Path, schema: pa.Schema, final: pa.Schema) -> tuple[Path, pa.Schema]:
-        """Bring one finished file to the final schema (a column appeared or changed its type after it)."""
-        import pyarrow as pa
-
-        if schema == final:
-            return path, schema
-        fresh = path.with_suffix(".tmp")
-        writer: pq.ParquetWriter | None = None
-        for batch in read_batches([path], batch_size=ROW_GROUP):
-            batch = self._unifier.bring(batch)
-            if writer is not None and batch.schema != final:
-                writer.close()
-                return self._rewritten(path, schema, batch.schema)
-            final = batch.schema
-            table = pa.Table.from_batches([batch])
-            writer = writer or open_writer(fresh, final, sample=table, level=self._level)
-            writer.write_table(table)
-        if writer is None:
-            writer = open_writer(fresh, final, sample=final.empty_table(), level=self._level)
-        writer.close()
-        os.replace(fresh, path)
-        return path, final
-
-
-def open_writer(path: Path, schema: pa.Schema, *, sample: pa.Table, level: int = 1) -> pq.ParquetWriter:
-    """Open a Parquet writer with the project's settings.
-
-    Args:
-        path: The file to write.
-        schema: Columns of the file.
-        sample: First rows, from which it is decided which columns repeat enough for a dictionary: on free text a
-            dictionary only costs time (0.77 s against 0.60 s for 1 M rows of 250 bytes).
-        level: zstd level.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    dictionary: list[str] = []
-    for name in schema.names:
-        column = sample.column(name).slice(0, _SAMPLE)
-        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        _repeating(column, name, dictionary)
-    plain = [f.name for f in schema if not (pa.types.is_nested(f.type) or pa.types.is_string(f.type))]
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        compression_level=level,
-        use_dictionary=dictionary or False,
-        write_statistics=plain or False,
-    )
-
-
-def _repeating(array: pa.Array, path: str, found: list[str]) -> None:
-    """Add the Parquet paths of all leaves in which at most half of the values are distinct."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = array.type
-    if pa.types.is_struct(kind):
-        for index, leaf in enumerate(array.flatten()):
-            _repeating(leaf, f"{path}.{kind.field(index).name}", found)
-    elif pa.types.is_list(kind):
-        _repeating(array.flatten(), f"{path}.list.element", found)
-    elif not pa.types.is_nested(kind) and len(array) and pc.count_distinct(array).as_py() * 2 <= len(array):
-        found.append(path)
 
 
 def _row_id_first(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -258,11 +165,6 @@ def _row_id_first(batch: pa.RecordBatch) -> pa.RecordBatch:
     if ROW_ID not in names or names[0] == ROW_ID:
         return batch
     return batch.select([ROW_ID, *(name for name in names if name != ROW_ID)])
-
-
-def _sync(path: Path) -> None:
-    with open(path, "r+b") as file:
-        os.fsync(file.fileno())
 
 
 def read_batches(

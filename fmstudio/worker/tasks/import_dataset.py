@@ -6,10 +6,8 @@ dataset writes its next version: rows keep their ids, and those that are gone li
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -18,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID, TaskContext, UserError
 from fmstudio.core.addresses import is_remote
-from fmstudio.core.parquet import RowsWriter, Written
+from fmstudio.core.parquet import FILE_BYTES, RowsWriter, Written
 from fmstudio.core.schemas import Mapping
 from fmstudio.plugin_manager import PluginManager
-from fmstudio.worker.fetched import bring_fetched, local_files
-from fmstudio.worker.fetching import Network, fetch
 from fmstudio.worker.gathering import gather
+from fmstudio.worker.hashing import Hashes
 from fmstudio.worker.importing import (
     SAMPLE_ROWS,
     Report,
@@ -63,26 +60,24 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
         raise UserError("No file was given.", remedy="Name at least one file.")
     _clear(ctx.out_dir)
     rejects = ctx.out_dir / "rejects.jsonl"
-    with ThreadPoolExecutor(1) as pool, rejects.open("w", encoding="utf-8") as sink:
-        hashes: list[Future[str]] = []
+    with Hashes() as hashes, rejects.open("w", encoding="utf-8") as sink:
         report, heap = Report(sink), ctx.workdir / "unpacked"
         shutil.rmtree(heap, ignore_errors=True)
         try:
             named = _on_this_machine(params["files"], ctx.workdir / "fetched", report, ctx)
             files = [path for _, path in named]
+            hashes.start(files)
             sources = gather(
                 files, params.get("importer"), plugins, report, ctx, workdir=heap, parts=params.get("parts") or ()
             )
-            hashes += [pool.submit(_sha256, path) for path in files]  # now it is known that these are ordinary files
             done = _import(sources, params, _fresh_dir(params, ctx), ctx, plugins, report)
         finally:
             shutil.rmtree(heap, ignore_errors=True)
-            for hashed in hashes:
-                hashed.cancel()
+        digests = hashes.all()
     if not done.report.rejected:
         rejects.unlink()
     counts = _update(params["update"], done, ctx) if params.get("update") else {}
-    return {**_result(done, named, hashes), **counts}
+    return {**_result(done, named, digests), **counts}
 
 
 @dataclass
@@ -105,6 +100,8 @@ def read_rows(params: dict[str, Any], folder: Path, ctx: TaskContext, plugins: P
     Raises:
         UserError: Nothing could be read.
     """
+    from fmstudio.worker.fetched import local_files
+
     report = Report()
     files, parts = local_files(params["files"], report, ctx), params.get("parts") or ()
     sources = gather(files, params.get("importer"), plugins, report, ctx, workdir=folder / "unpacked", parts=parts)
@@ -120,7 +117,7 @@ def _import(
     plugins: PluginManager,
     report: Report,
 ) -> _Done:
-    with RowsWriter(target) as writer:
+    with RowsWriter(target, file_bytes=FILE_BYTES) as writer:
         reading = _Reading(params, report, writer)
         for source, batches in read_sources(sources, params.get("importer_params"), plugins, report, ctx):
             read = reading.take(source, batches, is_one_of_many=len(sources) > 1)
@@ -177,6 +174,10 @@ def _on_this_machine(names: list[str], folder: Path, report: Report, ctx: TaskCo
     found: list[tuple[str, Path]] = []
     for name in names:
         if is_remote(name):
+            # Here, because most imports need no network: its modules take longer to load than a small file.
+            from fmstudio.worker.fetched import bring_fetched
+            from fmstudio.worker.fetching import Network, fetch
+
             bring_fetched(name, folder)
             found += [(name, path) for path in fetch(name, folder, Network.of_settings("Import"), report, ctx)]
         else:
@@ -246,16 +247,6 @@ def _nothing(sources: list[str], report: Report) -> UserError:
     )
 
 
-def _sha256(path: Path) -> str:
-    """Hash of a file's content; of a folder, that of the names and hashes of all its files."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        listing = "\n".join(f"{file.relative_to(path).as_posix()}\t{_sha256(file)}" for file in files)
-        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _clear(out_dir: Path) -> None:
     """Remove what an earlier, killed run of this step left."""
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -264,11 +255,11 @@ def _clear(out_dir: Path) -> None:
             old.unlink()
 
 
-def _result(done: _Done, named: list[tuple[str, Path]], hashes: list[Future[str]]) -> dict[str, Any]:
+def _result(done: _Done, named: list[tuple[str, Path]], digests: list[str]) -> dict[str, Any]:
     written, mapping, report = done.written, done.mapping, done.report
     sources = [
-        {"path": origin, "name": file.name, "sha256": hashed.result(), "bytes": size_of(file)}
-        for (origin, file), hashed in zip(named, hashes, strict=True)
+        {"path": origin, "name": file.name, "sha256": digest, "bytes": size_of(file)}
+        for (origin, file), digest in zip(named, digests, strict=True)
     ]
     return {
         "rows": written.rows,

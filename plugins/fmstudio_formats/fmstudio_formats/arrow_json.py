@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fmstudio_formats.depth import may_be_too_deep
 from fmstudio_formats.encoding import is_utf8
+from fmstudio_formats.json_template import Template
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,17 +20,25 @@ class JsonParser:
 
     def __init__(self) -> None:
         self._schema: pa.Schema | None = None
+        self._template: Template | None = None
 
-    def learn(self, schema: pa.Schema) -> None:
-        """Take the types of a block as those to expect."""
-        if schema is not self._schema:
-            self._schema = _known_part(schema)
+    def learn(self, data: bytes, table: pa.Table) -> None:
+        """Take the types of a block, and how its lines are written, as what to expect."""
+        self._schema = _known_part(table.schema)
+        if self._template is None or not self._template.gives(table.schema):
+            self._template = Template.of(data, table.schema)
 
     def parse(self, data: bytes) -> pa.Table | None:
         """Parse whole lines; None when Arrow cannot, or not without loss. Safe on any thread."""
         import pyarrow as pa
 
-        if data.isspace() or not is_utf8(data) or may_be_too_deep(data):
+        if data.isspace() or not is_utf8(data):
+            return None
+        template = self._template
+        if template is not None and (batches := template.read(data)):
+            table = pa.Table.from_batches(batches)
+            return None if any(_has_huge(column) for column in table.columns) else table
+        if may_be_too_deep(data):
             return None
         expected = self._schema
         for schema in (expected, None) if expected is not None else (None,):

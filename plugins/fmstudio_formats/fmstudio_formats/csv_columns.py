@@ -12,6 +12,9 @@ from fmstudio_formats.ruined import Ruined, suspects
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LONG = 16
+"""Digits from which on a spreadsheet ruins a number."""
+
 _WORDS: dict[Kind, str] = {"whole": "whole numbers", "decimal": "decimals", "yes_no": "true or false", "text": "text"}
 
 
@@ -30,8 +33,8 @@ def classified(text: pa.Array) -> Classified:
     column = classify(text)
     if column.kind in ("empty", "yes_no", "decimal"):
         return Classified(column, [])
-    longest = pc.max(pc.binary_length(text)).as_py() or 0
-    return Classified(column, [] if column.kind == "whole" and longest < 16 else suspects(text, longest))
+    is_short = column.kind == "whole" and (pc.max(pc.binary_length(text)).as_py() or 0) < _LONG
+    return Classified(column, [] if is_short else suspects(text))
 
 
 class Columns:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fmstudio.api import ImportReport, Reject
 from fmstudio_formats.csv_head import Dialect
 from fmstudio_formats.encoding import Source
-from fmstudio_formats.lines import BLOCK, FIRST_BLOCK, LONGEST_LINE, Block
+from fmstudio_formats.lines import BLOCK, FIRST_BLOCK, LONGEST_LINE, Block, count_of
 
 _LARGEST_CELL = 256 << 20
 
@@ -21,7 +21,7 @@ def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
     pending, size = b"", FIRST_BLOCK
     while data := source.read(size):
         size = BLOCK
-        pending += data
+        pending = pending + data if pending else data
         cut = _record_end(pending, quote)
         if not cut and len(pending) <= LONGEST_LINE:
             continue
@@ -38,14 +38,14 @@ def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
 def count_lines(data: bytes) -> int:
     """Number of line ends of any kind."""
     returns = data.count(b"\r")
-    return data.count(b"\n") + (returns - data.count(b"\r\n") if returns else 0)
+    return count_of(b"\n", data) + (returns - data.count(b"\r\n") if returns else 0)
 
 
 def _record_end(data: bytes, quote: bytes) -> int:
     """Find the last line end outside quotes (an even number of them before it); 0 = there is none."""
     end = b"\n" if b"\n" in data else b"\r"
     cut = data.rfind(end, 0, len(data) - (end == b"\r")) + 1
-    if not cut or (total := data.count(quote)) == 0:
+    if not cut or (total := count_of(quote, data)) == 0:
         return cut
     before, right = total - data.count(quote, cut), cut
     while cut and before % 2:

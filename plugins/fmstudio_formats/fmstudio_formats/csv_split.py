@@ -43,7 +43,8 @@ def split(data: bytes, names: list[str], dialect: Dialect) -> list[pa.Array] | N
         return None
     whole = data if data.endswith((b"\n", b"\r")) else data + b"\n"
     read = pc.ReadOptions(block_size=len(whole) + 1, column_names=names, use_threads=False)
-    parse = pc.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
+    # One chunk is parsed whole, line ends within quotes or not; the option would only have Arrow look for its end again.
+    parse = pc.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=False)
     kinds = dict.fromkeys(names, pa.string())
     try:
         table = pc.read_csv(

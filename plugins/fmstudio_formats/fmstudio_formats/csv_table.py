@@ -101,7 +101,7 @@ class _Table:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
         careful = CarefulReader(self._dialect, len(self.names), self._report)
-        line = self._first.line
+        last = self._first
         for block, columns in in_order(self._all_blocks(), self._parse):
             self._ctx.check_cancelled()
             self._ctx.progress(self._source.consumed(block.end), self._source.size, "bytes read")
@@ -109,7 +109,8 @@ class _Table:
                 yield self.columns.batch(columns)
             else:
                 yield from self._careful(careful, block, is_last=False)
-            line = block.line + count_lines(block.data)
+            last = block
+        line = last.line + count_lines(last.data)
         yield from self._careful(careful, Block(b"", line, None, 0), is_last=True)
         self._source.tell_damage(self._path, self._report, line)
         self.columns.tell()

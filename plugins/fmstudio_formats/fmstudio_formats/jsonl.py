@@ -17,7 +17,7 @@ from fmstudio_formats.arrow_json import JsonParser
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.depth import DEEPEST, is_too_deep, may_be_too_deep
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import Block, in_order, line_blocks
+from fmstudio_formats.lines import Block, count_of, in_order, line_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,17 +40,17 @@ class JsonLinesImporter(Importer):
 
 def read_json_lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
     """Yield the rows of an open file."""
-    parser, batcher, line = JsonParser(), Batcher(report), 0
+    parser, batcher, last = JsonParser(), Batcher(report), Block(b"", 0, None, 0)
     for block, table in in_order(line_blocks(source, report), lambda block: parser.parse(block.data)):
         ctx.check_cancelled()
         ctx.progress(source.consumed(block.end), source.size, "bytes read")
         if table is not None:
-            parser.learn(table.schema)
+            parser.learn(block.data, table)
             yield from table.to_batches()
         else:
             yield from batcher.batched(_read_lines(block, report))
-        line = block.line + block.data.count(b"\n")
-    source.tell_damage(path, report, line)
+        last = block
+    source.tell_damage(path, report, last.line + count_of(b"\n", last.data))
 
 
 def _read_lines(block: Block, report: ImportReport) -> Iterator[dict[str, Any]]:

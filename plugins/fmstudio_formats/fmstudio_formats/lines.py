@@ -62,15 +62,21 @@ def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
             line, byte = line + 1, None if byte is None else byte + skipped
             pieces, held = [data] if data else [], len(data)
             continue
-        pieces.append(data[:cut])
-        whole = b"".join(pieces)
+        whole = b"".join((*pieces, memoryview(data)[:cut]))
         pieces, held = [data[cut:]], len(data) - cut
         end += len(whole)
         yield Block(whole, line, byte, end)
-        line += whole.count(b"\n")
+        line += count_of(b"\n", whole)
         byte = None if byte is None else byte + len(whole)
     if tail := b"".join(pieces):
         yield Block(tail, line, byte, end + len(tail))
+
+
+def count_of(byte: bytes, data: bytes) -> int:
+    """How often a byte occurs; of a frequent one several times as fast as `bytes.count`, which stops at each."""
+    import numpy as np
+
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == byte[0]))
 
 
 def _skip_line(source: Source, held: int) -> tuple[int, bytes]:

@@ -49,7 +49,7 @@ def classify(text: pa.Array) -> Column:
     import numpy as np
     import pyarrow as pa
 
-    offsets, data = _buffers(text)
+    offsets, data = buffers(text)
     lengths = np.diff(offsets)
     longest = int(lengths.max(initial=0))
     if not longest:
@@ -59,7 +59,7 @@ def classify(text: pa.Array) -> Column:
         return Column(text, "yes_no", values)
     if longest > 32 or not first[-1].isdigit() or first[0] not in "-.0123456789":
         return Column(text, "text", text)
-    signs = _census(data[offsets[0] : offsets[-1]])
+    signs = census(data[offsets[0] : offsets[-1]])
     if signs - set(b"0123456789.-+eE"):
         return Column(text, "text", text)
     filled = text if int(lengths.min()) else _without_empty(text, lengths)
@@ -75,7 +75,7 @@ def _whole(text: pa.Array, filled: pa.Array, offsets: Any, data: Any, lengths: A
     import pyarrow as pa
 
     values = filled.cast(pa.int64())
-    if _has_padding(offsets, data, lengths, whole=True):
+    if has_padding(offsets, data, lengths, whole=True):
         return Column(text, "text", text)
     return Column(text, "whole", values)
 
@@ -92,7 +92,7 @@ def _decimal(text: pa.Array, filled: pa.Array, offsets: Any, data: Any, lengths:
             good = pc.or_(good, pc.match_substring_regex(filled, _DECIMAL_EXPONENT))
         if not pc.all(good).as_py() or (has_exponent and _is_rounded(filled)):
             return Column(text, "text", text)
-    if _has_padding(offsets, data, lengths, whole=False) or _ends_in_point(offsets, data, lengths):
+    if has_padding(offsets, data, lengths, whole=False) or ends_in_point(offsets, data, lengths):
         return Column(text, "text", text)
     return Column(text, "decimal", values)
 
@@ -106,7 +106,7 @@ def _is_rounded(filled: pa.Array) -> bool:
     return bool(pc.any(rounded).as_py() and pc.all(pc.or_(rounded, whole)).as_py())
 
 
-def _has_padding(offsets: Any, data: Any, lengths: Any, *, whole: bool) -> bool:
+def has_padding(offsets: Any, data: Any, lengths: Any, *, whole: bool) -> bool:
     """Whether a number is written with zeros before it, or as -0."""
     import numpy as np
 
@@ -123,7 +123,8 @@ def _has_padding(offsets: Any, data: Any, lengths: Any, *, whole: bool) -> bool:
     return bool((zero & (sizes > 1) & (after >= ord("0")) & (after <= ord("9"))).any())
 
 
-def _ends_in_point(offsets: Any, data: Any, lengths: Any) -> bool:
+def ends_in_point(offsets: Any, data: Any, lengths: Any) -> bool:
+    """Whether a number ends in its decimal point."""
     ends = offsets[1:][lengths > 0] - 1
     return bool((data[ends] == ord(".")).any())
 
@@ -149,16 +150,18 @@ def _without_empty(text: pa.Array, lengths: Any) -> pa.Array:
     return pc.if_else(pc.greater(pc.binary_length(text), 0), text, pa.scalar(None, pa.string()))
 
 
-def _census(data: Any) -> set[int]:
-    """Give the byte values that occur."""
+def census(data: Any) -> set[int]:
+    """Give the byte values that occur, all digits or none: a column that may be numbers holds little else."""
     import numpy as np
 
+    is_digit = data - np.uint8(ord("0")) < 10
     seen = np.zeros(256, np.bool_)
-    seen[data] = True
-    return set(np.flatnonzero(seen).tolist())
+    seen[data[~is_digit]] = True
+    found = set(np.flatnonzero(seen).tolist())
+    return found | set(b"0123456789") if is_digit.any() else found
 
 
-def _buffers(text: pa.Array) -> tuple[Any, Any]:
+def buffers(text: pa.Array) -> tuple[Any, Any]:
     """Give offsets and bytes of a string array as numpy views."""
     import numpy as np
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ImportReport
+from fmstudio_formats.numbers import buffers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,9 @@ _DATE = rf"\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{2}}"
 _ERROR = r"#(REF!|NAME\?|VALUE!|DIV/0!|N/A|NULL!|NUM!|SPILL!)|#{4,}"
 _LONG = r"-?[1-9]\d{15,}"
 _ANY = rf"^({_ROUNDED}|{_DATE}|{_ERROR}|{_LONG})$"
-_LONGEST = 40
+_SHORTEST, _LONGEST = 4, 40
+_FIRST = b"-0123456789#JFMASOND"
+"""What a suspect begins with: a sign, a digit, an error's mark or a month."""
 _EXCEL_DIGITS = 15
 
 _REASONS = (
@@ -36,27 +39,34 @@ _FLAGGED = 1_000
 """Values of a column that are pointed at one by one; the note counts all of them."""
 
 
-def suspects(text: pa.Array, longest: int) -> list[tuple[int, str]]:
+def suspects(text: pa.Array) -> list[tuple[int, str]]:
     """Give position and text of the cells worth a closer look; cheap for columns that have none.
 
     Args:
         text: Cells without nulls.
-        longest: Length of the longest cell in bytes.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = None
-    if longest > _LONGEST:
-        rows = pc.indices_nonzero(pc.less_equal(pc.binary_length(text), _LONGEST))
-        text = text.take(rows)
-    if not len(text):
+    rows = _likely(text)
+    if not len(rows):
         return []
+    text = text.take(rows)
     found = pc.indices_nonzero(pc.match_substring_regex(text, _ANY))
-    if not len(found):
-        return []
-    places = found if rows is None else rows.take(found)
+    places = rows.take(found)
     return list(zip(places.cast(pa.int64()).to_pylist(), text.take(found).to_pylist(), strict=True))
+
+
+def _likely(text: pa.Array) -> pa.Array:
+    """Rows whose length and first byte may be those of a suspect: far cheaper to tell than a match."""
+    import numpy as np
+    import pyarrow as pa
+
+    offsets, data = buffers(text)
+    lengths = np.diff(offsets)
+    short = np.flatnonzero((lengths >= _SHORTEST) & (lengths <= _LONGEST))
+    rows = short[np.isin(data[offsets[:-1][short]], np.frombuffer(_FIRST, np.uint8))]
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
 
 
 class Ruined:
