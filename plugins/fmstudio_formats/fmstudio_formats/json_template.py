@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import TYPE_CHECKING, Any
 
 from fmstudio_formats.json_scalars import numbers, unescaped, yes_no
@@ -68,7 +67,7 @@ class Template:
 
     def gives(self, schema: pa.Schema) -> bool:
         """Whether this is how rows of a schema are read."""
-        return list(self.names) == schema.names and list(self.kinds) == schema.types
+        return bool(list(self.names) == schema.names and list(self.kinds) == schema.types)
 
     def read(self, data: bytes) -> list[pa.RecordBatch] | None:
         """Read whole lines in UTF-8; None when one of them is not written like the template."""
@@ -229,7 +228,7 @@ def _scanned(line: str) -> tuple[list[str], list[bytes]]:
     done, at = 0, _after(line, 0, "{")
     decode = json.JSONDecoder().raw_decode
     while True:
-        key, at = scanstring(line, _after(line, at, '"'), True)
+        key, at = decode(line, _after(line, at, '"') - 1)
         names.append(key.encode("latin-1").decode("utf-8"))
         at = _space(line, _after(line, at, ":"))
         start = at
