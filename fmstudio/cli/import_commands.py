@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fmstudio.project import Project
     from fmstudio.project.datasets import Dataset
 
+SHOWN_ROWS = 3
 RULES = "e.g. prompt=question completion=answer, role.bot=assistant, rule.pairs=all"
 
 
@@ -33,6 +34,12 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     look = commands.add_parser("inspect", parents=[reading], help="what files hold and how they would be imported")
     look.add_argument("--project", metavar="DIR", default="", help="also say what this project knows of them")
+    look.add_argument(
+        "--model",
+        metavar="MODEL",
+        default="",
+        help="count tokens in its vocabulary: a GGUF file, with --project also a name",
+    )
     look.set_defaults(handler=inspect_files)
 
     add = commands.add_parser("import", parents=[reading], help="import files as a dataset")
@@ -48,8 +55,11 @@ def inspect_files(args: argparse.Namespace) -> None:
     """``fmstudio inspect FILE…``."""
     shapes: dict[str, Any] = {}
     known: dict[str, list[str]] = {}
+    model = Path(args.model)
     if args.project:
         with open_project(args.project) as project:
+            if args.model and not model.exists():
+                model = project.models.get(args.model, kind="base", file_format="gguf").path
             shapes = project.imports.mappings()
             known = {file: [d.name for d in _known(project, file)] for file in args.files}
     for file in filter(is_remote, args.files):
@@ -58,6 +68,9 @@ def inspect_files(args: argparse.Namespace) -> None:
         found = [
             {"file": file, **session.call_blocking("inspect_file", _request(file, args, shapes))} for file in args.files
         ]
+        for one in found if args.model else ():
+            wanted = {**_request(one["file"], args, shapes), "model": str(model.resolve()), "mapping": one["mapping"]}
+            one["token_stats"] = session.call_blocking("count_tokens", wanted)
     for one in found:
         one["imported_as"] = known.get(one["file"], [])
     if args.json:
@@ -92,12 +105,33 @@ def _tell(found: dict[str, Any]) -> None:
     print(f"{found['file']}: {about}{found['estimated_rows']:,} rows, {found['bytes']:,} bytes, {found['importer']}")
     if found["imported_as"]:
         print(f"  imported before, {_how_known(found['file'])}, as {', '.join(found['imported_as'])}")
+    _tell_reading(found)
+    _tell_figures(found)
+    for conflict in found["type_conflicts"]:
+        print(f"  {conflict['message']}")
+    for note in found["notes"]:
+        print(f"  {note}")
+    if found["rejected"]:
+        print(f"  {found['rejected']:,} pieces among these rows cannot be read; the first:")
+        print(f"    {_place(found['rejects'][0])}{found['rejects'][0]['reason']}")
+    if found["flagged"]:
+        print(f"  {found['flagged']:,} values look wrong; the first: {found['flags'][0]['reason']}")
+    if found["rows"]:
+        names = [column["name"] for column in found["columns"]]
+        print_table(names, [[row.get(name) for name in names] for row in found["rows"][:SHOWN_ROWS]])
+
+
+def _tell_reading(found: dict[str, Any]) -> None:
+    """What the rows are, why, what else they could be, and who speaks as whom."""
     best = next((d for d in found["detections"] if d["mapping"]["columns"] == found["mapping"]["columns"]), None)
     how = "as last time" if found["remembered"] else best["certainty"] if best else "as you said"
     columns = ", ".join(f"{target}={source}" for target, source in found["mapping"]["columns"].items())
     print(f"  read as {found['kind']} ({how}){': ' + columns if columns else ''}")
     for line in best["evidence"] if best else ():
         print(f"    {line}")
+    named = [f"{one['name']} → {one['role'] or '?'}" for one in found["roles"] if not one["is_usual"]]
+    if named:
+        print(f"    Who speaks: {', '.join(named)}")
     for other in found["detections"]:
         if other is not best:
             columns = " ".join(f"{target}={source}" for target, source in other["mapping"]["columns"].items())
@@ -105,20 +139,25 @@ def _tell(found: dict[str, Any]) -> None:
     for part in found["parts"]:
         rows = f", {part['rows']:,} rows" if part["rows"] is not None else ""
         print(f"  part {part['id']}: {part['title']}{rows}{', ' + part['detail'] if part['detail'] else ''}")
-    tokens = found["token_stats"]
+
+
+def _tell_figures(found: dict[str, Any]) -> None:
+    """Lengths, tokens and languages of the rows that were looked at."""
+    lengths, tokens = found["length_histogram"], found["token_stats"]
     if found["measured_rows"]:
-        print(f"  about {tokens['median']:,} tokens a row (median), {tokens['max']:,} most (estimated)")
+        about, how = ("about ", "estimated") if tokens["is_estimate"] else ("", "counted")
+        print(f"  {lengths['median']:,} characters a row (median), {lengths['max']:,} most")
+        print(f"  {about}{tokens['median']:,} tokens a row (median), {tokens['max']:,} most ({how})")
     if found["languages"]:
         print("  languages: " + ", ".join(f"{one['code']} {one['share']:.0%}" for one in found["languages"][:5]))
-    for conflict in found["type_conflicts"]:
-        print(f"  {conflict['message']}")
-    for note in found["notes"]:
-        print(f"  {note}")
-    if found["rejected"]:
-        print(f"  {found['rejected']:,} pieces among these rows cannot be read; the first:")
-        print(f"    line {found['rejects'][0].get('line')}: {found['rejects'][0]['reason']}")
-    if found["flagged"]:
-        print(f"  {found['flagged']:,} values look wrong; the first: {found['flags'][0]['reason']}")
+
+
+def _place(reject: dict[str, Any]) -> str:
+    """Where a piece was that could not be read: its line and byte, or the number of its row."""
+    if reject.get("line"):
+        byte = f", byte {reject['byte']:,}" if reject.get("byte") is not None else ""
+        return f"line {reject['line']:,}{byte}: "
+    return f"row {reject['row']:,}: " if reject.get("row") else ""
 
 
 def import_files(args: argparse.Namespace) -> None:
@@ -155,7 +194,7 @@ def import_files(args: argparse.Namespace) -> None:
     for dataset, result in zip(datasets, results, strict=True):
         _say_imported(dataset, result)
     for reject in rejects:
-        print(f"    line {reject.get('line')}: {reject['reason']}")
+        print(f"    {_place(reject)}{reject['reason']}")
 
 
 def _say_imported(dataset: Any, result: dict[str, Any]) -> None:

@@ -99,6 +99,7 @@ def _batches(
         )
         for batch in raw_batches(importer, source.path, params, report, ctx, naming, source.name):
             yield _told(batch, source) if is_one_of_many else batch
+        ctx.progress(1, 1)  # importers tell of what they begin as well as of what they have done
     except (UserError, OSError) as error:
         if not is_left_to_report(source, error, report, is_one_of_many=is_one_of_many):
             raise

@@ -91,6 +91,17 @@ def test_ruined_values_are_flagged(tmp_path: Path) -> None:
     assert rows[1]["card"] == "5.5E+15" and rows[0]["card"] == "4111111111111110"
 
 
+def test_numbers_of_more_digits_than_a_spreadsheet_keeps_are_flagged(tmp_path: Path) -> None:
+    report = FakeReport()
+    cards = [["card"], [1234567890123450000], [5500000000000000], [4539578763621490000]]
+    read("spreadsheet", book(tmp_path / "x.xlsx", {"S": cards}), report)
+    assert [value for _, _, _, value in report.flags] == [
+        "1234567890123450000",
+        "5500000000000000",
+        "4539578763621490000",
+    ]
+
+
 def test_ods(tmp_path: Path) -> None:
     cells = "".join(
         f'<table:table-row><table:table-cell office:value-type="string"><text:p>{a}</text:p></table:table-cell>{b}'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ImportReport
@@ -126,5 +127,10 @@ def _exponent(value: str) -> int:
 def number_suspects(values: list[Any]) -> list[tuple[int, str]]:
     """The same for cells of a spreadsheet, where a number is a number: whole ones beyond 15 digits that end in zeros."""
     pattern = re.compile(_ANY)
-    texts = ((i, str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)) for i, v in enumerate(values))
+    texts = ((i, _digits(v) if isinstance(v, float) and v.is_integer() else str(v)) for i, v in enumerate(values))
     return [(i, text) for i, text in texts if len(text) <= _LONGEST and pattern.match(text)]
+
+
+def _digits(number: float) -> str:
+    """Write a whole number as the spreadsheet has it: with the digits that are its own, then zeros (`int` makes some up)."""
+    return format(Decimal(repr(number)), "f").removesuffix(".0")
