@@ -69,7 +69,8 @@ class ImportProblems(QWidget):
         for name, rows in records.items():
             self.tabs[name].setText(titles[name])
             self.tabs[name].setVisible(bool(rows))
-            self.tables[name].rows.load_records(rows, COLUMNS[name])
+            told = [column for column in COLUMNS[name] if any(one.get(column) not in (None, "") for one in rows)]
+            self.tables[name].rows.load_records(rows, told)
         first = next((name for name, rows in records.items() if rows), "")
         self.setVisible(bool(first))
         most = max((len(rows) for rows in records.values()), default=0)
