@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MEASURED_ROWS = 2_000
 """Rows of which lengths are measured; languages are told for the first `LANGUAGE_ROWS` of them."""
 LANGUAGE_ROWS = 400
+LEAST_LETTERS = 12
+"""Letters of which a language is told at the least: of a word or two the identifier makes any language at all."""
 BYTES_PER_TOKEN = 4.0
 """UTF-8 bytes of one token, roughly, under the vocabularies of today's models; an estimate, and shown as one."""
 EXAMPLES = 5
@@ -242,8 +244,14 @@ def _languages(
     if not texts:
         return [], ""
     batch = pa.RecordBatch.from_pydict({"text": pa.array(list(texts), pa.string())})
-    found = [code or "none" for code in identifier.annotate(batch)["language"].to_pylist()]
+    codes = identifier.annotate(batch)["language"].to_pylist()
+    found = [code if code and _says_enough(text) else "none" for text, code in zip(texts, codes, strict=True)]
     return [{"code": code, "share": count / len(found)} for code, count in Counter(found).most_common(8)], ""
+
+
+def _says_enough(text: str) -> bool:
+    """Whether a text has letters enough, or is in a script of few languages (Chinese, Japanese, Korean)."""
+    return sum(map(str.isalpha, text)) >= LEAST_LETTERS or any(char > "\u2e7f" for char in text)
 
 
 def _identifier(plugins: PluginManager, state: dict[str, Any]) -> Any:

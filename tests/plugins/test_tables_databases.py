@@ -37,8 +37,8 @@ def test_sqlite_tables_and_views_are_parts(tmp_path: Path) -> None:
     )
     assert [(p.id, p.rows, p.detail) for p in parts("sqlite", path)] == [
         ("my table", 2, "table, 2 columns"),
-        ("other", 1, "table, 1 columns"),
-        ("v", None, "view, 1 columns"),
+        ("other", 1, "table, 1 column"),
+        ("v", None, "view, 1 column"),
     ]
     report = FakeReport()
     assert read("sqlite", path, report) == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]

@@ -34,3 +34,14 @@ def test_a_name_that_is_nobodys_is_asked_for(tmp_path: Path) -> None:
     assert "narrator → ?" in said and "role.narrator=assistant" in said
     found = fmstudio_json("inspect", str(file), "--map", "messages=messages", "role.narrator=system")["files"][0]
     assert [message["role"] for message in found["rows"][0]["messages"]] == ["user", "assistant", "system"]
+
+
+def test_no_language_is_made_of_a_word_or_two(tmp_path: Path) -> None:
+    rows = [
+        {"text": "q0 a0"},
+        {"text": "ok"},
+        {"text": "This sentence is long enough to tell."},
+        {"text": "你好世界，早上好"},
+    ]
+    found = fmstudio_json("inspect", str(write(tmp_path / "short.jsonl", rows)))["files"][0]
+    assert {one["code"]: one["share"] for one in found["languages"]} == {"none": 0.5, "en": 0.25, "zh": 0.25}

@@ -11,7 +11,7 @@ from fmstudio.api import Importer, ImportReport, Part, Reject, TaskContext, User
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.arrow_plain import pieces
 from fmstudio_formats.batches import ROWS
-from fmstudio_formats.parts import choose
+from fmstudio_formats.parts import choose, column_count
 from fmstudio_formats.sqlite_file import TableParams
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _tables(database: Any, path: Path) -> list[tuple[str, int | None, str]]:
     except duckdb.Error as error:
         raise _refused(path, str(error)) from error
     return [
-        (name if schema == "main" else f"{schema}.{name}", rows, f"{kind}, {columns} columns")
+        (name if schema == "main" else f"{schema}.{name}", rows, f"{kind}, {column_count(columns)}")
         for schema, name, rows, columns, kind in found
     ]
 

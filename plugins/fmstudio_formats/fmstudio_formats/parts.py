@@ -34,3 +34,8 @@ def choose(names: Sequence[str], wanted: str, what: str, path: Path, report: Imp
     near = difflib.get_close_matches(wanted, names, 1, 0.5)
     hint = f"Did you mean “{near[0]}”?" if near else f"It has: {', '.join(names[:20])}."
     raise UserError(f"{path.name} has no {what} “{wanted}”.", remedy=hint)
+
+
+def column_count(count: int) -> str:
+    """Give the number of a table's columns in words."""
+    return f"{count:,} column" + ("s" if count != 1 else "")

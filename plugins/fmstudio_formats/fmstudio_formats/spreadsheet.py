@@ -17,7 +17,7 @@ from pydantic import Field
 from fmstudio.api import Importer, ImportReport, Params, Part, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
-from fmstudio_formats.parts import choose
+from fmstudio_formats.parts import choose, column_count
 from fmstudio_formats.ruined import Ruined, number_suspects
 from fmstudio_formats.sheet_container import check_container
 from fmstudio_formats.sheet_header import find_header, header_names
@@ -124,7 +124,7 @@ def _part(book: Any, path: Path, sheet: Any, is_small: bool) -> Part:
     if not is_small:
         return Part(sheet.name, sheet.name, None, hidden or "sheet")
     loaded = _load(book, path, sheet.name)
-    detail = f"{hidden or 'sheet'}, {loaded.width} columns" if loaded.height else f"empty {hidden or 'sheet'}"
+    detail = f"{hidden or 'sheet'}, {column_count(loaded.width)}" if loaded.height else f"empty {hidden or 'sheet'}"
     return Part(sheet.name, sheet.name, max(0, loaded.height - 1), detail)
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from fmstudio.api import Importer, ImportReport, Params, Part, Reject, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
-from fmstudio_formats.parts import choose
+from fmstudio_formats.parts import choose, column_count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,7 +138,7 @@ def _part(database: sqlite3.Connection, name: str, kind: str, can_count: bool) -
             rows = int(database.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()[0])
     except sqlite3.Error as error:
         return Part(name, name, None, f"{kind}, cannot be read: {error}")
-    return Part(name, name, rows, f"{kind}, {columns} columns")
+    return Part(name, name, rows, f"{kind}, {column_count(columns)}")
 
 
 class _Reader:
