@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -96,6 +97,49 @@ def test_an_error_of_the_writing_thread_reaches_the_caller(tmp_path: Path) -> No
     with pytest.raises(OSError), RowsWriter(tmp_path) as writer:
         writer.write(batch(row_id=[0]))
         writer.close()
+
+
+def many(count: int, rows: int = 8_192) -> list[pa.RecordBatch]:
+    return [
+        batch(row_id=range(start, start + rows), text=[f"row {i}" for i in range(start, start + rows)])
+        for start in range(0, count * rows, rows)
+    ]
+
+
+def test_files_that_are_compressed_at_once_hold_the_rows_in_order(tmp_path: Path) -> None:
+    written = write(tmp_path, *many(12), file_bytes=300_000)
+    assert len(written.files) > 3 and written.files == sorted(written.files)
+    assert [row["row_id"] for row in rows_of(written)] == list(range(12 * 8_192)) and written.rows == 12 * 8_192
+    groups = [
+        pq.read_metadata(path).row_group(i).num_rows
+        for path in written.files
+        for i in range(pq.read_metadata(path).num_row_groups)
+    ]
+    assert set(groups) == {ROW_GROUP}
+
+
+def test_a_column_that_comes_late_is_in_all_files(tmp_path: Path) -> None:
+    late = batch(row_id=[8 * 8_192], text=["x"], more=[1.5])
+    written = write(tmp_path, *many(8), late, file_bytes=300_000)
+    rows = rows_of(written)
+    assert len(written.files) > 3 and rows[-1] == {"row_id": 8 * 8_192, "text": "x", "more": 1.5}
+    assert all(row["more"] is None for row in rows[:-1])
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_an_error_in_one_of_several_files_reaches_the_caller(number: int, tmp_path: Path) -> None:
+    (tmp_path / f"rows-{number:05}.parquet").mkdir()
+    with pytest.raises(OSError):
+        write(tmp_path, *many(30), file_bytes=300_000)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("write rows")]
+
+
+def test_what_is_given_up_leaves_no_thread(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), RowsWriter(tmp_path, file_bytes=300_000) as writer:
+        for part in many(6):
+            writer.write(part)
+        raise KeyError
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("write rows")]
 
 
 VALUES = st.one_of(
