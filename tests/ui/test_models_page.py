@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton
+from PySide6.QtWidgets import QComboBox, QInputDialog, QLabel, QLineEdit, QPushButton
 
 from fmstudio.api.gguf_header import read_gguf_header
+from fmstudio.core import keyring_store
 from fmstudio.models.hub import look as hub_look
 from fmstudio.project.models import ModelEntry
 from fmstudio.ui.context import AppContext
@@ -423,3 +424,26 @@ def test_what_a_loaded_engine_takes_is_measured_and_kept(
     context.engine = None
     page.insight.look(entries(context)[0])
     qtbot.waitUntil(lambda: "the engine took" in words(page), timeout=5000)
+
+
+def test_a_servers_key_goes_with_it_and_comes_back_with_the_undo(
+    page: ModelsPage, context: AppContext, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring_store, "_backend", lambda: None)  # the developer's own keyring is not touched
+    said: list[tuple[str, Any]] = []
+    context.notified.connect(lambda level, _text, action: said.append((level, action)))
+    page.servers.add("http://127.0.0.1:1", "any", "Neighbour", "secret")
+    qtbot.waitUntil(lambda: page.details.entry is not None and page.details.entry.name == "Neighbour", timeout=5000)
+    entry = page.details.entry
+    assert entry is not None and keyring_store.read_key(entry.id) == "secret"
+    assert "warning" in [level for level, _ in said], "there is no keyring, which is said"
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("another", True))
+    press(page, qtbot, "Change key…")
+    qtbot.waitUntil(lambda: keyring_store.read_key(entry.id) == "another", timeout=5000)
+    said.clear()
+    press(page, qtbot, "Remove from library")
+    qtbot.waitUntil(lambda: any(action for _, action in said), timeout=5000)
+    assert keyring_store.read_key(entry.id) == "" and entries(context) == []
+    next(action for _, action in said if action)[1]()
+    qtbot.waitUntil(lambda: [m.name for m in entries(context)] == ["Neighbour"], timeout=5000)
+    assert keyring_store.read_key(entry.id) == "another"
