@@ -31,6 +31,7 @@ class Hub:
         token: Needed for everything when not empty.
         pause_s: Waited before each answer.
         seen: (path, Range header, Authorization header) of every request.
+        address, cdn: Where it listens, and where large files lie.
     """
 
     def __init__(self) -> None:
@@ -43,7 +44,7 @@ class Hub:
         self.token = ""
         self.pause_s = 0.0
         self.seen: list[tuple[str, str, str]] = []
-        self.address = ""
+        self.address = self.cdn = ""
 
     def info(self, name: str) -> dict[str, Any]:
         """As ``/api/models/<name>?blobs=true`` answers."""
@@ -92,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif len(content) < LARGE:
             self._send(200, content, with_body)
         else:  # large files lie elsewhere, at an address with a signature
-            self._send(302, b"", with_body, {"Location": f"{self.hub.address}{place}?signature=secret"})
+            self._send(302, b"", with_body, {"Location": f"{self.hub.cdn}{place}?signature=secret"})
 
     def _file(self, content: bytes, with_body: bool) -> None:
         if self.hub.falsify:
@@ -132,15 +133,17 @@ def running_hub() -> Iterator[Hub]:
     """A hub that answers while the block runs."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    hub.address = f"http://127.0.0.1:{server.server_port}"
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+    threads = [threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01}) for one in servers]
+    for server, thread in zip(servers, threads, strict=True):
+        server.daemon_threads = True
+        thread.start()
+    hub.address, hub.cdn = (f"http://127.0.0.1:{server.server_port}" for server in servers)
     try:
         yield hub
     finally:
         hub.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            thread.join()
+            server.server_close()

@@ -137,3 +137,7 @@ def test_a_gated_download_uses_the_token_on_the_hub_only(
     assert done.returncode == 2 and "token" in done.stderr
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert fmstudio_json("models", "get", "owner/bird", "--yes", "--project", project)["verified"] == 1
+    told = {path.partition("/owner")[0]: key for path, _, key in hub.seen}
+    assert told["/api/models"] == "Bearer hf_secret" and told["/cdn"] == "", (
+        "it does not go on to where the hub redirects"
+    )
