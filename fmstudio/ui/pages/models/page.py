@@ -64,7 +64,7 @@ class ModelsPage(Page):
         self.form: Form | None = None
         self._wants_found = True
         self._names: dict[str, str] = {}
-        self._shown_lineage: dict[str, str] = {}
+        self._shown: tuple[Any, ...] = ()
         self._wanted = ""
         self._lay_out()
         self._connect()
@@ -306,10 +306,10 @@ class ModelsPage(Page):
             return
         entry, shown = self.table.entries[rows[0].row()], self.details.entry
         lineage = self._lineage(entry)
-        is_same = shown is not None and shown.id == entry.id
-        if is_same and (self.details.is_editing or (shown, self._shown_lineage) == (entry, lineage)):
+        state = (entry, entry.is_missing, lineage)
+        if shown is not None and shown.id == entry.id and (self.details.is_editing or state == self._shown):
             return
-        self._shown_lineage = lineage
+        self._shown = state
         self.details.show_entry(entry, lineage)
         self.adding.fingerprint(entry)
         self.insight.look(entry)
