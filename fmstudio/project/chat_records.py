@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NEW_TITLE = "New chat"
+IMAGE = "image"
+"""Kind of an attachment that is a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class ChatMessage:
     correction: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCost:
+    """What a token cost with some adapters: the median of `answers` answers. No adapters: the model alone."""
+
+    adapters: frozenset[str]
+    milliseconds: float
+    answers: int
+
+
 CONVERSATION_FIELDS = "id, title, model_id, settings, created, updated, folder, is_pinned, titled_by, shown"
 
 
@@ -78,15 +89,37 @@ def sent_text(message: ChatMessage) -> str:
     files = [
         f'<file name="{item.get("name", "")}">\n{item.get("text", "")}\n</file>'
         for item in message.facts.get("attachments") or ()
+        if item.get("kind") != IMAGE
     ]
-    return "\n\n".join([*files, message.content]) if files else message.content
+    pictures = [f"[image: {item.get('name', '')}]" for item in images_of(message)]
+    return "\n\n".join([*files, *pictures, message.content]) if files or pictures else message.content
 
 
-def prompt_messages(system_prompt: str, path: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """What is sent to a model: the system prompt, then the turns as they were said."""
-    head = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
-    said = ({"role": m.role, "content": text} for m in path if (text := sent_text(m)))
+def images_of(message: ChatMessage) -> list[dict[str, Any]]:
+    """The images attached to a turn: each with ``name`` and ``data``, a data URI."""
+    return [item for item in message.facts.get("attachments") or () if item.get("kind") == IMAGE]
+
+
+def prompt_messages(
+    system_prompt: str, path: Sequence[ChatMessage], *, with_images: bool = False
+) -> list[dict[str, Any]]:
+    """What is sent to a model: the system prompt, then the turns as they were said.
+
+    Args:
+        with_images: Send attached images as OpenAI's content parts; else their names stand for them.
+    """
+    head: list[dict[str, Any]] = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
+    said = [
+        {"role": m.role, "content": _parts(m, text) if with_images and images_of(m) else text}
+        for m in path
+        if (text := sent_text(m))
+    ]
     return [*head, *said]
+
+
+def _parts(message: ChatMessage, text: str) -> list[dict[str, Any]]:
+    shown = [{"type": "image_url", "image_url": {"url": item.get("data", "")}} for item in images_of(message)]
+    return [{"type": "text", "text": text}, *shown]
 
 
 def path_to(messages: Mapping[str, ChatMessage], message_id: str | None) -> list[ChatMessage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +20,20 @@ from fmstudio.project.chat_records import (
     NEW_TITLE,
     ChatMessage,
     Conversation,
+    TokenCost,
     conversation_of,
     message_of,
     new_message_id,
     path_to,
     prompt_messages,
 )
-from fmstudio.project.chat_search import Found, search_conversations
+from fmstudio.project.chat_search import Found, enter_texts, next_number, search_conversations
 
-__all__ = ["ChatMessage", "Chats", "Conversation"]
+__all__ = ["ChatMessage", "Chats", "Conversation", "TokenCost"]
 
 _SETTABLE = ("title", "model_id", "settings", "folder", "is_pinned", "titled_by", "shown")
+NEWEST, ENOUGH_TOKENS = 1_000, 8
+"""Answers that are looked at for the cost of a token, and tokens an answer needs to count."""
 INTERRUPTED = "interrupted"
 """Finish reason of an answer whose process ended while it was made."""
 
@@ -183,8 +187,9 @@ class Chats:
         )
         with self._catalog.transaction() as connection:
             if not connection.execute("SELECT 1 FROM messages WHERE id = ?", [made.id]).fetchone():
-                insert(connection, "messages", message_row(made))
-                connection.execute("UPDATE messages SET folded = lower(strip_accents(content)) WHERE id = ?", [made.id])
+                number = next_number(connection)
+                insert(connection, "messages", {**message_row(made), "number": number})
+                enter_texts(connection, number)
                 connection.execute(
                     "UPDATE conversations SET updated = ?, shown = ? WHERE id = ?",
                     [made.created, made.id, conversation_id],
@@ -213,13 +218,16 @@ class Chats:
                         insert(connection, "ratings", _rating_row(message))
             if turns:
                 # Turns of one moment keep their order: a microsecond apart.
+                first = next_number(connection)
                 connection.register("new_turns", pa.Table.from_pylist(turns))
                 connection.execute(
                     "INSERT INTO messages (id, conversation_id, parent_id, role, content, facts, created, deleted_by,"
-                    " folded) SELECT id, conversation_id, parent_id, role, content, facts::JSON, created + place * 1e-6,"
-                    " '', lower(strip_accents(content)) FROM new_turns"
+                    " folded, number) SELECT id, conversation_id, parent_id, role, content, facts::JSON,"
+                    " created + place * 1e-6, '', '', ? + row_number() OVER () - 1 FROM new_turns",
+                    [first],
                 )
                 connection.unregister("new_turns")
+                enter_texts(connection, first)
 
     def delete_message(self, message_id: str) -> Changes:
         """Hide a turn and all that follows it, on every branch; `restore_message` brings them back."""
@@ -245,6 +253,15 @@ class Chats:
         if not rows:
             raise UserError("There is no such message.", remedy="It may have been deleted: look again.")
         return str(rows[0][0])
+
+    def token_costs(self, model_id: str) -> list[TokenCost]:
+        """How long a token took this model with each set of adapters, in its newest answers."""
+        rows = self._catalog.records(
+            "SELECT facts FROM (SELECT facts, number FROM messages WHERE role = 'assistant' ORDER BY number DESC"
+            f" LIMIT {NEWEST}) WHERE facts->'$.model'->>'id' = ? ORDER BY number DESC LIMIT 200",
+            [model_id],
+        )
+        return _costs(rows)
 
     # ---- answers in the making -------------------------------------------------------------------------------------
 
@@ -352,6 +369,17 @@ class Chats:
         """The tokens kept of an answer; none when they were not asked for."""
         rows = self._catalog.records("SELECT tokens FROM chat_tokens WHERE message_id = ?", [message_id])
         return list(rows[0]["tokens"]) if rows else []
+
+
+def _costs(rows: Sequence[dict[str, Any]]) -> list[TokenCost]:
+    times: dict[frozenset[str], list[float]] = {}
+    for row in rows:
+        facts = row["facts"] or {}
+        rate = float((facts.get("timings") or {}).get("predicted_per_second") or 0)
+        if rate > 0 and int((facts.get("usage") or {}).get("completion_tokens") or 0) >= ENOUGH_TOKENS:
+            on = frozenset(str(a.get("id")) for a in facts.get("adapters") or ())
+            times.setdefault(on, []).append(1000 / rate)
+    return [TokenCost(on, statistics.median(found), len(found)) for on, found in times.items()]
 
 
 def conversation_row(made: Conversation) -> dict[str, Any]:

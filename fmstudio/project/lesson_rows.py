@@ -88,7 +88,7 @@ def _thumbs(messages: Sequence[ChatMessage]) -> Iterator[tuple[ChatMessage, Chat
         yield from pairs[:MOST_PAIRS]
 
 
-def _prompt(by_id: Mapping[str, ChatMessage], message: ChatMessage) -> list[dict[str, str]]:
+def _prompt(by_id: Mapping[str, ChatMessage], message: ChatMessage) -> list[dict[str, Any]]:
     system = str(message.facts.get("system_prompt") or "")
     return prompt_messages(system, path_to(by_id, message.parent_id))
 

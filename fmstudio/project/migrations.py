@@ -78,6 +78,20 @@ STEPS: list[str] = [
     CREATE TABLE lessons (
         key VARCHAR, view VARCHAR, dataset_id VARCHAR, conversation_id VARCHAR, hash VARCHAR, updated DOUBLE);
     """,
+    # 5: which words stand in which messages (see `chat_search`)
+    """
+    CREATE SEQUENCE word_numbers;
+    ALTER TABLE messages ADD COLUMN number BIGINT;
+    UPDATE messages SET number = rowid + 1;
+    CREATE TABLE chat_words (id BIGINT, word VARCHAR);
+    CREATE TABLE chat_places (word BIGINT, message BIGINT);
+    INSERT INTO chat_words SELECT nextval('word_numbers'), word FROM (
+        SELECT DISTINCT unnest(string_split(translate(folded, chr(9) || chr(10) || chr(13), '   '), ' ')) AS word
+        FROM messages) WHERE word <> '';
+    INSERT INTO chat_places SELECT w.id, m.number FROM (
+        SELECT number, unnest(list_distinct(string_split(translate(folded, chr(9) || chr(10) || chr(13), '   '), ' ')))
+        AS word FROM messages) m JOIN chat_words w ON w.word = m.word ORDER BY w.id, m.number;
+    """,
 ]
 
 

@@ -44,6 +44,7 @@ class FakeOpenAI:
         title: What it answers to them; empty = nothing.
         token_view: What it answers to ``/token-view``.
         hung_up: Set when a client left before the end of its answer.
+        owner, names: Who it says it is at ``/v1/models``, and the models it has.
     """
 
     key = "secret"
@@ -55,6 +56,7 @@ class FakeOpenAI:
         self.title = ""
         self.token_view: list[dict[str, Any]] = []
         self.hung_up = threading.Event()
+        self.owner, self.names = "someone", ["their-model"]
         fake = self
 
         class Handler(_Handler):
@@ -78,6 +80,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != f"Bearer {FakeOpenAI.key}":
+            self._json({"error": {"message": "wrong key"}}, 401)
+            return
+        state = self.server_state
+        self._json({"data": [{"id": name, "owned_by": state.owner} for name in state.names]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -195,7 +195,7 @@ def test_two_ways_side_by_side_use_their_own_settings(
     context.project.presets.save("Cold", {"temperature": 0.0, "system_prompt": "Be cold."})
     page.page_shown()
     qtbot.waitUntil(lambda: len(page.panel.presets.presets) == 1 and len(page.panel.adapter_rows) == 1, timeout=5000)
-    page._toggle_ways()
+    page.toggle_ways()
     page.ways.add_row()
     _, second = page.ways.rows
     second.adapter.setCurrentIndex(second.adapter.findData(adapter.id))

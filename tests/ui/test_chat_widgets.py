@@ -12,13 +12,15 @@ from PySide6.QtGui import QColor, QTextDocument
 from PySide6.QtWidgets import QApplication
 
 from fmstudio.project.chats import ChatMessage
-from fmstudio.ui.pages.chat.client import SseParser, error_problem
 from fmstudio.ui.pages.chat.thread import Thread, context_hash, prompt_messages, title_from
+from fmstudio.ui.pages.chat.wire import SseParser, error_problem
 from fmstudio.ui.theme import Theme, contrast, tokens
 from fmstudio.ui.widgets.chat_message import CardData
 from fmstudio.ui.widgets.chat_transcript import PAGE, Transcript
 from fmstudio.ui.widgets.line_plot import LinePlot, Series, format_value, nice_ticks, thinned
-from fmstudio.ui.widgets.markdown_view import FEATURES, MarkdownView, _ProseView, split_segments, stable_length
+from fmstudio.ui.widgets.markdown_parts import split_segments, stable_length
+from fmstudio.ui.widgets.markdown_view import MarkdownView
+from fmstudio.ui.widgets.prose_view import FEATURES, ProseView
 
 SOURCE = """# Title
 
@@ -110,7 +112,7 @@ def test_titles_are_cut_at_a_word() -> None:
 
 
 def rendered(view: MarkdownView) -> list[str]:
-    return [v.toPlainText() if isinstance(v, _ProseView) else v._text.toPlainText() for v in view._views]
+    return [v.toPlainText() if isinstance(v, ProseView) else v._text.toPlainText() for v in view._views]
 
 
 def test_growing_markdown_ends_as_if_rendered_at_once(qtbot: Any) -> None:
@@ -132,8 +134,8 @@ def test_only_the_tail_is_rendered_again(qtbot: Any, monkeypatch: pytest.MonkeyP
     paragraphs = "".join(f"Paragraph {i} with some words.\n\n" for i in range(300))
     view.set_source(paragraphs + "tail", is_final=False)
     tails: list[str] = []
-    render = _ProseView._render_tail
-    monkeypatch.setattr(_ProseView, "_render_tail", lambda self, tail: (tails.append(tail), render(self, tail))[1])
+    render = ProseView._render_tail
+    monkeypatch.setattr(ProseView, "_render_tail", lambda self, tail: (tails.append(tail), render(self, tail))[1])
     view.set_source(paragraphs + "tail grows", is_final=False)
     assert max(len(tail) for tail in tails) < 100
 
@@ -152,7 +154,7 @@ def test_a_code_block_is_copied_and_images_are_never_loaded(qtbot: Any) -> None:
     qtbot.addWidget(view)
     view.set_source("![x](file:///etc/passwd)\n\n```sh\nls\n```")
     prose, code = view._views
-    assert isinstance(prose, _ProseView)
+    assert isinstance(prose, ProseView)
     assert prose.loadResource(int(QTextDocument.ResourceType.ImageResource.value), "file:///etc/passwd") is None
     code._copy()  # type: ignore[union-attr]
     assert QApplication.clipboard().text() == "ls"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fmstudio.api.errors import UserError
-from fmstudio.project import Project
+from fmstudio.project import Project, chat_search
 from fmstudio.project.chat_search import fold, snippet, terms_of
 from tests.unit.edit_kit import leave_out_packaged_models
 
@@ -133,7 +133,7 @@ import sys, os
 from pathlib import Path
 from fmstudio.project.models import ModelLibrary
 ModelLibrary.add_packaged = lambda self: None
-from fmstudio.project import Project
+from fmstudio.project import Project, chat_search
 project = Project.open(Path(sys.argv[1]))
 talk = project.chats.new_conversation()
 question = project.chats.add_message(talk.id, "user", "Tell me")
@@ -186,3 +186,35 @@ def test_torn_and_foreign_journals_do_no_harm(project: Project, tmp_path: Path) 
     finally:
         again.close()
         Project.__init__(project, project.folder, project.name)  # the fixture closes it
+
+
+@pytest.mark.parametrize("few", [0, 1, 2_000])
+def test_search_by_index_and_by_reading_finds_what_the_texts_hold(
+    project: Project, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        "A tangled line\tof fishing\nnet", "Über die Brücke, straße", "天気がいいですね", "foo(bar) == baz[0]",
+        "the end of the line", "of the line", "LINE of code", "naïve café", "",
+    ]  # fmt: skip
+    for number, text in enumerate(texts):
+        talk = project.chats.new_conversation(title=f"Talk {number}")
+        if text:
+            project.chats.add_message(talk.id, "user", text)
+    monkeypatch.setattr(chat_search, "FEW", few)
+    for search in (
+        '"of the line"',
+        "line",
+        "ine of",
+        "気が",
+        "(bar)",
+        "brucke",
+        "CAFE",
+        "e",
+        '"line of"',
+        "zzz",
+        "end net",
+    ):
+        terms = [chat_search.fold(term) for term in chat_search.terms_of(search)]
+        wanted = {text for text in texts if all(term in chat_search.fold(text) for term in terms)}
+        said = [project.chats.messages(found.conversation.id)[0].content for found in project.chats.found(search)]
+        assert set(said) == wanted and len(said) == len(wanted), search

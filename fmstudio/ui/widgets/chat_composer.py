@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QMimeData, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from fmstudio.ui.widgets.parts import clear, holder, icon_label, label, row, tool_button
@@ -27,12 +27,14 @@ class MessageInput(QPlainTextEdit):
         escaped(): Esc was pressed, when it is taken.
         went_up(): Ctrl+Up was pressed: the focus shall go to the turns above.
         files_dropped(list): Paths of files that were dropped or pasted.
+        image_pasted(QImage): A picture that was pasted.
     """
 
     sent = Signal()
     escaped = Signal()
     went_up = Signal()
     files_dropped = Signal(object)
+    image_pasted = Signal(object)
 
     def __init__(self, text: str = "", *, takes_escape: bool = False) -> None:
         super().__init__(text)
@@ -43,11 +45,20 @@ class MessageInput(QPlainTextEdit):
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._is_ours(event):
             event.accept()
             return True
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._leaves_undo(event):
+            event.ignore()
+            return False
         return super().event(event)
+
+    def _leaves_undo(self, event: QKeyEvent) -> bool:
+        """With nothing typed to take back, Ctrl+Z is the page's."""
+        return event.matches(QKeySequence.StandardKey.Undo) and not self.document().isUndoAvailable()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Ctrl+Enter sends, Esc leaves; everything else is typing."""
-        if not self._is_ours(event):
+        if self._leaves_undo(event):
+            event.ignore()
+        elif not self._is_ours(event):
             super().keyPressEvent(event)
         elif event.key() == Qt.Key.Key_Escape:
             self.escaped.emit()
@@ -57,13 +68,15 @@ class MessageInput(QPlainTextEdit):
             self.sent.emit()
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        """Take files besides text."""
-        return bool(_paths(source)) or super().canInsertFromMimeData(source)
+        """Take files and pictures besides text."""
+        return bool(_paths(source)) or source.hasImage() or super().canInsertFromMimeData(source)
 
     def insertFromMimeData(self, source: QMimeData) -> None:
-        """Files become attachments, everything else is text."""
+        """Files and pictures become attachments, everything else is text."""
         if paths := _paths(source):
             self.files_dropped.emit(paths)
+        elif source.hasImage() and not source.hasText():
+            self.image_pasted.emit(source.imageData())
         else:
             self.insertPlainText(source.text())
 
@@ -103,6 +116,7 @@ class Composer(QFrame):
         draft_changed(): The text or its attachments changed.
         attach_wanted(): A file shall be attached.
         files_dropped(list): Paths of files that were dropped.
+        image_pasted(QImage): A picture that was pasted.
         went_up(): The focus shall go to the turns above.
     """
 
@@ -111,6 +125,7 @@ class Composer(QFrame):
     draft_changed = Signal()
     attach_wanted = Signal()
     files_dropped = Signal(object)
+    image_pasted = Signal(object)
     went_up = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -123,10 +138,11 @@ class Composer(QFrame):
         self.input.setTabChangesFocus(True)
         self.input.setFrameShape(QFrame.Shape.NoFrame)
         self.input.setToolTip(
-            self.tr("Ctrl+Enter sends, Ctrl+Up goes to the turns above; drop text files to attach them")
+            self.tr("Ctrl+Enter sends, Ctrl+Up goes to the turns above; drop files or paste a picture to attach them")
         )
         self.input.sent.connect(self._send)
         self.input.files_dropped.connect(self.files_dropped)
+        self.input.image_pasted.connect(self.image_pasted)
         self.input.went_up.connect(self.went_up)
         self.input.textChanged.connect(self._on_text)
         self.hint = QLabel()
@@ -139,7 +155,7 @@ class Composer(QFrame):
         self._stop_button.setToolTip(self.tr("Stop the answer (Esc)"))
         self._stop_button.clicked.connect(self.stopped)
         self.attach = tool_button(
-            "plus", self.tr("Attach text files"), self.attach_wanted.emit, shortcut="Ctrl+Shift+A"
+            "plus", self.tr("Attach text files or pictures"), self.attach_wanted.emit, shortcut="Ctrl+Shift+A"
         )
         self.extras = row(gap=4)
         foot = row(self.attach, self.extras, gap=4)

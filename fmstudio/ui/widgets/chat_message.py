@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPen
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from fmstudio.ui.icons import set_icon
 from fmstudio.ui.theme import Theme
+from fmstudio.ui.widgets.chat_pictures import pictures
 from fmstudio.ui.widgets.chat_turn_editor import TurnEditor
 from fmstudio.ui.widgets.markdown_view import MarkdownView
 from fmstudio.ui.widgets.parts import ElidedLabel
@@ -40,6 +41,8 @@ class CardData:
         is_preferred: Preferred to the other versions.
         is_cut: The answer ended before its end, so that going on is the natural next thing.
         files: Names of attached files, in words.
+        images: Attached pictures as data URIs.
+        lacks: Actions that this turn cannot have, and why not.
     """
 
     id: str
@@ -55,6 +58,8 @@ class CardData:
     is_preferred: bool = False
     is_cut: bool = False
     files: str = ""
+    images: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
 
 KEYS = {
@@ -110,6 +115,8 @@ class MessageCard(QFrame):
         self._layout.setSpacing(6)
         self._layout.addLayout(self._make_head())
         self._layout.addWidget(self.body)
+        if data.images:
+            self._layout.addLayout(pictures(data.images))
         self._foot = QWidget()
         self._make_foot()
         self._layout.addWidget(self._foot)
@@ -199,7 +206,7 @@ class MessageCard(QFrame):
             self._prefer.setVisible(data.versions > 1)
             self._prefer.setChecked(data.is_preferred)
             set_icon(self._prefer, "check", "accent" if data.is_preferred else "muted", side=16)
-            self._on.setVisible(data.is_cut)
+            self._on.setVisible(data.is_cut and "continue" not in data.lacks)
         if not same_text or data.correction:
             self._show_text()
         self.setAccessibleName(self.tr("{speaker} says").format(speaker=data.speaker))
@@ -270,19 +277,26 @@ class MessageCard(QFrame):
     def make_menu(self) -> QMenu:
         """The actions that have no button of their own."""
         menu = QMenu(self)
+        menu.setToolTipsVisible(True)
         if self._is_answer:
-            menu.addAction(self.tr("Continue this answer (N)"), self._act("continue"))
+            self._offer(menu, self.tr("Continue this answer (N)"), "continue")
             menu.addAction(self.tr("Edit as a new branch (E)"), self.edit_branch)
         menu.addAction(self.tr("Quote (Q)"), self._act("quote"))
         if self.data.versions > 1:
             menu.addAction(self.tr("Compare the versions (D)"), self._act("compare"))
         if self._is_answer:
             menu.addSeparator()
-            menu.addAction(self.tr("Tokens and their alternatives (T)"), self._act("tokens"))
+            self._offer(menu, self.tr("Tokens and their alternatives (T)"), "tokens")
             menu.addAction(self.tr("Reproduce this turn (Y)"), self._act("reproduce"))
         menu.addSeparator()
         menu.addAction(self.tr("Delete with what follows (Del)"), self._act("delete"))
         return menu
+
+    def _offer(self, menu: QMenu, text: str, what: str) -> None:
+        """An action that not every model can do: greyed with the reason where it cannot."""
+        action = menu.addAction(text, self._act(what))
+        action.setEnabled(what not in self.data.lacks)
+        action.setToolTip(self.data.lacks.get(what, ""))
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show that the keys of this turn work now."""

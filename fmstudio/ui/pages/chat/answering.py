@@ -94,6 +94,13 @@ class Answering(QObject):
 
     def _start_stream(self, turn: Turn) -> None:
         assert self.link.client is not None
+        if turn.prefix and not self.link.dialect.goes_on:
+            problem = Problem(
+                self.link.dialect.lacks["continue"], self.tr("Answer again instead, or choose another model.")
+            )
+            self._drop(turn)
+            self.failed.emit(problem, {})
+            return
         if self._chats is not None and turn.kind != "reproduce":
             self._journal = self._chats.begin_answer(
                 turn.conversation_id, turn.id, turn.parent_id, turn.planned_facts()

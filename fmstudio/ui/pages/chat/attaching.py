@@ -1,4 +1,4 @@
-"""`Attaching`: takes files and rows into the message being written, and says how many tokens they are."""
+"""`Attaching`: takes files, pictures and rows into the message being written, and says how large they are."""
 
 from __future__ import annotations
 
@@ -8,33 +8,47 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QFileDialog
 
-from fmstudio.ui.pages.chat.attachments import read_rows, read_text
+from fmstudio.ui.pages.chat.attachments import image_attachment, read_file, read_rows
 from fmstudio.ui.pages.chat.context_counter import count_of
-from fmstudio.ui.pages.chat.engine_link import EngineLink
+from fmstudio.ui.pages.chat.conversation import ConversationController
 from fmstudio.ui.widgets.chat_composer import Composer
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QImage
+
     from fmstudio.ui.context import AppContext
+
+IMAGE = "image"
 
 
 class Attaching(QObject):
-    """Attaches text files and rows of datasets to what the composer holds."""
+    """Attaches files and rows of datasets to what the composer holds."""
 
-    def __init__(self, context: AppContext, composer: Composer, link: EngineLink) -> None:
+    def __init__(self, context: AppContext, composer: Composer, controller: ConversationController) -> None:
         super().__init__(composer)
-        self._context, self._composer, self._link = context, composer, link
+        self._context, self._composer, self._controller = context, composer, controller
+        self._link = controller.link
+        composer.attach_wanted.connect(self.choose_files)
+        composer.files_dropped.connect(self.attach_files)
+        composer.image_pasted.connect(self.attach_image)
 
     @Slot()
     def choose_files(self) -> None:
-        """Choose text files and attach them."""
-        names, _ = QFileDialog.getOpenFileNames(self._composer, self.tr("Attach text files"))
+        """Choose files and attach them."""
+        names, _ = QFileDialog.getOpenFileNames(self._composer, self.tr("Attach text files or pictures"))
         self.attach_files([Path(name) for name in names])
 
     @Slot(object)
     def attach_files(self, paths: list[Path]) -> None:
-        """Attach text files to the message being written."""
+        """Attach text files and pictures to the message being written."""
         if paths:
-            self._context.run_query(lambda: [read_text(path) for path in paths], self._attach, owner=self)
+            self._context.run_query(lambda: [read_file(path) for path in paths], self._attach, owner=self)
+
+    @Slot(object)
+    def attach_image(self, image: QImage) -> None:
+        """Attach a picture from the clipboard."""
+        name = self.tr("pasted picture")
+        self._context.run_query(lambda: [image_attachment(name, image)], self._attach, owner=self)
 
     def attach_rows(self, dataset: str, row_ids: list[int]) -> None:
         """Attach rows of a dataset to the message being written."""
@@ -50,15 +64,23 @@ class Attaching(QObject):
         self._context.run_query(work, self._attach, owner=self)
 
     def _attach(self, found: list[dict[str, Any]]) -> None:
+        model = self._controller.library.get(self._controller.model_id)
+        if model is not None and model.format != "endpoint" and any(item["kind"] == IMAGE for item in found):
+            text = self.tr("“{name}” reads text only. A server with a model that reads pictures takes them.")
+            self._context.notify("warning", text.format(name=model.name))
+            found = [item for item in found if item["kind"] != IMAGE]
         for item in found:
             self._count(item)
         self._composer.set_attachments([*self._composer.attachments, *found])
         self._composer.input.setFocus()
 
     def _count(self, item: dict[str, Any]) -> None:
-        """Say how long an attachment is: in tokens where a model is loaded, else in characters."""
+        """Say how large an attachment is: in tokens where a model is loaded that counts, else in characters."""
+        if item["kind"] == IMAGE:
+            item["detail"] = f"{item['width']} × {item['height']}"
+            return
         item["detail"] = self.tr("{count} characters").format(count=f"{len(item['text']):,}")
-        if self._link.client is None:
+        if self._link.client is None or not self._link.dialect.counts_messages:
             return
 
         def counted(value: Any) -> None:

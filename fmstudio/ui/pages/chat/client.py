@@ -7,51 +7,24 @@ stores nothing and starts no engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from PySide6.QtCore import QByteArray, QObject, QUrl, Signal, Slot
+from PySide6.QtCore import QObject, QUrl, Signal, Slot
 from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy, QNetworkReply, QNetworkRequest
 
 from fmstudio.jobs.outcome import Problem
+from fmstudio.ui.pages.chat.dialect import OWN, Dialect
+from fmstudio.ui.pages.chat.wire import SseParser, error_problem, http_problem, json_bytes, read_json, status_of
 
 EndReason = Literal["stop", "length", "cancelled", "error"]
 JsonDone = Callable[[Any], None]
 JsonFailed = Callable[[Problem], None]
 
-MAX_EVENT_BYTES = 8 * 1024 * 1024
 GONE = "The connection to the model engine was lost."
-
-
-class SseParser:
-    """Splits a byte stream of server-sent events into the data of each event.
-
-    Pieces may be cut anywhere, inside a character too. Comments and other fields are passed over
-    (HTML Living Standard, "Server-sent events").
-    """
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._data: list[str] = []
-
-    def feed(self, piece: bytes) -> Iterator[str]:
-        """Take in bytes and give the data of every event they complete.
-
-        Raises:
-            ValueError: A line without end is longer than any sensible event.
-        """
-        self._buffer += piece
-        *lines, self._buffer = self._buffer.split(b"\n")
-        if len(self._buffer) > MAX_EVENT_BYTES:
-            raise ValueError("a server-sent event without an end")
-        for raw in lines:
-            line = raw.removesuffix(b"\r").decode("utf-8", "replace")
-            if not line and self._data:
-                data, self._data = "\n".join(self._data), []
-                yield data
-            elif line.startswith("data:"):
-                self._data.append(line[5:].removeprefix(" "))
+MOST_NAMED = 8
+CHAT = "/v1/chat/completions"
 
 
 @dataclass(slots=True)
@@ -63,6 +36,7 @@ class StreamEnd:
         timings: ``prompt_ms``, ``predicted_ms``, ``predicted_per_second`` where the server reports them.
         problem: Set when `reason` is ``error``.
         remedy_action: Changes of the engine's parameters that mend the problem, where the engine knows some.
+        template_hash: Names the chat template the messages went through, where the server reports it.
     """
 
     reason: EndReason
@@ -70,6 +44,7 @@ class StreamEnd:
     timings: dict[str, Any] = field(default_factory=dict)
     problem: Problem | None = None
     remedy_action: dict[str, Any] = field(default_factory=dict)
+    template_hash: str = ""
 
 
 class ChatStream(QObject):
@@ -89,9 +64,10 @@ class ChatStream(QObject):
     timed = Signal(object)
     ended = Signal(object)
 
-    def __init__(self, reply: QNetworkReply, parent: QObject) -> None:
+    def __init__(self, reply: QNetworkReply, parent: EngineClient) -> None:
         super().__init__(parent)
-        self._reply = reply
+        self._reply, self._client = reply, parent
+        self.received = 0
         self._parser = SseParser()
         self._body = b""
         self._end = StreamEnd("stop")
@@ -111,7 +87,8 @@ class ChatStream(QObject):
         if self._is_over:
             return
         piece = bytes(self._reply.readAll().data())
-        if _status(self._reply) >= 400:
+        self.received += len(piece)
+        if status_of(self._reply) >= 400:
             self._body += piece
             return
         try:
@@ -131,6 +108,7 @@ class ChatStream(QObject):
             self._refuse(event)
             return
         self._end.usage = event.get("usage") or self._end.usage
+        self._end.template_hash = event.get("template_hash") or self._end.template_hash
         if timings := event.get("timings"):
             self._end.timings = timings
             self.timed.emit(timings)
@@ -151,20 +129,20 @@ class ChatStream(QObject):
         self._reply.deleteLater()
         if self._is_over:
             return
-        if _status(self._reply) >= 400:
+        if status_of(self._reply) >= 400:
             self._refuse(self._body)
         elif self._saw_end:
             self._finish(self._end.reason)
         else:
-            self._fail(Problem(GONE, "Restart the engine, then try again.", self._reply.errorString()))
+            self._fail(self._client.gone(self._reply))
 
     def _refuse(self, body: bytes | dict[str, Any]) -> None:
         """The engine said why it does not answer, and perhaps which settings would mend it."""
-        value = _read(body) if isinstance(body, bytes) else body
+        value = read_json(body) if isinstance(body, bytes) else body
         error = value.get("error") if isinstance(value, dict) else None
         action = error.get("remedy_action") if isinstance(error, dict) else None
         self._end.remedy_action = action if isinstance(action, dict) else {}
-        self._fail(_http_problem(self._reply, body) if isinstance(body, bytes) else error_problem(body))
+        self._fail(self._client.refusal(self._reply, body) if isinstance(body, bytes) else error_problem(body))
 
     def _fail(self, problem: Problem) -> None:
         self._end.problem = problem
@@ -185,16 +163,30 @@ class EngineClient(QObject):
     """Talks to one OpenAI-compatible server.
 
     Args:
-        base_url: Without the ``/v1``, e.g. ``http://127.0.0.1:43211``.
-        key: Bearer key; sent in the header only.
+        base_url: With or without ``/v1``, e.g. ``http://127.0.0.1:43211``.
+        key: Bearer key; sent in the header only, and not at all when empty.
+        model: Name of the model in each request; empty = what the request says.
+        is_far: It is another machine: each connection is written into the ledger first.
+
+    Attributes:
+        dialect: What the server understands.
+        offered: Names of its models, where it said so.
     """
 
-    def __init__(self, base_url: str, key: str, parent: QObject | None = None) -> None:
+    def __init__(
+        self, base_url: str, key: str, parent: QObject | None = None, *, model: str = "", is_far: bool = False
+    ) -> None:
         super().__init__(parent)
-        self._base = base_url.rstrip("/").removesuffix("/v1")
-        self._key = key
+        base = base_url.rstrip("/")
+        # OpenAI's routes lie below the address as it was given, llama-server's beside a final /v1.
+        self._root = base.removesuffix("/v1")
+        self._api = base if QUrl(base).path() else f"{base}/v1"
+        self._key, self._model, self._is_far = key, model, is_far
+        self.dialect: Dialect = OWN
+        self.offered: list[str] = []
         self._network = QNetworkAccessManager(self)
-        self._network.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
+        if not is_far:
+            self._network.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
 
     def stream_chat(self, body: dict[str, Any]) -> ChatStream:
         """Ask for an answer; connect to the stream's signals before control returns to the event loop."""
@@ -205,9 +197,54 @@ class EngineClient(QObject):
             "return_progress": True,
             "timings_per_token": True,
         }
-        request = self._request("/v1/chat/completions")
+        request = self._request(CHAT)
         request.setRawHeader(b"Accept", b"text/event-stream")
-        return ChatStream(self._network.post(request, _json_bytes(body)), self)
+        number = self._note("an answer")
+        stream = ChatStream(self._network.post(request, json_bytes(self._fitted(body))), self)
+        stream.ended.connect(lambda _: self._note_end(number, stream.received))
+        return stream
+
+    def _fitted(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.dialect is OWN:
+            return body
+        return self.dialect.fitted({**body, "model": self._model or body.get("model", "")})
+
+    def _note(self, purpose: str) -> str:
+        if not self._is_far:
+            return ""
+        from fmstudio.core.connections import note_opening
+
+        return note_opening(self._api, f"chat: {purpose}")
+
+    def _note_end(self, number: str, received: int) -> None:
+        if number:
+            from fmstudio.core.connections import note_end
+
+            note_end(number, received)
+
+    def gone(self, reply: QNetworkReply) -> Problem:
+        """A connection that ended before its answer did."""
+        if self.dialect is OWN:
+            return Problem(GONE, "Restart the engine, then try again.", reply.errorString())
+        place = QUrl(self._api).authority()
+        return Problem(
+            f"The server at {place} does not answer.", "See that it runs, then try again.", reply.errorString()
+        )
+
+    def refusal(self, reply: QNetworkReply, body: bytes) -> Problem:
+        """Why a server refused, and what would help."""
+        problem = http_problem(reply, body)
+        status, place = status_of(reply), QUrl(self._api).authority()
+        if self.dialect is OWN:
+            return problem
+        if status in (401, 403):
+            return Problem(f"The server at {place} refuses the key.", "Check it on the Models page.", problem.message)
+        if status == 404 and self.offered:
+            more = "…" if len(self.offered) > MOST_NAMED else ""
+            return Problem(problem.message, f"The server has: {', '.join(self.offered[:MOST_NAMED])}{more}.")
+        if status == 429:
+            return Problem(f"The server at {place} asks to wait.", "Try again in a moment.", problem.message)
+        return problem
 
     def get(self, path: str, on_done: JsonDone, on_failed: JsonFailed) -> None:
         """GET a JSON document."""
@@ -215,12 +252,15 @@ class EngineClient(QObject):
 
     def post(self, path: str, body: Any, on_done: JsonDone, on_failed: JsonFailed) -> None:
         """POST a JSON document and read the JSON answer."""
-        self._collect(self._network.post(self._request(path), _json_bytes(body)), on_done, on_failed)
+        sent = self._fitted(body) if path == CHAT else body
+        self._collect(self._network.post(self._request(path), json_bytes(sent)), on_done, on_failed)
 
     def _request(self, path: str) -> QNetworkRequest:
-        request = QNetworkRequest(QUrl(self._base + path))
+        is_openai = path.startswith("/v1/")
+        request = QNetworkRequest(QUrl(self._api + path.removeprefix("/v1") if is_openai else self._root + path))
         request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
-        request.setRawHeader(b"Authorization", b"Bearer " + self._key.encode())
+        if self._key:
+            request.setRawHeader(b"Authorization", b"Bearer " + self._key.encode())
         # One request, one answer, to the address we were given: a redirect from an engine is never right.
         request.setAttribute(
             QNetworkRequest.Attribute.RedirectPolicyAttribute, QNetworkRequest.RedirectPolicy.ManualRedirectPolicy
@@ -229,13 +269,16 @@ class EngineClient(QObject):
         return request
 
     def _collect(self, reply: QNetworkReply, on_done: JsonDone, on_failed: JsonFailed) -> None:
+        number = self._note("a question to the server")
+
         def finish() -> None:
             body = bytes(reply.readAll().data())
             reply.deleteLater()
-            if _status(reply) >= 400:
-                on_failed(_http_problem(reply, body))
+            self._note_end(number, len(body))
+            if status_of(reply) >= 400:
+                on_failed(self.refusal(reply, body))
             elif reply.error() != QNetworkReply.NetworkError.NoError:
-                on_failed(Problem(GONE, "Restart the engine, then try again.", reply.errorString()))
+                on_failed(self.gone(reply))
             else:
                 _hand_over(body, on_done, on_failed)
 
@@ -250,37 +293,3 @@ def _hand_over(body: bytes, on_done: JsonDone, on_failed: JsonFailed) -> None:
         on_failed(Problem("The engine sent something that is no JSON.", "Restart the engine.", text))
         return
     on_done(value)
-
-
-def error_problem(value: Any, fallback: str = "The engine refused the request.") -> Problem:
-    """Read an error object: OpenAI's ``{"error": {"message": …}}``, with our ``remedy`` and ``details`` beside it."""
-    error = value.get("error", value) if isinstance(value, dict) else value
-    if not isinstance(error, dict):
-        return Problem(str(error) if error else fallback)
-    remedy = str(error.get("remedy") or "")
-    # Servers put the remedy into the message too, for clients that show nothing else.
-    message = str(error.get("message") or fallback).removesuffix(remedy).strip() or fallback
-    return Problem(message, remedy, str(error.get("details") or ""))
-
-
-def _http_problem(reply: QNetworkReply, body: bytes) -> Problem:
-    try:
-        return error_problem(json.loads(body))
-    except ValueError:
-        text = body[:2000].decode("utf-8", "replace")
-        return Problem(f"The engine refused the request (HTTP {_status(reply)}).", "Try again.", text)
-
-
-def _read(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
-
-
-def _status(reply: QNetworkReply) -> int:
-    return int(reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute) or 0)
-
-
-def _json_bytes(body: Any) -> QByteArray:
-    return QByteArray(json.dumps(body, ensure_ascii=False).encode())

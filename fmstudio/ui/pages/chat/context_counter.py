@@ -42,7 +42,7 @@ class ContextUse:
 class ToCount:
     """What the next request is made of."""
 
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]
     system: str
     attached: str
 

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from fmstudio.jobs.outcome import Problem
 from fmstudio.ui.pages.chat.answering import Answering
 from fmstudio.ui.pages.chat.client import StreamEnd
+from fmstudio.ui.pages.chat.dialect import DIALECTS, OWN
 from fmstudio.ui.pages.chat.engine_link import EngineLink
 from fmstudio.ui.pages.chat.planning import Planner, Way, compare_with
 from fmstudio.ui.pages.chat.settings import ChatSettings, filled
@@ -157,6 +158,15 @@ class ConversationController(QObject):
         model_id, stored, chats = self.model_id, self.settings.to_json(), self.chats
         self.conversation = replace(shown, model_id=model_id, settings=stored)
         self._context.run_op(self, lambda: chats.update_conversation(shown.id, model_id=model_id, settings=stored))
+
+    def lacks_of(self, message: ChatMessage) -> dict[str, str]:
+        """What cannot be done with an answer, and why: a server that made it, or shall go on with it, is not the engine."""
+        chosen, server = self.library.get(self.model_id), self.link.server
+        found: dict[str, str] = {}
+        if server is not None and server.entry == chosen and server.state == "ready":
+            found |= {key: why for key, why in server.dialect.lacks.items() if key == "continue"}
+        maker = DIALECTS.get(str((message.facts.get("engine") or {}).get("server") or ""), OWN)
+        return found | {key: why for key, why in maker.lacks.items() if key == "tokens"}
 
     # ---- asking ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`EngineLink`: the page's view of the model engine: which model is loaded, what it does, and a client to it."""
+"""`EngineLink`: the page's view of what answers: the model engine of this computer, or a server that was chosen."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from fmstudio.ui.pages.chat.client import EngineClient
+from fmstudio.ui.pages.chat.dialect import OWN, Dialect
+from fmstudio.ui.pages.chat.server_link import ServerLink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmstudio.jobs.engine import Engine
     from fmstudio.jobs.outcome import Problem
     from fmstudio.project.models import ModelEntry
@@ -23,7 +27,10 @@ class EngineLink(QObject):
     """Starts the engine when it is first needed; a loaded model serves until it is unloaded or dies.
 
     The engine reports on its launcher's thread and knows nothing of Qt, so its state is looked at five times a second
-    while a model is loading or loaded.
+    while a model is loading or loaded. A model that is loaded stays so while a server answers in its place.
+
+    Args:
+        ask_key: Asks the person for a server's key that no keyring holds.
 
     Signals:
         changed(): State or model changed; while loading also once a second, for the elapsed time.
@@ -34,12 +41,19 @@ class EngineLink(QObject):
 
     changed = Signal()
 
-    def __init__(self, context: AppContext, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        context: AppContext,
+        parent: QObject | None = None,
+        ask_key: Callable[[ModelEntry], str] = lambda _: "",
+    ) -> None:
         super().__init__(parent)
         self._context = context
+        self._ask_key = ask_key
         self.model_id = ""
         self.model_name = ""
-        self.client: EngineClient | None = None
+        self.server: ServerLink | None = None
+        self._own: EngineClient | None = None
         self._wanted: tuple[str, dict[str, Any]] = ("", {})
         self._mended: tuple[str, dict[str, Any]] = ("", {})
         self._since = 0.0
@@ -49,7 +63,9 @@ class EngineLink(QObject):
 
     @property
     def state(self) -> LinkState:
-        """What the engine does."""
+        """What it does."""
+        if self.server is not None:
+            return self.server.state
         engine: Engine | None = self._context.engine
         if engine is None:
             return "off"
@@ -58,8 +74,20 @@ class EngineLink(QObject):
     @property
     def problem(self) -> Problem | None:
         """Why it failed, when it did."""
+        if self.server is not None:
+            return self.server.problem
         engine = self._context.engine
         return engine.problem if engine is not None and engine.state == "failed" else None
+
+    @property
+    def client(self) -> EngineClient | None:
+        """Talks to what answers; None while it is not ready."""
+        return self.server.client if self.server is not None else self._own
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the one who answers understands."""
+        return self.server.dialect if self.server is not None else OWN
 
     @property
     def remedy_action(self) -> dict[str, Any]:
@@ -79,7 +107,9 @@ class EngineLink(QObject):
 
     @property
     def info(self) -> dict[str, Any]:
-        """What the engine said of itself: ``n_ctx`` and more."""
+        """What it said of itself: ``n_ctx`` and more."""
+        if self.server is not None:
+            return dict(self.server.info)
         return dict(self._context.engine.info) if self._context.engine is not None else {}
 
     @property
@@ -90,6 +120,9 @@ class EngineLink(QObject):
     @property
     def text(self) -> str:
         """What it does, in words, with the time it has taken while that is what one waits for."""
+        if self.server is not None:
+            words = {"loading": self.tr("connecting to {host}"), "ready": self.tr("connected to {host}")}
+            return words.get(self.state, self.tr("no connection to {host}")).format(host=self.server.host)
         if self.state == "loading":
             seconds = int(time.monotonic() - self._since)
             if self._context.engine.state == "probing":
@@ -101,7 +134,9 @@ class EngineLink(QObject):
         return self.tr("stopped") if self.state == "failed" else self.tr("not loaded")
 
     def is_ready_for(self, model: ModelEntry, n_ctx: int = 0) -> bool:
-        """Whether that model is loaded with that context length and its chat template, and answering."""
+        """Whether that model is loaded with that context length and its chat template, or that server connected."""
+        if model.format == "endpoint" or self.server is not None:
+            return self.server is not None and self.server.entry == model and self.state == "ready"
         wanted = (model.id, self._params(model, n_ctx))
         return self.state == "ready" and self._wanted == wanted and self.client is not None
 
@@ -111,6 +146,10 @@ class EngineLink(QObject):
         Args:
             n_ctx: Context length in tokens; 0 = the engine's default. Another length loads the model again.
         """
+        if model.format == "endpoint":
+            self._connect(model)
+            return
+        self._leave_server()
         params = self._params(model, n_ctx)
         if self.is_ready_for(model, n_ctx) or (self.state == "loading" and self._wanted == (model.id, params)):
             return
@@ -122,8 +161,23 @@ class EngineLink(QObject):
         self._timer.start()
         self.look()
 
+    def _connect(self, model: ModelEntry) -> None:
+        if self.server is not None and self.server.entry == model and self.state != "failed":
+            return
+        self._leave_server()
+        self.server = ServerLink(self._context, model, self._ask_key, self)
+        self.server.changed.connect(self.changed)
+        self.changed.emit()
+
+    def _leave_server(self) -> None:
+        if self.server is not None:
+            self.server.deleteLater()
+            self.server = None
+            self._seen = ()
+
     def unload(self) -> None:
-        """Free the model."""
+        """Free the model and leave the server."""
+        self._leave_server()
         if self._context.engine is not None:
             self._context.engine.stop()
         self.model_id = self.model_name = ""
@@ -141,16 +195,18 @@ class EngineLink(QObject):
         return self._context.engine
 
     def _drop_client(self) -> None:
-        if self.client is not None:
-            self.client.deleteLater()
-            self.client = None
+        if self._own is not None:
+            self._own.deleteLater()
+            self._own = None
 
     @Slot()
     def look(self) -> None:
         """Notice what the engine has become."""
+        if self.server is not None:
+            return
         state = self.state
-        if state == "ready" and self.client is None and self.model_id:
-            self.client = EngineClient(self._context.engine.base_url, self._context.engine.key, self)
+        if state == "ready" and self._own is None and self.model_id:
+            self._own = EngineClient(self._context.engine.base_url, self._context.engine.key, self)
         elif state in ("off", "failed"):
             self._drop_client()
             self._timer.stop()

@@ -139,6 +139,8 @@ class ChatHeader(QFrame):
         self._is_filling = False
 
     def _caption(self, entry: ModelEntry) -> str:
+        if entry.format == "endpoint":
+            return self.tr("{name} · server").format(name=entry.name)
         if entry.is_missing:
             return self.tr("{name} (file is gone)").format(name=entry.name)
         size = parameters(float(entry.facts.get("n_params") or 0)) if entry.facts.get("n_params") else ""
@@ -148,7 +150,11 @@ class ChatHeader(QFrame):
     def show_engine(self, link: EngineLink) -> None:
         """Show what the engine does."""
         self.state.setText(link.text)
-        self.unload.setVisible(link.state in ("ready", "loading"))
+        lacks = list(link.dialect.lacks.values()) if link.state == "ready" else []
+        if link.state == "ready" and not link.dialect.counts_messages:
+            lacks.append(self.tr("This server does not count tokens, so there is no context meter."))
+        self.state.setToolTip("\n".join(lacks))
+        self.unload.setVisible(link.state in ("ready", "loading") and link.server is None)
         self.unload.setText(self.tr("Cancel") if link.state == "loading" else self.tr("Unload"))
 
     def resizeEvent(self, event: QResizeEvent) -> None:

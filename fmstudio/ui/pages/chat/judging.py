@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal
 
 from fmstudio.ui.pages.chat.conversation import ConversationController
+from fmstudio.ui.pages.chat.undoing import Undoing
 
 if TYPE_CHECKING:
     from fmstudio.project import Changes
@@ -25,9 +26,9 @@ class Judging(QObject):
 
     taught = Signal()
 
-    def __init__(self, context: AppContext, controller: ConversationController) -> None:
+    def __init__(self, context: AppContext, controller: ConversationController, undoing: Undoing) -> None:
         super().__init__(controller)
-        self._context = context
+        self._context, self._undoing = context, undoing
         self._controller = controller
         self.preferred: dict[str, str] = {}
         """Answer preferred to others of its question, and the kind of choice."""
@@ -125,6 +126,6 @@ class Judging(QObject):
             self._teach(place, lambda: chats.restore_message(message_id), controller.reload)
 
         def done() -> None:
-            self._context.notify("info", self.tr("The turn was deleted."), (self.tr("Undo"), undo))
+            self._undoing.offer(self.tr("The turn was deleted."), undo)
 
         self._teach(place, lambda: chats.delete_message(message_id), done)

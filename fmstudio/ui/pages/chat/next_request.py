@@ -13,13 +13,13 @@ from fmstudio.ui.widgets.chat_composer import Composer
 def next_request(c: ConversationController, composer: Composer) -> tuple[EngineClient, ToCount, int] | None:
     """Who counts, what, and the length of the context; None while no model is loaded or an answer is being made."""
     client = c.link.client
-    if client is None:
+    if client is None or not c.link.dialect.counts_messages:
         return None
     path, system = c.turns.path(), c.settings.filled_prompt
     messages = [] if c.is_busy else prompt_messages(system, path)
     draft = filled(composer.text, c.settings.variables)
     if not c.is_busy and (draft.strip() or composer.attachments):
-        waiting = "\n\n".join([*(str(item["text"]) for item in composer.attachments), draft])
+        waiting = "\n\n".join([*(str(item.get("text", "")) for item in composer.attachments), draft])
         messages = [*messages, {"role": "user", "content": waiting}]
     files = [item for message in path for item in message.facts.get("attachments") or ()]
     attached = "\n\n".join(str(item.get("text", "")) for item in [*files, *composer.attachments])

@@ -54,7 +54,9 @@ class Planner:
             active,
             settings,
             settings.draw_seed() if seed is None else seed,
-            prompt_messages(settings.filled_prompt, self.thread.path_to(question_id)),
+            prompt_messages(
+                settings.filled_prompt, self.thread.path_to(question_id), with_images=model.format == "endpoint"
+            ),
             id=new_message_id(),
             kind=kind,
         )

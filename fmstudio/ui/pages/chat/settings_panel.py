@@ -28,6 +28,7 @@ from fmstudio.ui.widgets.parts import decimal_box, spin_box
 if TYPE_CHECKING:
     from fmstudio.project.chat_presets import Preset
     from fmstudio.project.models import ModelEntry
+    from fmstudio.ui.pages.chat.dialect import Dialect
 
 
 class SettingsPanel(QFrame):
@@ -64,6 +65,12 @@ class SettingsPanel(QFrame):
         self._no_adapters.setWordWrap(True)
         self._no_adapters.setProperty("role", "muted")
         self._layout.addWidget(self._no_adapters)
+        self.cost = QLabel()
+        self.cost.setWordWrap(True)
+        self.cost.setProperty("role", "caption")
+        self.cost.setToolTip(self.tr("Medians of the newest answers of this model in this project"))
+        self.cost.hide()
+        self._layout.addWidget(self.cost)
         self._layout.addSpacing(8)
         self._layout.addWidget(self._heading(self.tr("System prompt")))
         self.system = QPlainTextEdit()
@@ -117,6 +124,7 @@ class SettingsPanel(QFrame):
         self.is_seed_fixed.setToolTip(self.tr("Off: every answer draws its own seed. Each answer's seed is stored."))
         self.is_seed_fixed.toggled.connect(self._on_changed)
         self.seed = self._whole(0, MAX_SEED, self.tr("The same seed, settings and context give the same answer"))
+        self._tips = {name: getattr(self, name).toolTip() for name in ("top_k", "min_p", "repeat_penalty")}
         form = QFormLayout()
         form.setSpacing(8)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -172,18 +180,26 @@ class SettingsPanel(QFrame):
         self._is_filling = False
         self._show_rows()
 
-    def show_adapters(self, adapters: Sequence[ModelEntry], base_name: str) -> None:
-        """List the adapters made for the chosen base model."""
+    def show_adapters(self, adapters: Sequence[ModelEntry], model: ModelEntry | None) -> None:
+        """List the adapters made for the chosen model."""
         self._adapters = list(adapters)
-        self._no_adapters.setText(
-            self.tr("No adapter for {base} yet. Train one, or add a LoRA in GGUF format on the Models page.").format(
-                base=base_name
-            )
-            if base_name
-            else self.tr("Choose a model first.")
-        )
+        text = self.tr("Choose a model first.")
+        if model is not None and model.format == "endpoint":
+            text = self.tr("Adapters act in models that are loaded here; {name} is a server.")
+        elif model is not None:
+            text = self.tr("No adapter for {name} yet. Train one, or add a LoRA in GGUF format on the Models page.")
+        self._no_adapters.setText(text.format(name=model.name if model is not None else ""))
+        self.n_ctx.setEnabled(model is None or model.format != "endpoint")
         self._no_adapters.setVisible(not adapters)
         self._show_rows()
+
+    def show_dialect(self, dialect: Dialect | None) -> None:
+        """Grey out the settings that the server which answers does not know; None = all are known."""
+        unknown = dialect.unknown_sampler if dialect is not None else frozenset()
+        for name in ("top_k", "min_p", "repeat_penalty"):
+            box: QWidget = getattr(self, name)
+            box.setEnabled(name not in unknown)
+            box.setToolTip(self.tr("This server does not know this setting.") if name in unknown else self._tips[name])
 
     def _show_rows(self) -> None:
         wanted = {a.model_id: a for a in self._settings.adapters}

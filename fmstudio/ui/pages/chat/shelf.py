@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject
 from fmstudio.ui.pages.chat.conversation import ConversationController
 from fmstudio.ui.pages.chat.sidebar import ConversationList
 from fmstudio.ui.pages.chat.thread import prompt_messages
+from fmstudio.ui.pages.chat.undoing import Undoing
 
 if TYPE_CHECKING:
     from fmstudio.project.chats import Conversation
@@ -26,9 +27,9 @@ TITLE_REQUEST = "Give this conversation a title of at most six words. Answer wit
 class Shelf(QObject):
     """Changes the list of conversations; the list shows itself when the project says that chats changed."""
 
-    def __init__(self, context: AppContext, controller: ConversationController) -> None:
+    def __init__(self, context: AppContext, controller: ConversationController, undoing: Undoing) -> None:
         super().__init__(controller)
-        self._context = context
+        self._context, self._undoing = context, undoing
         self._controller = controller
         controller.first_answered.connect(self.ask_title)
 
@@ -86,7 +87,7 @@ class Shelf(QObject):
                 return changes
 
             text = self.tr("The folder “{name}” was removed; its conversations stay.").format(name=name)
-            self._context.notify("info", text, (self.tr("Undo"), lambda: self._run(back)))
+            self._undoing.offer(text, lambda: self._run(back))
 
         self._context.run_op(self, lambda: chats.remove_folder(name), done)
 
@@ -100,7 +101,7 @@ class Shelf(QObject):
             self._run(lambda: chats.set_deleted(conversation_id, False))
 
         def done(_: Any) -> None:
-            self._context.notify("info", self.tr("The conversation was deleted."), (self.tr("Undo"), undo))
+            self._undoing.offer(self.tr("The conversation was deleted."), undo)
 
         self._context.run_op(self, lambda: chats.set_deleted(conversation_id, True), done)
         if controller.conversation is not None and controller.conversation.id == conversation_id:

@@ -102,11 +102,13 @@ class Thread:
         self.choose(versions[max(0, min(versions.index(message_id) + by, len(versions) - 1))])
 
 
-def prompt_messages(system_prompt: str, path: Sequence[ChatMessage]) -> list[dict[str, str]]:
+def prompt_messages(
+    system_prompt: str, path: Sequence[ChatMessage], *, with_images: bool = False
+) -> list[dict[str, Any]]:
     """What is sent to the engine; see `fmstudio.project.chat_records.prompt_messages`."""
     from fmstudio.project import chat_records  # opens the way to the catalogue: not while the window starts
 
-    return chat_records.prompt_messages(system_prompt, path)
+    return chat_records.prompt_messages(system_prompt, path, with_images=with_images)
 
 
 def context_hash(messages: Sequence[dict[str, Any]]) -> str:

@@ -39,7 +39,7 @@ class Turn:
     adapters: list[tuple[AdapterChoice, ModelEntry]]
     settings: ChatSettings
     seed: int
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]
     id: str = ""
     kind: str = "answer"
     prefix: str = ""
@@ -113,7 +113,7 @@ class Turn:
             **self.planned_facts(),
             **more,
             "engine": engine,
-            "template_hash": str(engine.get("template_hash") or ""),
+            "template_hash": end.template_hash or str(engine.get("template_hash") or ""),
             "finish_reason": end.reason,
             "usage": end.usage,
             "timings": {**end.timings, "first_text_ms": round(self.first_text_ms, 1)},
@@ -139,13 +139,19 @@ def _identity(entry: ModelEntry) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page shows of a turn's numbers."""
+    """What the page shows of a turn's numbers.
+
+    Attributes:
+        drafted, accepted: Tokens guessed ahead by speculative decoding, and those that were right.
+    """
 
     tokens_per_second: float = 0.0
     first_text_ms: float = 0.0
     completion_tokens: int = 0
     prompt_tokens: int = 0
     finish_reason: str = ""
+    drafted: int = 0
+    accepted: int = 0
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> Shown:
@@ -157,6 +163,8 @@ class Shown:
             int(usage.get("completion_tokens") or 0),
             int(usage.get("prompt_tokens") or 0),
             str(facts.get("finish_reason") or ""),
+            int(timings.get("draft_n") or 0),
+            int(timings.get("draft_n_accepted") or 0),
         )
 
 
@@ -171,8 +179,8 @@ class Library:
         return next((m for m in self.entries if m.id == model_id), None)
 
     def chat_models(self) -> list[ModelEntry]:
-        """Base models an engine can load: GGUF files."""
-        return [m for m in self.entries if m.kind == "base" and m.format == "gguf"]
+        """What can answer: GGUF files for the engine, and servers."""
+        return [m for m in self.entries if (m.kind == "base" and m.format == "gguf") or m.format == "endpoint"]
 
     def adapters_for(self, base: ModelEntry | None) -> list[ModelEntry]:
         """GGUF adapters made for that base, and those whose base is not known (the engine decides)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
@@ -12,7 +13,7 @@ from fmstudio.ui.widgets.chat_message import CardData
 from fmstudio.ui.widgets.words import duration, number
 
 if TYPE_CHECKING:
-    from fmstudio.project.chats import ChatMessage
+    from fmstudio.project.chats import ChatMessage, TokenCost
     from fmstudio.ui.pages.chat.engine_link import EngineLink
     from fmstudio.ui.pages.chat.thread import Thread
 
@@ -21,7 +22,12 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("Chat", text)
 
 
-def card_data(thread: Thread, message: ChatMessage, preferred: Container[str] = ()) -> CardData:
+def card_data(
+    thread: Thread,
+    message: ChatMessage,
+    preferred: Container[str] = (),
+    lacks: Mapping[str, str] = MappingProxyType({}),
+) -> CardData:
     """What the card of a stored turn shows."""
     versions = thread.siblings(message.id)
     is_answer = message.role == "assistant"
@@ -39,6 +45,8 @@ def card_data(thread: Thread, message: ChatMessage, preferred: Container[str] = 
         is_preferred=message.id in preferred,
         is_cut=message.facts.get("finish_reason") in ("length", "cancelled", "error", "interrupted"),
         files=_files(message.facts),
+        images=tuple(str(i.get("data")) for i in message.facts.get("attachments") or () if i.get("kind") == "image"),
+        lacks=dict(lacks),
     )
 
 
@@ -76,11 +84,30 @@ def numbers_of(facts: dict[str, Any]) -> str:
         parts.append(_tr("{count} tokens").format(count=number(shown.completion_tokens)))
     if shown.tokens_per_second:
         parts.append(_tr("{rate:.1f} tokens/s").format(rate=shown.tokens_per_second))
+    if shown.drafted:
+        parts.append(
+            _tr("{share:.0%} of {count} guesses right").format(
+                share=shown.accepted / shown.drafted, count=number(shown.drafted)
+            )
+        )
     if shown.first_text_ms:
         parts.append(_tr("first text after {time}").format(time=seconds(shown.first_text_ms / 1000)))
     if "seed" in facts:
         parts.append(_tr("seed {seed}").format(seed=facts["seed"]))
     return " · ".join(parts)
+
+
+def cost_words(costs: Sequence[TokenCost], on: Set[str]) -> str:
+    """What a token costs with the adapters that are on and without any, as far as both were measured."""
+    bare = next((cost for cost in costs if not cost.adapters), None)
+    blend = next((cost for cost in costs if cost.adapters == on), None)
+    if not on or blend is None:
+        return _tr("{ms:.1f} ms a token without adapters").format(ms=bare.milliseconds) if bare is not None else ""
+    if bare is None:
+        return _tr("{ms:.1f} ms a token with these adapters").format(ms=blend.milliseconds)
+    words = _tr("{ms:.1f} ms a token with these adapters, {bare:.1f} ms without: {more:+.0%}")
+    more = blend.milliseconds / bare.milliseconds - 1
+    return words.format(ms=blend.milliseconds, bare=bare.milliseconds, more=more)
 
 
 def seconds(value: float) -> str:
@@ -110,6 +137,9 @@ def turn_note(turn: Turn, link: EngineLink) -> str:
     parts = [_tr("writing, {time}").format(time=duration(turn.seconds))]
     if rate := float(turn.timings.get("predicted_per_second") or 0):
         parts.append(_tr("{rate:.1f} tokens/s").format(rate=rate))
+    if drafted := int(turn.timings.get("draft_n") or 0):
+        share = int(turn.timings.get("draft_n_accepted") or 0) / drafted
+        parts.append(_tr("{share:.0%} of {count} guesses right").format(share=share, count=number(drafted)))
     parts.append(_tr("first text after {time}").format(time=seconds(turn.first_text_ms / 1000)))
     return " · ".join(parts)
 
