@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,13 +26,14 @@ from fmstudio.project.chat_records import (
     path_to,
     prompt_messages,
 )
+from fmstudio.project.chat_rows import conversation_row, insert_turns, message_row, rating_row, token_costs_of
 from fmstudio.project.chat_search import Found, enter_texts, next_number, search_conversations
 
 __all__ = ["ChatMessage", "Chats", "Conversation", "TokenCost"]
 
 _SETTABLE = ("title", "model_id", "settings", "folder", "is_pinned", "titled_by", "shown")
-NEWEST, ENOUGH_TOKENS = 1_000, 8
-"""Answers that are looked at for the cost of a token, and tokens an answer needs to count."""
+NEWEST = 1_000
+"""Answers that are looked at for the cost of a token."""
 INTERRUPTED = "interrupted"
 """Finish reason of an answer whose process ended while it was made."""
 
@@ -203,31 +203,13 @@ class Chats:
 
     def add_whole(self, talks: Sequence[tuple[Conversation, Sequence[ChatMessage]]]) -> None:
         """Save whole conversations with their turns and ratings, all or none."""
-        import pyarrow as pa
-
-        turns = [
-            {**message_row(m), "facts": json.dumps(m.facts, ensure_ascii=False, default=str), "place": place}
-            for _, messages in talks
-            for place, m in enumerate(messages)
-        ]
         with self._catalog.transaction() as connection:
             for conversation, messages in talks:
                 insert(connection, "conversations", conversation_row(conversation))
                 for message in messages:
                     if message.rating or message.correction:
-                        insert(connection, "ratings", _rating_row(message))
-            if turns:
-                # Turns of one moment keep their order: a microsecond apart.
-                first = next_number(connection)
-                connection.register("new_turns", pa.Table.from_pylist(turns))
-                connection.execute(
-                    "INSERT INTO messages (id, conversation_id, parent_id, role, content, facts, created, deleted_by,"
-                    " folded, number) SELECT id, conversation_id, parent_id, role, content, facts::JSON,"
-                    " created + place * 1e-6, '', '', ? + row_number() OVER () - 1 FROM new_turns",
-                    [first],
-                )
-                connection.unregister("new_turns")
-                enter_texts(connection, first)
+                        insert(connection, "ratings", rating_row(message))
+            insert_turns(connection, talks)
 
     def delete_message(self, message_id: str) -> Changes:
         """Hide a turn and all that follows it, on every branch; `restore_message` brings them back."""
@@ -261,7 +243,7 @@ class Chats:
             f" LIMIT {NEWEST}) WHERE facts->'$.model'->>'id' = ? ORDER BY number DESC LIMIT 200",
             [model_id],
         )
-        return _costs(rows)
+        return token_costs_of(rows)
 
     # ---- answers in the making -------------------------------------------------------------------------------------
 
@@ -369,56 +351,3 @@ class Chats:
         """The tokens kept of an answer; none when they were not asked for."""
         rows = self._catalog.records("SELECT tokens FROM chat_tokens WHERE message_id = ?", [message_id])
         return list(rows[0]["tokens"]) if rows else []
-
-
-def _costs(rows: Sequence[dict[str, Any]]) -> list[TokenCost]:
-    times: dict[frozenset[str], list[float]] = {}
-    for row in rows:
-        facts = row["facts"] or {}
-        rate = float((facts.get("timings") or {}).get("predicted_per_second") or 0)
-        if rate > 0 and int((facts.get("usage") or {}).get("completion_tokens") or 0) >= ENOUGH_TOKENS:
-            on = frozenset(str(a.get("id")) for a in facts.get("adapters") or ())
-            times.setdefault(on, []).append(1000 / rate)
-    return [TokenCost(on, statistics.median(found), len(found)) for on, found in times.items()]
-
-
-def conversation_row(made: Conversation) -> dict[str, Any]:
-    """The catalogue's row of a new conversation."""
-    return {
-        "id": made.id,
-        "title": made.title,
-        "model_id": made.model_id,
-        "settings": made.settings,
-        "is_deleted": False,
-        "created": made.created,
-        "updated": made.updated,
-        "folder": made.folder,
-        "is_pinned": made.is_pinned,
-        "titled_by": made.titled_by,
-        "shown": made.shown,
-    }
-
-
-def _rating_row(message: ChatMessage) -> dict[str, Any]:
-    return {
-        "message_id": message.id,
-        "conversation_id": message.conversation_id,
-        "rating": message.rating,
-        "correction": message.correction,
-        "context": message.facts,
-        "created": message.created,
-    }
-
-
-def message_row(made: ChatMessage) -> dict[str, Any]:
-    """The catalogue's row of a new turn, without its folded text."""
-    return {
-        "id": made.id,
-        "conversation_id": made.conversation_id,
-        "parent_id": made.parent_id,
-        "role": made.role,
-        "content": made.content,
-        "facts": made.facts,
-        "created": made.created,
-        "deleted_by": "",
-    }

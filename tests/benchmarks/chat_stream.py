@@ -12,7 +12,7 @@ import time
 from PySide6.QtWidgets import QApplication
 
 from fmstudio.ui.theme import Theme
-from fmstudio.ui.widgets.chat_message import CardData
+from fmstudio.ui.widgets.chat_card_data import CardData
 from fmstudio.ui.widgets.chat_transcript import Transcript
 
 BUDGET_MS = 16.0

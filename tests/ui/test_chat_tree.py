@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
 from fmstudio.project import Project
+from fmstudio.project.chats import TokenCost
 from fmstudio.project.models import ModelEntry
 from fmstudio.ui.context import AppContext
 from fmstudio.ui.pages.chat import ChatPage
@@ -21,6 +22,7 @@ from fmstudio.ui.pages.chat.context_counter import ContextUse
 from fmstudio.ui.pages.chat.settings import ChatSettings, filled, variables_in
 from fmstudio.ui.pages.chat.shelf import clean_title
 from fmstudio.ui.pages.chat.token_view import Token, beginning
+from fmstudio.ui.pages.chat.words import cost_words, numbers_of
 from tests.ui.chat_kit import FakeOpenAI, Script
 from tests.ui.test_chat_page import adapter, ask, base, context, page, server, stored, wait_idle
 
@@ -111,6 +113,51 @@ def test_deleting_a_turn_is_undone(context: AppContext, page: ChatPage, qtbot: A
     assert len(page.transcript.cards) == 2
     actions[0][1]()
     qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 4, timeout=5000)
+    actions[0][1]()
+    assert not page.undoing.words, "the button brings it back once"
+
+
+def test_ctrl_z_brings_back_what_was_deleted_but_first_takes_back_typing(
+    context: AppContext, page: ChatPage, qtbot: Any
+) -> None:
+    ask(page, qtbot, "first")
+    wait_idle(page, qtbot, 2)
+    press(qtbot, page, Key.Key_Delete, 0)
+    qtbot.waitUntil(lambda: bool(page.undoing.words), timeout=5000)
+    page.composer.input.setFocus()
+    qtbot.keyClicks(page.composer.input, "x")
+    qtbot.keyClick(page.composer.input, Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert page.composer.text == "" and page.undoing.words, "typing first"
+    assert any(command.shortcut == "Ctrl+Z" for command in page.commands())
+    qtbot.keyClick(page.composer.input, Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=5000)
+    assert not page.undoing.words
+
+
+def test_numbers_say_what_guessing_ahead_gained_and_what_adapters_cost() -> None:
+    timings = {"predicted_per_second": 40.0, "draft_n": 120, "draft_n_accepted": 90}
+    assert "75% of 120 guesses right" in numbers_of({"timings": timings})
+    assert "guesses" not in numbers_of({"timings": {"predicted_per_second": 40.0}})
+    bare, blend = TokenCost(frozenset(), 20.0, 3), TokenCost(frozenset({"a"}), 22.0, 2)
+    assert cost_words([bare, blend], {"a"}) == "22.0 ms a token with these adapters, 20.0 ms without: +10%"
+    assert cost_words([bare], {"a"}) == "20.0 ms a token without adapters"
+    assert cost_words([blend], set()) == ""
+
+
+def test_the_cost_of_a_token_is_read_from_the_answers(context: AppContext) -> None:
+    assert context.project is not None
+    chats = context.project.chats
+    talk = chats.new_conversation()
+    for rate, adapters in ((50.0, []), (40.0, []), (25.0, [{"id": "a"}])):
+        facts = {
+            "model": {"id": "m"}, "adapters": adapters, "usage": {"completion_tokens": 30},
+            "timings": {"predicted_per_second": rate},
+        }  # fmt: skip
+        chats.add_message(talk.id, "assistant", "said", facts=facts)
+    chats.add_message(talk.id, "assistant", "too short", facts={"model": {"id": "m"}, "timings": {}})
+    costs = {cost.adapters: (cost.milliseconds, cost.answers) for cost in chats.token_costs("m")}
+    assert costs == {frozenset(): (22.5, 2), frozenset({"a"}): (40.0, 1)}
+    assert chats.token_costs("other") == []
 
 
 def test_an_answer_is_continued_and_edited_beside_the_old_one(
@@ -366,6 +413,7 @@ from PySide6.QtWidgets import QApplication
 from tests.ui.chat_kit import FakeEngine, FakeOpenAI, Script, write_tiny_gguf
 from fmstudio.core.settings import Settings
 from fmstudio.project import Project
+from fmstudio.project.chats import TokenCost
 from fmstudio.project.models import ModelLibrary
 from fmstudio.ui.context import AppContext
 from fmstudio.ui.pages.chat import ChatPage

@@ -15,10 +15,11 @@ from fmstudio.project.chats import ChatMessage
 from fmstudio.ui.pages.chat.thread import Thread, context_hash, prompt_messages, title_from
 from fmstudio.ui.pages.chat.wire import SseParser, error_problem
 from fmstudio.ui.theme import Theme, contrast, tokens
-from fmstudio.ui.widgets.chat_message import CardData
+from fmstudio.ui.widgets.chat_card_data import CardData
 from fmstudio.ui.widgets.chat_transcript import PAGE, Transcript
+from fmstudio.ui.widgets.formulas import formulas_in
 from fmstudio.ui.widgets.line_plot import LinePlot, Series, format_value, nice_ticks, thinned
-from fmstudio.ui.widgets.markdown_parts import split_segments, stable_length
+from fmstudio.ui.widgets.markdown_parts import split_from, split_segments, stable_length
 from fmstudio.ui.widgets.markdown_view import MarkdownView
 from fmstudio.ui.widgets.prose_view import FEATURES, ProseView
 
@@ -159,6 +160,48 @@ def test_a_code_block_is_copied_and_images_are_never_loaded(qtbot: Any) -> None:
     code._copy()  # type: ignore[union-attr]
     assert QApplication.clipboard().text() == "ls"
     assert FEATURES & QTextDocument.MarkdownFeature.MarkdownNoHTML
+
+
+def test_settled_code_is_not_read_again() -> None:
+    source = "a\n```py\nx = 1\n```\nmore"
+    segments, settled, end = split_from(source, 0)
+    assert (len(segments), settled, source[end:]) == (3, 2, "more")
+    assert split_from("```\nx\n```", 0)[1:] == (0, 0), "the closing fence may still grow"
+    assert [s.text for s in split_from(source + " text", end)[0]] == ["more text"]
+
+
+# ---- formulas -------------------------------------------------------------------------------------------------------
+
+
+def test_formulas_are_told_from_prices_and_code() -> None:
+    text = (
+        r"It costs $5 or $6, `$x$` is code, $a+b$ and \(c\) are not; $$d$$ and \[e\] stand alone. A \$5 note, $x $ y$z."
+    )
+    found = [(f.tex, f.is_display) for f in formulas_in(text)]
+    assert found == [("a+b", False), ("c", False), ("d", True), ("e", True)]
+    assert not list(formulas_in("$$ open\n\n and closed $$"))
+    assert next(text[f.start : f.end] for f in formulas_in(text)) == "$a+b$"
+
+
+def test_a_formula_is_drawn_in_place_and_copied_as_it_was_written(qtbot: Any) -> None:
+    view = MarkdownView()
+    qtbot.addWidget(view)
+    view.resize(600, 200)
+    source = "The area is $\\pi r^2$ and this $\\frac{a$ is broken.\n\n" + r"$$\int_0^1 x\,dx = \frac{1}{2}$$"
+    for end in range(1, len(source), 5):
+        view.set_source(source[:end], is_final=False)
+    view.set_source(source)
+    prose = view._views[0]
+    assert isinstance(prose, ProseView)
+    qtbot.waitUntil(lambda: prose.toPlainText().count("\ufffc") == 2, timeout=15_000)
+    assert r"$\frac{a$" in prose.toPlainText(), "what cannot be drawn is shown as it was written"
+    prose.selectAll()
+    said = prose.createMimeDataFromSelection().text()
+    assert r"$\pi r^2$ and" in said and r"$$\int_0^1 x\,dx = \frac{1}{2}$$" in said
+    before = {f[2] for f in prose._places()}
+    Theme.current().choose("dark" if Theme.current().name == "light" else "light")
+    assert {f[2] for f in prose._places()} == before
+    Theme.current().choose("light")
 
 
 # ---- transcript -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from fmstudio.ui.widgets.chat_message import CardData, MessageCard
+from fmstudio.ui.widgets.chat_card_data import CardData
+from fmstudio.ui.widgets.chat_message import MessageCard
 
 PAGE = 20
 COLUMN_WIDTH = 860

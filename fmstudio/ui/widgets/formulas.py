@@ -7,6 +7,7 @@ files. What cannot be drawn is shown as it was written.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -75,8 +76,11 @@ def formulas_in(text: str) -> Iterator[Formula]:
 
 def draw(tex: str, *, is_display: bool) -> Drawing:
     """Draw a formula; takes some 20 ms, so never on the main thread."""
-    import ziamath
-    from ziamath.config import config
+    with warnings.catch_warnings():
+        # It finds its font through a function that Python 3.11 and 3.12 call deprecated, and 3.13 no longer does.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import ziamath
+        from ziamath.config import config
 
     config.svg2 = False  # Qt reads SVG Tiny, which has no symbols
     try:

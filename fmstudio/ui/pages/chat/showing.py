@@ -17,7 +17,7 @@ from fmstudio.ui.widgets.message_bar import Action, ProblemCard
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
     from fmstudio.project.chats import ChatMessage
-    from fmstudio.ui.widgets.chat_message import CardData
+    from fmstudio.ui.widgets.chat_card_data import CardData
 
 
 class Showing(QObject):

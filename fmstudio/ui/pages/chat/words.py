@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QCoreApplication
 
 from fmstudio.ui.pages.chat.turn import Shown, Turn
-from fmstudio.ui.widgets.chat_message import CardData
+from fmstudio.ui.widgets.chat_card_data import CardData
 from fmstudio.ui.widgets.words import duration, number
 
 if TYPE_CHECKING:
