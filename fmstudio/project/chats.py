@@ -240,7 +240,7 @@ class Chats:
         """How long a token took this model with each set of adapters, in its newest answers."""
         rows = self._catalog.records(
             "SELECT facts FROM (SELECT facts, number FROM messages WHERE role = 'assistant' ORDER BY number DESC"
-            f" LIMIT {NEWEST}) WHERE facts->'$.model'->>'id' = ? ORDER BY number DESC LIMIT 200",
+            f" LIMIT {NEWEST}) WHERE json_extract_string(facts, '$.model.id') = ? ORDER BY number DESC LIMIT 200",
             [model_id],
         )
         return token_costs_of(rows)

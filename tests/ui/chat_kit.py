@@ -23,6 +23,7 @@ class Script:
         delay: Seconds before each piece.
         prompt: (done, total) events sent first.
         tokens: Ids of the pieces, one each; empty = none are said.
+        thoughts: Pieces of reasoning sent before the answer.
         die_after: Close the connection without an end after that many pieces.
         error: Refuse with this error object.
     """
@@ -31,6 +32,7 @@ class Script:
     delay: float = 0.0
     prompt: list[tuple[int, int]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     die_after: int | None = None
     error: dict[str, Any] | None = None
 
@@ -125,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
         for done, total in script.prompt:
             time.sleep(script.delay)
             self._event({"choices": [{"delta": {}}], "prompt_progress": {"processed": done, "total": total}})
+        for thought in script.thoughts:
+            time.sleep(script.delay)
+            self._event({"choices": [{"delta": {"reasoning_content": thought}}]})
         for index, piece in enumerate(script.pieces):
             if script.die_after == index:
                 return

@@ -134,6 +134,23 @@ def test_ctrl_z_brings_back_what_was_deleted_but_first_takes_back_typing(
     assert not page.undoing.words
 
 
+def test_what_a_model_thinks_is_kept_apart_from_what_it_says(
+    context: AppContext, page: ChatPage, server: FakeOpenAI, qtbot: Any
+) -> None:
+    server.script = Script(thoughts=["Let me ", "think."], pieces=["Yes."])
+    ask(page, qtbot, "Is it?")
+    wait_idle(page, qtbot, 2)
+    answer = stored(context, page)[1]
+    assert answer.content == "Yes." and answer.facts["reasoning"] == "Let me think."
+    thoughts = page.transcript.cards[-1].thoughts
+    assert thoughts.isVisible() and not thoughts._text.isVisible()
+    qtbot.mouseClick(thoughts._button, Qt.MouseButton.LeftButton)
+    assert thoughts._text.isVisible() and thoughts._text.text() == "Let me think."
+    ask(page, qtbot, "And then?")
+    wait_idle(page, qtbot, 4)
+    assert "think" not in str(server.bodies[-1]["messages"]), "thoughts are not sent again"
+
+
 def test_numbers_say_what_guessing_ahead_gained_and_what_adapters_cost() -> None:
     timings = {"predicted_per_second": 40.0, "draft_n": 120, "draft_n_accepted": 90}
     assert "75% of 120 guesses right" in numbers_of({"timings": timings})

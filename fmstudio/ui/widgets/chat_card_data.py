@@ -20,6 +20,7 @@ class CardData:
         is_preferred: Preferred to the other versions.
         is_cut: The answer ended before its end, so that going on is the natural next thing.
         files: Names of attached files, in words.
+        thoughts: What the model thought before it answered.
         images: Attached pictures as data URIs.
         lacks: Actions that this turn cannot have, and why not.
     """
@@ -37,6 +38,7 @@ class CardData:
     is_preferred: bool = False
     is_cut: bool = False
     files: str = ""
+    thoughts: str = ""
     images: tuple[str, ...] = ()
     lacks: Mapping[str, str] = field(default_factory=dict)
 

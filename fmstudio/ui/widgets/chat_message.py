@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPen
@@ -22,6 +23,7 @@ from fmstudio.ui.icons import set_icon
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.chat_card_data import FOR_ANSWERS, KEYS, CardData
 from fmstudio.ui.widgets.chat_pictures import pictures
+from fmstudio.ui.widgets.chat_thoughts import Thoughts
 from fmstudio.ui.widgets.chat_turn_editor import TurnEditor
 from fmstudio.ui.widgets.markdown_view import MarkdownView
 from fmstudio.ui.widgets.parts import ElidedLabel
@@ -71,6 +73,8 @@ class MessageCard(QFrame):
         self._layout.setContentsMargins(16, 10, 16, 8)
         self._layout.setSpacing(6)
         self._layout.addLayout(self._make_head())
+        self.thoughts = Thoughts()
+        self._layout.addWidget(self.thoughts)
         self._layout.addWidget(self.body)
         if data.images:
             self._layout.addLayout(pictures(data.images))
@@ -89,9 +93,9 @@ class MessageCard(QFrame):
         if not self._is_answer:
             head.addWidget(self._tool("copy", self.tr("Copy the text"), self._copy_text))
             head.addWidget(self._tool("edit", self.tr("Edit: ask differently; this branch is kept (E)"), self._edit))
-        self._earlier = self._tool("chevron-left", self.tr("Previous version (Left)"), self._show_earlier)
+        self._earlier = self._tool("chevron-left", self.tr("Previous version (Left)"), partial(self._step, -1))
         self._version = QLabel()
-        self._later = self._tool("chevron-right", self.tr("Next version (Right)"), self._show_later)
+        self._later = self._tool("chevron-right", self.tr("Next version (Right)"), partial(self._step, 1))
         self._compare = self._tool("swap", self.tr("Compare the versions side by side (D)"), self._act("compare"))
         for widget in (self._earlier, self._version, self._later, self._compare):
             head.addWidget(widget)
@@ -148,6 +152,7 @@ class MessageCard(QFrame):
         self._note.setText(data.note)
         self._note.setVisible(bool(data.note))
         self._numbers.setText(data.numbers)
+        self.thoughts.show_text(data.thoughts)
         for widget in (self._earlier, self._version, self._later, self._compare):
             widget.setVisible(data.versions > 1)
         self._version.setText(f"{data.version}/{data.versions}")
@@ -210,13 +215,8 @@ class MessageCard(QFrame):
     def _regenerate(self) -> None:
         self.regenerate_wanted.emit(self.data.id)
 
-    @Slot()
-    def _show_earlier(self) -> None:
-        self.version_wanted.emit(self.data.id, -1)
-
-    @Slot()
-    def _show_later(self) -> None:
-        self.version_wanted.emit(self.data.id, 1)
+    def _step(self, by: int) -> None:
+        self.version_wanted.emit(self.data.id, by)
 
     @Slot()
     def _toggle(self) -> None:

@@ -15,10 +15,11 @@ from PySide6.QtWidgets import (
 )
 
 from fmstudio.ui.theme import Theme
-from fmstudio.ui.widgets.code_view import CodeHighlighter
+from fmstudio.ui.widgets.aside import Aside
+from fmstudio.ui.widgets.code_view import CodeHighlighter, Spans, spans_of
 
 MOST_COLOURED = 20_000
-"""Characters; colouring more at once would take longer than a frame."""
+"""Characters; colours for more would take longer than a frame to set."""
 
 
 class CodeBlock(QFrame):
@@ -69,8 +70,14 @@ class CodeBlock(QFrame):
         elif code != shown:
             self._text.setPlainText(code)
         if is_closed and language and self._highlighter is None and len(code) <= MOST_COLOURED:
-            self._highlighter = CodeHighlighter(self._text.document(), language)
+            Aside.shared().run(
+                lambda: spans_of(code, language), lambda spans: self._colour(code, language, spans), owner=self
+            )
         self._fit()
+
+    def _colour(self, code: str, language: str, spans: Spans) -> None:
+        if self._highlighter is None and spans and self._text.toPlainText() == code:
+            self._highlighter = CodeHighlighter(self._text.document(), language, spans)
 
     def _fit(self) -> None:
         lines = self._text.blockCount()

@@ -37,42 +37,52 @@ def _lexer(language: str, start: str) -> Any:
     return None if guessed.name == "Text only" else guessed
 
 
-class CodeHighlighter(QSyntaxHighlighter):
-    """Colours a document by Pygments' tokens, worked out once for the whole text."""
+Spans = dict[int, list[tuple[int, int, str]]]
+"""Of each line: from where, how long, and the theme's colour."""
 
-    def __init__(self, document: QTextDocument, language: str = "") -> None:
+
+def spans_of(text: str, language: str) -> Spans:
+    """How a text is to be coloured; some milliseconds for a page of code, and safe on any thread."""
+    found: Spans = {}
+    lexer = _lexer(language, text[:2_000]) if len(text) <= MOST_HIGHLIGHTED else None
+    if lexer is None:
+        return found
+    line = at = 0
+    for kind, value in lexer.get_tokens(text):
+        name = str(kind)
+        color = next((color for prefix, color in COLORS if name.startswith(prefix)), "")
+        for place, part in enumerate(value.split("\n")):
+            if place:
+                line, at = line + 1, 0
+            if part and color:
+                found.setdefault(line, []).append((at, len(part), color))
+            at += len(part)
+    return found
+
+
+class CodeHighlighter(QSyntaxHighlighter):
+    """Colours a document by Pygments' tokens, worked out once for the whole text.
+
+    Args:
+        spans: Worked out before; else they are now.
+    """
+
+    def __init__(self, document: QTextDocument, language: str = "", spans: Spans | None = None) -> None:
         super().__init__(document)
-        self._language = language
-        self._spans: dict[int, list[tuple[int, int, QTextCharFormat]]] = {}
-        self._lex()
+        self._spans = spans if spans is not None else spans_of(document.toPlainText(), language)
+        self._formats: dict[str, QTextCharFormat] = {}
         Theme.current().changed.connect(self._on_theme)
 
     def _on_theme(self) -> None:
-        self._lex()
+        self._formats = {}
         self.rehighlight()
-
-    def _lex(self) -> None:
-        text = self.document().toPlainText()
-        self._spans = {}
-        lexer = _lexer(self._language, text[:2_000]) if len(text) <= MOST_HIGHLIGHTED else None
-        if lexer is None:
-            return
-        formats = {name: _format(token) for name, token in COLORS}
-        line = at = 0
-        for kind, value in lexer.get_tokens(text):
-            name = str(kind)
-            found = next((f for prefix, f in formats.items() if name.startswith(prefix)), None)
-            for place, part in enumerate(value.split("\n")):
-                if place:
-                    line, at = line + 1, 0
-                if part and found is not None:
-                    self._spans.setdefault(line, []).append((at, len(part), found))
-                at += len(part)
 
     def highlightBlock(self, text: str) -> None:
         """Qt: colour one line."""
-        for start, length, found in self._spans.get(self.currentBlock().blockNumber(), ()):
-            self.setFormat(start, length, found)
+        for start, length, color in self._spans.get(self.currentBlock().blockNumber(), ()):
+            if color not in self._formats:
+                self._formats[color] = _format(color)
+            self.setFormat(start, length, self._formats[color])
 
 
 def _format(token: str) -> QTextCharFormat:

@@ -1,4 +1,4 @@
-"""`Formulas`: LaTeX of answers as drawings. They are made on a thread of their own, in the order they were asked for.
+"""`Formulas`: LaTeX of answers as drawings. They are made beside the main thread, in the order they were asked for.
 
 The drawing is ziamath's (MIT licence): LaTeX → MathML → outlines of the STIX Two Math font, without TeX, scripts or
 files. What cannot be drawn is shown as it was written.
@@ -10,15 +10,11 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QObject, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from fmstudio.ui.background import Bridge
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from fmstudio.ui.widgets.aside import Aside
 
 MOST_CHARS = 2_000
 """Longer formulas stay as they were written."""
@@ -112,7 +108,7 @@ def paint(drawing: Drawing, em: float, color: QColor, ratio: float, above: float
 
 
 class Formulas(QObject):
-    """The drawings made so far, and a thread that makes more.
+    """The drawings made so far; more are made when they are asked for.
 
     Signals:
         drawn(str, bool): A formula's drawing is there now.
@@ -125,8 +121,6 @@ class Formulas(QObject):
         super().__init__()
         self._make = make
         self._known: dict[tuple[str, bool], Drawing | None] = {}
-        self._bridge = Bridge(self)
-        self._pool: ThreadPoolExecutor | None = None
 
     @classmethod
     def shared(cls) -> Formulas:
@@ -148,16 +142,10 @@ class Formulas(QObject):
         return self._known[key]
 
     def _ask(self, key: tuple[str, bool]) -> None:
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(1, "formulas")
-
-        def work() -> None:
-            drawing = self._make(key[0], is_display=key[1])
-            self._bridge.post(lambda: self._keep(key, drawing))
-
-        self._pool.submit(work)
+        make = self._make
+        Aside.shared().run(
+            lambda: make(key[0], is_display=key[1]), lambda drawing: self._keep(key, drawing), owner=self
+        )
 
     def _keep(self, key: tuple[str, bool], drawing: Drawing) -> None:
         self._known[key] = drawing

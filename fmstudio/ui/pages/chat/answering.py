@@ -101,13 +101,20 @@ class Answering(QObject):
             self._drop(turn)
             self.failed.emit(problem, {})
             return
+        try:
+            self._stream = self.link.client.stream_chat(turn.body())
+        except OSError as error:  # the ledger of connections cannot be written, so none is opened
+            self._drop(turn)
+            text = self.tr("The connection could not be noted: {error}").format(error=error)
+            self.failed.emit(Problem(text, self.tr("Free some disk space.")), {})
+            return
         if self._chats is not None and turn.kind != "reproduce":
             self._journal = self._chats.begin_answer(
                 turn.conversation_id, turn.id, turn.parent_id, turn.planned_facts()
             )
         turn.asked = time.perf_counter()
-        self._stream = self.link.client.stream_chat(turn.body())
         self._stream.text_received.connect(self._on_text)
+        self._stream.reasoned.connect(self._on_reasoning)
         self._stream.tokens_received.connect(self._on_tokens)
         self._stream.prompt_progressed.connect(self._on_prompt_progress)
         self._stream.timed.connect(self._on_timings)
@@ -120,6 +127,12 @@ class Answering(QObject):
     def _on_text(self, text: str) -> None:
         if self.turn is not None:
             self.turn.add_text(text)
+            self._schedule_frame()
+
+    @Slot(str)
+    def _on_reasoning(self, text: str) -> None:
+        if self.turn is not None:
+            self.turn.reasoning += text
             self._schedule_frame()
 
     @Slot(object)
@@ -179,7 +192,7 @@ class Answering(QObject):
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()
-        if turn.text != turn.prefix or end.reason in ("stop", "length"):
+        if turn.text != turn.prefix or turn.reasoning or end.reason in ("stop", "length"):
             self.turn, self._untold = None, end
             self.made.emit(turn, end, journal)
         else:

@@ -52,6 +52,7 @@ class ChatStream(QObject):
 
     Signals:
         text_received(str): New text.
+        reasoned(str): New text of what the model thinks before it answers.
         prompt_progressed(int, int): Prompt tokens read, of how many.
         tokens_received(list): Ids of the tokens of new text, from engines that say them.
         timed(dict): The engine's timings so far, from servers that send them on the way.
@@ -59,6 +60,7 @@ class ChatStream(QObject):
     """
 
     text_received = Signal(str)
+    reasoned = Signal(str)
     prompt_progressed = Signal(int, int)
     tokens_received = Signal(object)
     timed = Signal(object)
@@ -117,7 +119,11 @@ class ChatStream(QObject):
         for choice in event.get("choices", [])[:1]:
             if tokens := choice.get("tokens") or event.get("tokens"):
                 self.tokens_received.emit(tokens)
-            if text := (choice.get("delta") or {}).get("content"):
+            delta = choice.get("delta") or {}
+            # vLLM and others call it `reasoning`; DeepSeek, llama-server and this program `reasoning_content`.
+            if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+                self.reasoned.emit(str(thought))
+            if text := delta.get("content"):
                 self.text_received.emit(text)
             if reason := choice.get("finish_reason"):
                 self._saw_end = True

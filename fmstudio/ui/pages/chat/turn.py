@@ -26,6 +26,7 @@ class Turn:
         prefix: Text the answer begins with, which the engine does not say again.
         prefix_tokens: The same as token ids, where they are known.
         about: The answer that is continued, branched from or reproduced.
+        reasoning: What the model thought before it answered.
         tokens: Token ids of the new text, from engines that say them.
         adapters: The adapters that act, with their library entries.
         asked, first_text: `time.perf_counter` at sending and at the first text.
@@ -48,6 +49,7 @@ class Turn:
     label: str = ""
     tokens: list[int] = field(default_factory=list)
     text: str = ""
+    reasoning: str = ""
     asked: float = 0.0
     first_text: float = 0.0
     prompt_done: int = 0
@@ -108,7 +110,9 @@ class Turn:
             end: How it ended.
             engine: What the engine said of itself when it was ready.
         """
-        more = {"tokens": [*self.prefix_tokens, *self.tokens]} if self._knows_tokens else {}
+        more: dict[str, Any] = {"tokens": [*self.prefix_tokens, *self.tokens]} if self._knows_tokens else {}
+        if self.reasoning:
+            more["reasoning"] = self.reasoning
         return {
             **self.planned_facts(),
             **more,

@@ -45,6 +45,7 @@ def card_data(
         is_preferred=message.id in preferred,
         is_cut=message.facts.get("finish_reason") in ("length", "cancelled", "error", "interrupted"),
         files=_files(message.facts),
+        thoughts=str(message.facts.get("reasoning") or ""),
         images=tuple(str(i.get("data")) for i in message.facts.get("attachments") or () if i.get("kind") == "image"),
         lacks=dict(lacks),
     )
@@ -128,6 +129,9 @@ def turn_note(turn: Turn, link: EngineLink) -> str:
     """What is happening with the answer being made."""
     if not turn.asked:
         return link.text
+    if turn.reasoning and turn.text == turn.prefix:
+        words = _tr("thinking, {time}: {count} characters so far")
+        return words.format(time=duration(turn.seconds), count=number(len(turn.reasoning)))
     if not turn.text:
         if turn.prompt_total:
             share = turn.prompt_done / turn.prompt_total
