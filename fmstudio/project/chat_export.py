@@ -5,23 +5,26 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
-from fmstudio.project.chat_records import ChatMessage, Conversation, path_to
+from fmstudio.project.chat_records import ChatMessage, Conversation, images_of, path_to
 
 if TYPE_CHECKING:
     from fmstudio.project.chats import Chats
 
+_CODE = re.compile(r"^ {0,3}```[^\n`]*\n(.*?)^ {0,3}```[ \t]*$", re.MULTILINE | re.DOTALL)
 ROLES = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 STYLE = (
     ":root{color-scheme:light dark}body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:15px/1.5 system-ui,sans-serif}"
     "article{margin:3rem 0}section{margin:1rem 0;padding:.6rem 1rem;border-radius:10px;background:color-mix(in srgb,"
     "currentColor 5%,transparent)}section.user{background:color-mix(in srgb,Highlight 15%,transparent)}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0}h2{font-size:1.3rem}small{opacity:.7}"
+    "section div{white-space:pre-wrap;overflow-wrap:anywhere}pre{overflow:auto;padding:.6rem;border-radius:6px;"
+    "background:color-mix(in srgb,currentColor 8%,transparent)}img{max-width:100%;display:block}h2{font-size:1.3rem}small{opacity:.7}"
 )
 
 
@@ -88,11 +91,28 @@ def _html(talks: Iterator[Talk], target: Path) -> None:
             title = html.escape(conversation.title)
             file.write(f"<article><h2>{title}</h2><small>{_when(conversation.created)}</small>\n")
             for message in shown_path(conversation, messages):
-                text = html.escape(message.correction or message.content)
                 who, role = html.escape(_speaker(message)), html.escape(message.role, quote=True)
-                file.write(f'<section class="{role}"><strong>{who}</strong><pre>{text}</pre></section>\n')
+                said = _html_pictures(message) + _html_text(message.correction or message.content)
+                file.write(f'<section class="{role}"><strong>{who}</strong>{said}</section>\n')
             file.write("</article>\n")
         file.write("</html>\n")
+
+
+def _html_text(text: str) -> str:
+    """Prose as it was written, and fenced code as code."""
+    prose_and_code = _CODE.split(text)
+    return "".join(
+        (f"<pre><code>{html.escape(part)}</code></pre>" if place % 2 else f"<div>{html.escape(part.strip())}</div>")
+        for place, part in enumerate(prose_and_code)
+        if part.strip()
+    )
+
+
+def _html_pictures(message: ChatMessage) -> str:
+    shown = [str(item.get("data", "")) for item in images_of(message)]
+    return "".join(
+        f'<img alt="" src="{html.escape(uri, quote=True)}">' for uri in shown if uri.startswith("data:image/")
+    )
 
 
 def _jsonl(talks: Iterator[Talk], target: Path) -> None:

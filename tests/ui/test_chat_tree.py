@@ -382,6 +382,36 @@ def test_attachments_travel_with_the_question(
     assert "no text file" in problems[0].message
 
 
+def test_rows_of_a_dataset_are_chosen_and_attached(
+    context: AppContext, page: ChatPage, server: FakeOpenAI, qtbot: Any
+) -> None:
+    for question in ("one", "two"):
+        ask(page, qtbot, question)
+        qtbot.waitUntil(lambda: not page.controller.is_busy, timeout=5000)
+        press(qtbot, page, Key.Key_G)
+        qtbot.waitUntil(lambda: page.controller.turns.path()[-1].rating == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons")) == 2, timeout=5000)
+    bar = page.attaching.bar
+    qtbot.keyClick(
+        page.composer.input, Key.Key_R, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    )
+    qtbot.waitUntil(bar.isVisible, timeout=5000)
+    assert bar.datasets.currentText() == "Lessons" and bar.condition.hasFocus()
+    qtbot.keyClicks(bar.condition, "len(messages) > 2")
+    qtbot.keyClick(bar.condition, Key.Key_Return)
+    qtbot.waitUntil(lambda: len(page.composer.attachments) == 1, timeout=5000)
+    attached = page.composer.attachments[0]
+    assert attached["name"] == "Lessons (1 row).jsonl" and '"two"' in attached["text"] and not bar.isVisible()
+    said: list[str] = []
+    context.notified.connect(lambda _level, text, _action: said.append(text))
+    page.attaching.toggle_rows()
+    qtbot.waitUntil(bar.isVisible, timeout=5000)
+    bar.condition.setText("false")
+    qtbot.mouseClick(bar._button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(said), timeout=5000)
+    assert "No row" in said[0]
+
+
 def test_folders_pins_and_search_places(context: AppContext, page: ChatPage, qtbot: Any) -> None:
     ask(page, qtbot, "About penguins in the far south")
     wait_idle(page, qtbot, 2)

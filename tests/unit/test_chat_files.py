@@ -15,6 +15,7 @@ from fmstudio.api.errors import UserError
 from fmstudio.project import Project
 from fmstudio.project.chat_export import export_chats
 from fmstudio.project.chat_import import import_chats
+from fmstudio.project.chat_records import prompt_messages
 from tests.unit.edit_kit import leave_out_packaged_models
 
 
@@ -219,3 +220,19 @@ def test_the_command_line_lists_searches_imports_and_exports(
     assert main(["chats", "export", str(tmp_path / "all.md"), *at]) == 0
     assert (tmp_path / "all.md").read_text("utf-8").startswith("# Web")
     assert main(["chats", "export", str(tmp_path / "all.txt"), *at]) == 2
+
+
+def test_a_web_page_shows_code_as_code_and_pictures_and_escapes_everything(project: Project, tmp_path: Path) -> None:
+    talk = project.chats.new_conversation(title="Code")
+    picture = {"name": "p.png", "kind": "image", "data": "data:image/png;base64,AAAA"}
+    strange = {"name": "x", "kind": "image", "data": "https://example.org/x.png"}
+    asked = project.chats.add_message(talk.id, "user", "<b>", facts={"attachments": [picture, strange]})
+    project.chats.add_message(
+        talk.id, "assistant", "See:\n```py\nif a < b:\n    go()\n```\nDone & gone.", parent_id=asked.id
+    )
+    export_chats(project.chats, tmp_path / "chats.html")
+    page = (tmp_path / "chats.html").read_text("utf-8")
+    assert "<pre><code>if a &lt; b:\n    go()\n</code></pre><div>Done &amp; gone.</div>" in page
+    assert '<img alt="" src="data:image/png;base64,AAAA">' in page and "example.org" not in page
+    assert "<div>&lt;b&gt;</div>" in page
+    assert prompt_messages("", [project.chats.messages(talk.id)[0]])[0]["content"].startswith("[image: p.png]")

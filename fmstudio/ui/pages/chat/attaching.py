@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 from fmstudio.ui.pages.chat.attachments import image_attachment, read_file, read_rows
 from fmstudio.ui.pages.chat.context_counter import count_of
 from fmstudio.ui.pages.chat.conversation import ConversationController
+from fmstudio.ui.pages.chat.rows_bar import RowsBar
 from fmstudio.ui.widgets.chat_composer import Composer
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Attaching(QObject):
         composer.attach_wanted.connect(self.choose_files)
         composer.files_dropped.connect(self.attach_files)
         composer.image_pasted.connect(self.attach_image)
+        self.bar = RowsBar()
+        self.bar.wanted.connect(self._attach_found)
 
     @Slot()
     def choose_files(self) -> None:
@@ -49,6 +52,36 @@ class Attaching(QObject):
         """Attach a picture from the clipboard."""
         name = self.tr("pasted picture")
         self._context.run_query(lambda: [image_attachment(name, image)], self._attach, owner=self)
+
+    @Slot()
+    def toggle_rows(self) -> None:
+        """Show or hide the choice of rows."""
+        project = self._context.project
+        if self.bar.isVisible() or project is None:
+            self.bar.hide()
+        else:
+            self._context.run_query(project.datasets.all, self.bar.offer, key="chat-datasets", owner=self)
+
+    @Slot(str, str, int)
+    def _attach_found(self, dataset: str, condition: str, most: int) -> None:
+        """Attach the first rows that match a condition."""
+        project = self._context.project
+        if project is None:
+            return
+
+        def found(ids: list[int]) -> None:
+            if ids:
+                self.bar.hide()
+                self.attach_rows(dataset, ids)
+            else:
+                self._context.notify("warning", self.tr("No row of the dataset matches."))
+
+        def work() -> list[int]:
+            if condition:
+                return project.ids(dataset, condition, most)
+            return [int(record["row_id"]) for record in project.page(dataset, limit=most, columns=["row_id"]).records()]
+
+        self._context.run_query(work, found, owner=self)
 
     def attach_rows(self, dataset: str, row_ids: list[int]) -> None:
         """Attach rows of a dataset to the message being written."""

@@ -97,4 +97,8 @@ def read_rows(name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]])
         json.dumps({c: row.get(c) for c in columns if row.get(c) is not None}, ensure_ascii=False, default=str)
         for row in rows
     ]
-    return {"name": f"{name} ({len(rows)} rows).jsonl", "kind": "rows", "text": "\n".join(lines)}
+    return {
+        "name": f"{name} ({len(rows)} {'row' if len(rows) == 1 else 'rows'}).jsonl",
+        "kind": "rows",
+        "text": "\n".join(lines),
+    }

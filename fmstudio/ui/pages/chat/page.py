@@ -103,12 +103,15 @@ class ChatPage(Page):
             self._middle.addWidget(view)
         self._ways_button = tool_button("swap", self.tr("Drafts, or several models side by side"), self.toggle_ways,
                                         shortcut="Ctrl+Shift+D")  # fmt: skip
+        rows = tool_button("data", self.tr("Attach rows of a dataset"), self.attaching.toggle_rows,
+                           shortcut="Ctrl+Shift+R")  # fmt: skip
+        self.composer.extras.addWidget(rows)
         self.composer.extras.addWidget(self._ways_button)
         self.composer.extras.addWidget(self.lessons)
         talk = QWidget()
         stacked = column(self.header, gap=0)
         stacked.addWidget(self._middle, 1)
-        stacked.addLayout(column(self.ways, self.composer, gap=6, margins=(24, 4, 24, 16)))
+        stacked.addLayout(column(self.ways, self.attaching.bar, self.composer, gap=6, margins=(24, 4, 24, 16)))
         talk.setLayout(stacked)
         self._stack = QStackedWidget()
         self._stack.addWidget(talk)

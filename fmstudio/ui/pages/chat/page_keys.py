@@ -26,6 +26,7 @@ def add_keys(page: ChatPage) -> None:
         ("Ctrl+I", page.header.panel.toggle),
         ("Ctrl+Shift+D", page.toggle_ways),
         ("Ctrl+Shift+A", page.attaching.choose_files),
+        ("Ctrl+Shift+R", page.attaching.toggle_rows),
         *((keys, partial(page.acting.do_on_last, what)) for keys, what in LAST_TURN_KEYS.items()),
     ):
         shortcut = QShortcut(QKeySequence(keys), page)
@@ -42,6 +43,7 @@ def commands_of(page: ChatPage) -> list[Command]:
         Command(tr("Rename this conversation"), page.sidebar.rename_current, "F2", "edit"),
         Command(tr("Drafts, or several models side by side"), page.toggle_ways, "Ctrl+Shift+D", "swap"),
         Command(tr("Attach files"), page.attaching.choose_files, "Ctrl+Shift+A", "file"),
+        Command(tr("Attach rows of a dataset"), page.attaching.toggle_rows, "Ctrl+Shift+R", "data"),
         Command(tr("Go to the last turn"), page.transcript.focus_turn, "Ctrl+Up", "up"),
         Command(tr("Import chats"), page.sharing.choose_import, "", "import"),
         Command(tr("Export all chats"), partial(page.sharing.choose_export, ""), "", "export"),
