@@ -11,11 +11,15 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from fmstudio.api.errors import UserError
 from fmstudio.project import Project, chat_search
+from fmstudio.project.catalog import Catalog
 from fmstudio.project.chat_search import fold, snippet, terms_of
+from fmstudio.project.chats import Chats
+from fmstudio.project.migrations import STEPS
 from tests.unit.edit_kit import leave_out_packaged_models
 
 
@@ -218,3 +222,32 @@ def test_search_by_index_and_by_reading_finds_what_the_texts_hold(
         wanted = {text for text in texts if all(term in chat_search.fold(text) for term in terms)}
         said = [project.chats.messages(found.conversation.id)[0].content for found in project.chats.found(search)]
         assert set(said) == wanted and len(said) == len(wanted), search
+
+
+def test_messages_of_an_older_project_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    with duckdb.connect(str(path)) as old:
+        old.execute("CREATE TABLE schema_version (number INTEGER)")
+        for number, step in enumerate(STEPS[:4], 1):
+            old.execute(step)
+            old.execute("INSERT INTO schema_version VALUES (?)", [number])
+        old.execute(
+            "INSERT INTO conversations (id, title, model_id, settings, is_deleted, created, updated)"
+            " VALUES ('c', 'Old', '', '{}', false, 1, 1)"
+        )
+        for number in range(3):
+            old.execute(
+                "INSERT INTO messages (id, conversation_id, parent_id, role, content, facts, created, folded)"
+                " VALUES (?, 'c', NULL, 'user', ?, '{}', ?, lower(strip_accents(?)))",
+                [f"m{number}", f"Größe {number}\nzwei", number, f"Größe {number}\nzwei"],
+            )
+    catalog = Catalog(path)
+    (found,) = chat_search.search_conversations(catalog, "gro 2")
+    assert (found.hits, found.message_id) == (1, "m2")
+    (found,) = chat_search.search_conversations(catalog, "zwei")
+    assert (found.hits, found.message_id) == (3, "m2")
+    chats = Chats(catalog, tmp_path)
+    made = chats.add_message("c", "user", "a newer message")
+    (found,) = chats.found("newer")
+    assert found.message_id == made.id and catalog.query("SELECT max(number) FROM messages") == [(4,)]
+    catalog.close()

@@ -82,15 +82,18 @@ DIALECTS = {dialect.name: dialect for dialect in (OWN, *_SERVERS)}
 _OWNERS = {"fmstudio": "fmstudio", "llamacpp": "llamacpp", "vllm": "vllm", "library": "ollama"}
 
 
+def listed(models: Any) -> list[Mapping[str, Any]]:
+    """The models in an answer to ``/v1/models``; none where it is no such answer."""
+    data = models.get("data") if isinstance(models, Mapping) else None
+    return [one for one in data if isinstance(one, Mapping)] if isinstance(data, list) else []
+
+
 def dialect_of(models: Any) -> Dialect:
     """Which kind of server gave this answer to ``/v1/models``."""
-    listed = models.get("data") if isinstance(models, Mapping) else None
-    first = listed[0] if isinstance(listed, list) and listed else None
-    owner = str(first.get("owned_by", "")) if isinstance(first, Mapping) else ""
+    owner = next((str(one.get("owned_by", "")) for one in listed(models)), "")
     return DIALECTS[_OWNERS.get(owner, "other")]
 
 
 def offered(models: Any) -> list[str]:
     """Names of the models in an answer to ``/v1/models``."""
-    listed = models.get("data") if isinstance(models, Mapping) else None
-    return [str(one["id"]) for one in listed or () if isinstance(one, Mapping) and "id" in one]
+    return [str(one["id"]) for one in listed(models) if "id" in one]

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from fmstudio.jobs.outcome import Problem
 from fmstudio.ui.pages.chat.client import EngineClient
-from fmstudio.ui.pages.chat.dialect import DIALECTS, Dialect, dialect_of, offered
+from fmstudio.ui.pages.chat.dialect import DIALECTS, Dialect, dialect_of, listed, offered
 
 if TYPE_CHECKING:
     from fmstudio.project.models import ModelEntry
@@ -103,8 +103,7 @@ def _kept_key(entry_id: str) -> str:
 
 def _context_length(models: Any, model: str) -> int:
     """Tokens of the context, where the server says so: ``meta.n_ctx`` here and at llama-server, ``max_model_len`` at vLLM."""
-    for one in models.get("data") or ():
-        if one.get("id") == model:
-            meta = one.get("meta") if isinstance(one.get("meta"), dict) else {}
-            return int(meta.get("n_ctx") or meta.get("n_ctx_train") or one.get("max_model_len") or 0)
-    return 0
+    entry = next((one for one in listed(models) if one.get("id") == model), {})
+    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
+    length = meta.get("n_ctx") or meta.get("n_ctx_train") or entry.get("max_model_len")
+    return length if isinstance(length, int) else 0
