@@ -75,12 +75,12 @@ def draw(tex: str, *, is_display: bool) -> Drawing:
     with warnings.catch_warnings():
         # It finds its font through a function that Python 3.11 and 3.12 call deprecated, and 3.13 no longer does.
         warnings.simplefilter("ignore", DeprecationWarning)
-        import ziamath
         from ziamath.config import config
+        from ziamath.zmath import Latex
 
     config.svg2 = False  # Qt reads SVG Tiny, which has no symbols
     try:
-        made = ziamath.Latex(tex, size=EM, color=INK, inline=not is_display)
+        made = Latex(tex, size=EM, color=INK, inline=not is_display)
         svg = made.svg()
         _left, top, width, height = (float(v) for v in re.search(r'viewBox="([^"]+)"', svg)[1].split())  # type: ignore[index]
     except Exception:  # noqa: BLE001 - whatever a model wrote and the library cannot read is shown as written

@@ -58,9 +58,8 @@ class MarkdownView(QWidget):
         """Show text exactly as it is, without reading it as Markdown."""
         self._source = text
         self._settled = self._settled_end = 0
-        view = self._views[0] if self._views and isinstance(self._views[0], ProseView) else None
-        if view is None:
-            view = self._replace(0, Segment(False, text))
+        has_prose = bool(self._views) and isinstance(self._views[0], ProseView)
+        view = self._views[0] if has_prose else self._replace(0, Segment(False, text))
         if isinstance(view, ProseView):
             view.setPlainText(text)
         self._drop_views(1)

@@ -121,8 +121,8 @@ class EngineLink(QObject):
     def text(self) -> str:
         """What it does, in words, with the time it has taken while that is what one waits for."""
         if self.server is not None:
-            words = {"loading": self.tr("connecting to {host}"), "ready": self.tr("connected to {host}")}
-            return words.get(self.state, self.tr("no connection to {host}")).format(host=self.server.host)
+            said = {"loading": self.tr("connecting to {host}"), "ready": self.tr("connected to {host}")}
+            return said.get(self.state, self.tr("no connection to {host}")).format(host=self.server.host)
         if self.state == "loading":
             seconds = int(time.monotonic() - self._since)
             if self._context.engine.state == "probing":

@@ -104,6 +104,7 @@ def _kept_key(entry_id: str) -> str:
 def _context_length(models: Any, model: str) -> int:
     """Tokens of the context, where the server says so: ``meta.n_ctx`` here and at llama-server, ``max_model_len`` at vLLM."""
     entry = next((one for one in listed(models) if one.get("id") == model), {})
-    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
+    meta = entry.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
     length = meta.get("n_ctx") or meta.get("n_ctx_train") or entry.get("max_model_len")
     return length if isinstance(length, int) else 0
