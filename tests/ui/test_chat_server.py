@@ -128,8 +128,11 @@ def test_a_refused_key_is_explained_and_a_missing_one_asked_for(
     assert [m.role for m in page.controller.turns.path()] == ["user"], "the question is kept"
     monkeypatch.setattr(keyring_store, "read_key", lambda _: "")
     monkeypatch.setattr(choosing.QInputDialog, "getText", lambda *_: (FakeOpenAI.key, True))
+    kept: list[tuple[str, str]] = []
+    monkeypatch.setattr(keyring_store, "keep_key", lambda name, key: kept.append((name, key)))
     page.controller.retry()
     qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=WAIT)
+    assert kept == [(page.controller.model_id, FakeOpenAI.key)]
 
 
 def test_another_machine_needs_the_network(context: AppContext, qtbot: Any) -> None:

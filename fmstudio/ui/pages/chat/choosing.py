@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def ask_key(parent: QWidget, entry: ModelEntry) -> str:
-    """Ask for a server's key that no keyring holds; it is forgotten with the connection."""
-    text = parent.tr("Key of “{name}”. It is kept in memory only.").format(name=entry.name)
+    """Ask for a server's key that no keyring holds."""
+    words = parent.tr("Key of “{name}”. It goes into the system's keyring where there is one, and never into a file.")
+    text = words.format(name=entry.name)
     key, is_given = QInputDialog.getText(parent, parent.tr("Key of a server"), text, QLineEdit.EchoMode.Password)
     return key.strip() if is_given else ""
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, Signal
 
+from fmstudio.core.addresses import is_loopback
 from fmstudio.jobs.outcome import Problem
 from fmstudio.ui.pages.chat.client import EngineClient
 from fmstudio.ui.pages.chat.dialect import DIALECTS, Dialect, dialect_of, listed, offered
@@ -56,8 +57,6 @@ class ServerLink(QObject):
         return urlsplit(self.url).netloc
 
     def _begin(self) -> None:
-        from fmstudio.project.model_endpoints import is_loopback
-
         self._is_far = not is_loopback(self.url)
         if self._is_far and not self._context.settings.allow_network:
             text = self.tr("The network is off, and {host} is another machine.").format(host=self.host)
@@ -68,8 +67,10 @@ class ServerLink(QObject):
             self._connect("")
 
     def _on_key(self, key: str) -> None:
-        key = key or self._ask_key(self.entry)
         if key:
+            self._connect(key)
+        elif key := self._ask_key(self.entry):
+            self._context.run_query(lambda: _keep_key(self.entry.id, key), lambda _: None, owner=self)
             self._connect(key)
         else:
             text = self.tr("“{name}” wants a key.").format(name=self.entry.name)
@@ -99,6 +100,12 @@ def _kept_key(entry_id: str) -> str:
     from fmstudio.core.keyring_store import read_key
 
     return read_key(entry_id)
+
+
+def _keep_key(entry_id: str, key: str) -> None:
+    from fmstudio.core.keyring_store import keep_key
+
+    keep_key(entry_id, key)
 
 
 def _context_length(models: Any, model: str) -> int:
