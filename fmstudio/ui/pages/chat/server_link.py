@@ -79,6 +79,7 @@ class ServerLink(QObject):
     def _connect(self, key: str) -> None:
         model = str(self.entry.facts.get("model") or "")
         client = EngineClient(self.url, key, self, model=model, is_far=self._is_far)
+        client.dialect = self.dialect
 
         def done(value: Any) -> None:
             client.offered = offered(value)
