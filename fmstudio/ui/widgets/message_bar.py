@@ -24,7 +24,7 @@ class ProblemCard(QFrame):
     Args:
         actions: Buttons that mend it, best first.
         on_close: Shows a close button.
-        stacked: Buttons below the text, for narrow places.
+        stacked: Buttons below the text, one under the other, for narrow places.
     """
 
     def __init__(
@@ -43,9 +43,12 @@ class ProblemCard(QFrame):
         texts = column(what, gap=2)
         if problem.remedy:
             texts.addWidget(label(problem.remedy, wrap=True, selectable=True))
-        buttons, mending = row(gap=4), row(gap=4)
+        buttons, mending = row(gap=4), column(gap=4)
         for text, act in actions:
-            (mending if stacked else buttons).addWidget(button(text, act))
+            if stacked:
+                mending.addLayout(row(button(text, act), None))
+            else:
+                buttons.addWidget(button(text, act))
         if problem.details:
             self._copy = button(self.tr("Copy details"), self.copy_details, kind="quiet", icon="copy")
             buttons.addWidget(self._copy)
@@ -54,8 +57,7 @@ class ProblemCard(QFrame):
         layout = row(icon_label("error", "danger"), gap=12, margins=(16, 10, 12, 10))
         layout.addLayout(texts, 1)
         if stacked:
-            for line in (mending, buttons):
-                line.addStretch(1)
+            buttons.addStretch(1)
             texts.addSpacing(6)
             if actions:
                 texts.addLayout(mending)

@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
+    QTextFormat,
     QTextImageFormat,
     QTextOption,
     QWheelEvent,
@@ -28,6 +29,7 @@ from fmstudio.ui.widgets.markdown_parts import stable_length
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Around a formula's number while Markdown is read: characters of private use, which no text means anything by."""
+PARAGRAPH_GAP, QUOTE_INDENT = 8.0, 18.0
 _AS_TEXT = {0x2029: "\n", 0x2028: "\n", 0xA0: " ", 0xFFFC: None, 0xFDD0: "\n", 0xFDD1: "\n"}
 """How Qt writes ends of paragraphs, lines and table cells in a selection."""
 _TEX = int(QTextImageFormat.Property.UserProperty) + 1
@@ -88,7 +90,28 @@ class ProseView(QTextBrowser):
         cursor.insertMarkdown(_with_places(tail, formulas), FEATURES)
         if formulas:
             self._insert_formulas(formulas)
+        self._space_out()
         cursor.endEditBlock()
+
+    def _space_out(self) -> None:
+        """Room between paragraphs, and quotes to be seen as such; from the stable place on."""
+        block = self.document().findBlock(self._stable_position)
+        while block.isValid():
+            cursor = QTextCursor(block)
+            level = block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel.value)
+            is_next_item = block.textList() is not None and block.previous().textList() is not None
+            wanted = QTextBlockFormat()
+            if block.position() > 0 and not is_next_item and cursor.currentTable() is None:
+                wanted.setTopMargin(PARAGRAPH_GAP)
+            if level:
+                wanted.setLeftMargin(QUOTE_INDENT * level)
+                cursor.select(QTextCursor.SelectionType.BlockUnderCursor)
+                quiet = QTextCharFormat()
+                quiet.setForeground(Theme.current().color("muted"))
+                cursor.mergeCharFormat(quiet)
+            if wanted.propertyCount():
+                QTextCursor(block).mergeBlockFormat(wanted)
+            block = block.next()
 
     def _settle(self, length: int) -> None:
         """Freeze the part that cannot change: render it once, open a new paragraph, remember the place."""

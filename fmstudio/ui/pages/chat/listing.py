@@ -66,3 +66,4 @@ class Listing(QObject):
         """Show the conversation of that id, when it is in the list and not shown already."""
         if conversation_id != self._shown_id and conversation_id in self.conversations:
             self._controller.open(self.conversations[conversation_id])
+            self._sidebar.mark(conversation_id)

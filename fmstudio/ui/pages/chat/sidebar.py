@@ -163,6 +163,14 @@ class ConversationList(QFrame):
         item.setToolTip(self.tr("Folder “{name}”: click to fold or unfold").format(name=folder))
         self.list.addItem(item)
 
+    def mark(self, conversation_id: str) -> None:
+        """Mark the conversation that is shown, without announcing it."""
+        self._current = conversation_id
+        self._is_filling = True
+        places = (self.list.item(place) for place in range(self.list.count()))
+        self.list.setCurrentItem(next((item for item in places if item.data(_ID) == conversation_id), None))  # type: ignore[arg-type]
+        self._is_filling = False
+
     @property
     def current_id(self) -> str:
         """Id of the marked conversation, or empty."""

@@ -128,7 +128,7 @@ class TokenView(QWidget):
         self.text.verticalScrollBar().setValue(at)
         self.list.clear()
         for other in self.tokens[self.place].others if self.tokens else ():
-            item = QListWidgetItem(f"{visible(other.text)}\t{other.probability:.1%}")
+            item = QListWidgetItem(f"{other.probability:.1%}\t{visible(other.text)}")
             item.setData(Qt.ItemDataRole.UserRole, other)
             self.list.addItem(item)
             if other.id == self.tokens[self.place].id:
