@@ -15,7 +15,7 @@ from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.chat_card_data import CardData
 from fmstudio.ui.widgets.chat_transcript import Transcript
 
-BUDGET_MS = 16.0
+BUDGET_MS, FRAMES = 16.0, 300
 PARAGRAPH = "Some words of an ordinary answer that goes on and **on** with `code` in it, as answers do. " * 4 + "\n\n"
 LIST = "".join(f"- point {i} of a list with some words\n" for i in range(12)) + "\n"
 CODE = "```python\n" + "".join(f"value_{i} = compute({i})  # a line\n" for i in range(30)) + "```\n\n"
@@ -33,7 +33,10 @@ def answer(tokens: int) -> str:
 def stream(transcript: Transcript, text: str, start: int, frames: int) -> list[float]:
     """Show the answer grow by 12 characters a frame from `start` on; milliseconds of each frame."""
     transcript.show_tail("Model", text[:start], "")
-    QApplication.processEvents()
+    settled = time.perf_counter() + 1.0  # what stands there already is coloured beside: that is no frame's work
+    while time.perf_counter() < settled:
+        QApplication.processEvents()
+        time.sleep(0.01)
     times = []
     for frame in range(frames):
         end = start + 12 * (frame + 1)
@@ -60,13 +63,18 @@ def main() -> None:
         transcript.show_turns(turns)
         QApplication.processEvents()
         text = answer(length + 1_000)
-        times = sorted(stream(transcript, text, length * 4 - 600, 300))
+        used = time.process_time()
+        times = sorted(stream(transcript, text, length * 4 - 600, FRAMES))
+        busy = (time.process_time() - used) * 1000 / FRAMES
         middle, late = statistics.median(times), times[int(len(times) * 0.95)]
-        worst = max(worst, middle)
-        print(f"{before:6,} tokens before, {length:6,} in the answer: median {middle:5.1f} ms, p95 {late:5.1f} ms")
+        worst = max(worst, late)
+        print(
+            f"{before:6,} tokens before, {length:6,} in the answer: median {middle:5.1f} ms, p95 {late:5.1f} ms,"
+            f" processor {busy:4.1f} ms"
+        )
         transcript.close()
         transcript.deleteLater()
-    print(f"budget {BUDGET_MS:.0f} ms: {'held' if worst <= BUDGET_MS else 'NOT held'} (slowest median {worst:.1f} ms)")
+    print(f"budget {BUDGET_MS:.0f} ms: {'held' if worst <= BUDGET_MS else 'NOT held'} (slowest p95 {worst:.1f} ms)")
 
 
 if __name__ == "__main__":
