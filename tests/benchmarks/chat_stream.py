@@ -30,21 +30,25 @@ def answer(tokens: int) -> str:
     return text[: tokens * 4]
 
 
-def stream(transcript: Transcript, text: str, start: int, frames: int) -> list[float]:
-    """Show the answer grow by 12 characters a frame from `start` on; milliseconds of each frame."""
+def stream(transcript: Transcript, text: str, start: int, frames: int) -> tuple[list[float], float]:
+    """Show the answer grow by 12 characters a frame from `start` on.
+
+    Returns:
+        Milliseconds of each frame in ascending order, and the mean of processor time.
+    """
     transcript.show_tail("Model", text[:start], "")
     settled = time.perf_counter() + 1.0  # what stands there already is coloured beside: that is no frame's work
     while time.perf_counter() < settled:
         QApplication.processEvents()
         time.sleep(0.01)
-    times = []
+    times, used = [], time.process_time()
     for frame in range(frames):
         end = start + 12 * (frame + 1)
         started = time.perf_counter()
         transcript.show_tail("Model", text[:end], f"{frame}")
         QApplication.processEvents()
         times.append((time.perf_counter() - started) * 1000)
-    return times
+    return sorted(times), (time.process_time() - used) * 1000 / frames
 
 
 def main() -> None:
@@ -63,9 +67,7 @@ def main() -> None:
         transcript.show_turns(turns)
         QApplication.processEvents()
         text = answer(length + 1_000)
-        used = time.process_time()
-        times = sorted(stream(transcript, text, length * 4 - 600, FRAMES))
-        busy = (time.process_time() - used) * 1000 / FRAMES
+        times, busy = stream(transcript, text, length * 4 - 600, FRAMES)
         middle, late = statistics.median(times), times[int(len(times) * 0.95)]
         worst = max(worst, late)
         print(
