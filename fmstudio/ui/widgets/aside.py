@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import Any
 
 from PySide6.QtCore import QObject
 
 from fmstudio.ui.background import Bridge
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
 
 class Aside(QObject):
-    """One thing after the other, in the order they were asked for; the work must not touch widgets and not fail."""
+    """One thing after the other, in the order they were asked for; the work must not touch widgets and not fail.
+
+    The thread holds nothing up when the program ends, whatever it is at then.
+    """
 
     _shared: Aside | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self._bridge = Bridge(self)
-        self._pool: ThreadPoolExecutor | None = None
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     @classmethod
     def shared(cls) -> Aside:
@@ -34,14 +37,9 @@ class Aside(QObject):
 
     def run(self, work: Callable[[], Any], done: Callable[[Any], None], owner: QObject) -> None:
         """Do `work` on the thread, then `done` with its result on the main one, unless `owner` is gone by then."""
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(1, "aside")
+        from shiboken6 import isValid
 
         def deliver(value: Any) -> None:
-            from shiboken6 import isValid
-
             if isValid(owner):
                 done(value)
 
@@ -49,4 +47,11 @@ class Aside(QObject):
             value = work()
             self._bridge.post(lambda: deliver(value))
 
-        self._pool.submit(task)
+        self._tasks.put(task)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="aside", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()
