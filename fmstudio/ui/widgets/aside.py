@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -13,7 +14,7 @@ from fmstudio.ui.background import Bridge
 
 
 class Aside(QObject):
-    """One thing after the other, in the order they were asked for; the work must not touch widgets and not fail.
+    """One thing after the other, in the order they were asked for; the work must not touch widgets.
 
     The thread holds nothing up when the program ends, whatever it is at then.
     """
@@ -54,4 +55,9 @@ class Aside(QObject):
 
     def _work(self) -> None:
         while True:
-            self._tasks.get()()
+            task = self._tasks.get()
+            try:
+                task()
+            except Exception:
+                # What is shown stays as it was, plain; the next thing must still be done.
+                logging.getLogger(__name__).exception("work beside the main thread failed")
