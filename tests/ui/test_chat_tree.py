@@ -50,25 +50,25 @@ def test_the_keys_of_a_turn_do_what_they_say(
     wait_idle(page, qtbot, 2)
     server.script = Script(pieces=["Another"])
     press(qtbot, page, Key.Key_R)
-    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=15_000)
     wait_idle(page, qtbot, 2)
     assert page.transcript.cards[1]._version.text() == "2/2"
     press(qtbot, page, Key.Key_Left)
     assert page.transcript.cards[1].body.source == "Hello, world."
     press(qtbot, page, Key.Key_G)
-    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons")) == 1, timeout=5000)
-    qtbot.waitUntil(lambda: page.lessons.text() == "1 lesson", timeout=5000)
+    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons")) == 1, timeout=15_000)
+    qtbot.waitUntil(lambda: page.lessons.text() == "1 lesson", timeout=15_000)
     places: list[tuple[str, Any]] = []
     context.navigated.connect(lambda place, args: places.append((place, args)))
     qtbot.mouseClick(page.lessons, Qt.MouseButton.LeftButton)
     assert places == [("data", {"dataset_id": context.project.datasets.get("Lessons").id})]  # type: ignore[union-attr]
     press(qtbot, page, Key.Key_P)
-    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons (preferences)")) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons (preferences)")) == 1, timeout=15_000)
     pair = lesson_rows(context, "Lessons (preferences)")[0]
     assert (pair["source"], pair["chosen"][0]["content"]) == ("branches", "Hello, world.")
-    qtbot.waitUntil(lambda: page.transcript.cards[1].data.is_preferred, timeout=5000)
+    qtbot.waitUntil(lambda: page.transcript.cards[1].data.is_preferred, timeout=15_000)
     press(qtbot, page, Key.Key_P)
-    qtbot.waitUntil(lambda: lesson_rows(context, "Lessons (preferences)") == [], timeout=5000)
+    qtbot.waitUntil(lambda: lesson_rows(context, "Lessons (preferences)") == [], timeout=15_000)
     press(qtbot, page, Key.Key_Q)
     assert page.composer.text == "> Hello, world.\n\n"
     page.transcript.focus_turn(1)
@@ -87,16 +87,16 @@ def test_the_branch_shown_comes_back(context: AppContext, page: ChatPage, server
     wait_idle(page, qtbot, 2)
     server.script = Script(pieces=["Another"])
     page.controller.regenerate(page.controller.turns.leaf)
-    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=15_000)
     wait_idle(page, qtbot, 2)
     page.controller.show_version(page.controller.turns.leaf, -1)
     shown = page.controller.conversation
     assert shown is not None and context.project is not None
     chats = context.project.chats
-    qtbot.waitUntil(lambda: chats.get(shown.id).shown == page.controller.turns.leaf, timeout=5000)
+    qtbot.waitUntil(lambda: chats.get(shown.id).shown == page.controller.turns.leaf, timeout=15_000)
     page.new_chat()
     page.controller.open(chats.get(shown.id))
-    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=15_000)
     assert page.controller.turns.path()[1].content == "Hello, world."
 
 
@@ -108,11 +108,11 @@ def test_deleting_a_turn_is_undone(context: AppContext, page: ChatPage, qtbot: A
     actions: list[Any] = []
     context.notified.connect(lambda _level, _text, action: actions.append(action))
     press(qtbot, page, Key.Key_Delete, 2)
-    qtbot.waitUntil(lambda: bool(actions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(actions), timeout=15_000)
     assert [m.content for m in stored(context, page)] == ["first", "Hello, world."]
     assert len(page.transcript.cards) == 2
     actions[0][1]()
-    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 4, timeout=5000)
+    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 4, timeout=15_000)
     actions[0][1]()
     assert not page.undoing.words, "the button brings it back once"
 
@@ -123,14 +123,14 @@ def test_ctrl_z_brings_back_what_was_deleted_but_first_takes_back_typing(
     ask(page, qtbot, "first")
     wait_idle(page, qtbot, 2)
     press(qtbot, page, Key.Key_Delete, 0)
-    qtbot.waitUntil(lambda: bool(page.undoing.words), timeout=5000)
+    qtbot.waitUntil(lambda: bool(page.undoing.words), timeout=15_000)
     page.composer.input.setFocus()
     qtbot.keyClicks(page.composer.input, "x")
     qtbot.keyClick(page.composer.input, Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert page.composer.text == "" and page.undoing.words, "typing first"
     assert any(command.shortcut == "Ctrl+Z" for command in page.commands())
     qtbot.keyClick(page.composer.input, Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=15_000)
     assert not page.undoing.words
 
 
@@ -185,7 +185,7 @@ def test_an_answer_is_continued_and_edited_beside_the_old_one(
     wait_idle(page, qtbot, 2)
     server.script = Script(pieces=["three"], tokens=[13])
     press(qtbot, page, Key.Key_N)
-    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=15_000)
     wait_idle(page, qtbot, 2)
     assert server.bodies[-1]["forced_prefix"] == [11, 12], "the very tokens, where they are known"
     longer = stored(context, page)[-1]
@@ -195,7 +195,7 @@ def test_an_answer_is_continued_and_edited_beside_the_old_one(
     assert card._editor is not None
     card._editor._text.setPlainText("Uno")
     qtbot.keyClick(card._editor._text, Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
-    qtbot.waitUntil(lambda: page.controller.turns.path()[-1].content == "Uno", timeout=5000)
+    qtbot.waitUntil(lambda: page.controller.turns.path()[-1].content == "Uno", timeout=15_000)
     assert page.transcript.cards[1].data.speaker == "Written by you"
     assert page.transcript.cards[1].data.versions == 3
     ask(page, qtbot, "and then?")
@@ -214,13 +214,13 @@ def test_reproducing_says_whether_the_same_tokens_came(
     wait_idle(page, qtbot, 2)
     page.panel.temperature.setValue(0.1)
     press(qtbot, page, Key.Key_Y)
-    qtbot.waitUntil(lambda: bool(said), timeout=5000)
+    qtbot.waitUntil(lambda: bool(said), timeout=15_000)
     assert said.pop() == ("positive", "Reproduced: the same 3 tokens came again.")
     first, second = server.bodies
     assert {k: v for k, v in first.items() if k != "model"} == {k: v for k, v in second.items() if k != "model"}
     server.script = Script(pieces=["a", "x"], tokens=[1, 9])
     press(qtbot, page, Key.Key_Y)
-    qtbot.waitUntil(lambda: bool(said), timeout=5000)
+    qtbot.waitUntil(lambda: bool(said), timeout=15_000)
     assert said[0][0] == "warning" and "first 1 of 3 tokens" in said[0][1]
     assert len(stored(context, page)) == 2, "nothing was added"
 
@@ -232,19 +232,19 @@ def test_drafts_have_their_own_seeds_and_choosing_teaches(
     page.ways.drafts.setValue(3)
     page.ways.is_blind.setChecked(True)
     ask(page, qtbot, "Say")
-    qtbot.waitUntil(lambda: page.views.compare.isVisible(), timeout=5000)
+    qtbot.waitUntil(lambda: page.views.compare.isVisible(), timeout=15_000)
     qtbot.waitUntil(lambda: len(server.bodies) == 3 and not page.controller.is_busy, timeout=10_000)
     assert len({body["seed"] for body in server.bodies}) == 3
     columns = page.views.compare.columns
     assert [c.name.text() for c in columns] == ["Answer A", "Answer B", "Answer C"]
     server_answers = [m for m in stored(context, page) if m.role == "assistant"]
     assert {m.facts["kind"] for m in server_answers} == {"drafts"}
-    qtbot.waitUntil(lambda: all(c.answer.text for c in columns), timeout=5000)
+    qtbot.waitUntil(lambda: all(c.answer.text for c in columns), timeout=15_000)
     qtbot.keyClick(page.views.compare, Key.Key_2)
     assert "seed" in columns[0].numbers.text() and "Tiny" in columns[0].name.text()
     chats = context.project.chats  # type: ignore[union-attr]
     place = page.controller.conversation.id  # type: ignore[union-attr]
-    qtbot.waitUntil(lambda: bool(chats.choices(place)), timeout=5000)
+    qtbot.waitUntil(lambda: bool(chats.choices(place)), timeout=15_000)
     choice = chats.choices(place)[0]
     assert (choice["chosen"], choice["kind"], len(choice["rejected"])) == (columns[1].answer.id, "drafts", 2)
     assert page.controller.turns.leaf == columns[1].answer.id
@@ -258,7 +258,7 @@ def test_two_ways_side_by_side_use_their_own_settings(
     assert context.project is not None
     context.project.presets.save("Cold", {"temperature": 0.0, "system_prompt": "Be cold."})
     page.page_shown()
-    qtbot.waitUntil(lambda: len(page.panel.presets.presets) == 1 and len(page.panel.adapter_rows) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(page.panel.presets.presets) == 1 and len(page.panel.adapter_rows) == 1, timeout=15_000)
     page.toggle_ways()
     page.ways.add_row()
     _, second = page.ways.rows
@@ -287,12 +287,12 @@ def test_a_token_is_clicked_and_branched_at(
     wait_idle(page, qtbot, 2)
     press(qtbot, page, Key.Key_T)
     view = page.views.tokens
-    qtbot.waitUntil(view.isVisible, timeout=5000)
+    qtbot.waitUntil(view.isVisible, timeout=15_000)
     qtbot.keyClick(view, Key.Key_Right)
     assert [view.list.item(i).text().split("\t")[0] for i in range(2)] == ["p", "lo"]
     server.script = Script(pieces=["!"], tokens=[9])
     qtbot.keyClick(view, Key.Key_Return)
-    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=15_000)
     assert server.bodies[-1]["forced_prefix"] == [5, 8]
     branch = stored(context, page)[-1]
     assert (branch.content, branch.facts["kind"]) == ("Help!", "branch")
@@ -310,7 +310,7 @@ def test_the_model_names_the_chat_unless_a_person_did(page: ChatPage, server: Fa
     server.title = '"Title: Greeting a friend."\n\nmore'
     ask(page, qtbot, "Hello there, friend of mine")
     wait_idle(page, qtbot, 2)
-    qtbot.waitUntil(lambda: page.controller.conversation.title == "Greeting a friend", timeout=5000)  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: page.controller.conversation.title == "Greeting a friend", timeout=15_000)  # type: ignore[union-attr]
     assert len(server.titles) == 1
     page.new_chat()
     page.panel.asks_title.setChecked(False)
@@ -343,8 +343,8 @@ def test_variables_are_asked_for_and_filled(page: ChatPage, server: FakeOpenAI, 
 def test_presets_are_saved_chosen_and_marked_as_changed(context: AppContext, page: ChatPage, qtbot: Any) -> None:
     page.panel.temperature.setValue(0.3)
     page.presets.save("Calm")
-    qtbot.waitUntil(lambda: page.controller.settings.preset == "Calm v1", timeout=5000)
-    qtbot.waitUntil(lambda: not page.panel.presets.save.isEnabled(), timeout=5000)
+    qtbot.waitUntil(lambda: page.controller.settings.preset == "Calm v1", timeout=15_000)
+    qtbot.waitUntil(lambda: not page.panel.presets.save.isEnabled(), timeout=15_000)
     page.panel.temperature.setValue(1.0)
     assert page.panel.presets.save.isEnabled()
     preset = page.panel.presets.presets[0]
@@ -361,11 +361,11 @@ def test_attachments_travel_with_the_question(
     path = tmp_path / "notes.txt"
     path.write_text("alpha beta gamma", "utf-8")
     page.attaching.attach_files([path])
-    qtbot.waitUntil(lambda: len(page.composer.attachments) == 1, timeout=5000)
-    qtbot.waitUntil(lambda: page.composer.attachments[0].get("tokens") == 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(page.composer.attachments) == 1, timeout=15_000)
+    qtbot.waitUntil(lambda: page.composer.attachments[0].get("tokens") == 3, timeout=15_000)
     uses: list[ContextUse] = []
     page.counter.counted.connect(uses.append)
-    qtbot.waitUntil(lambda: bool(uses) and uses[-1].attached == 3, timeout=5000)
+    qtbot.waitUntil(lambda: bool(uses) and uses[-1].attached == 3, timeout=15_000)
     ask(page, qtbot, "Sum up")
     wait_idle(page, qtbot, 4)
     assert (
@@ -378,7 +378,7 @@ def test_attachments_travel_with_the_question(
     context.problem_shown.connect(lambda problem, _: problems.append(problem))
     path.write_bytes(b"\x00\x01\xff")
     page.attaching.attach_files([path])
-    qtbot.waitUntil(lambda: bool(problems), timeout=5000)
+    qtbot.waitUntil(lambda: bool(problems), timeout=15_000)
     assert "no text file" in problems[0].message
 
 
@@ -387,28 +387,28 @@ def test_rows_of_a_dataset_are_chosen_and_attached(
 ) -> None:
     for question in ("one", "two"):
         ask(page, qtbot, question)
-        qtbot.waitUntil(lambda: not page.controller.is_busy, timeout=5000)
+        qtbot.waitUntil(lambda: not page.controller.is_busy, timeout=15_000)
         press(qtbot, page, Key.Key_G)
-        qtbot.waitUntil(lambda: page.controller.turns.path()[-1].rating == 1, timeout=5000)
-    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons")) == 2, timeout=5000)
+        qtbot.waitUntil(lambda: page.controller.turns.path()[-1].rating == 1, timeout=15_000)
+    qtbot.waitUntil(lambda: len(lesson_rows(context, "Lessons")) == 2, timeout=15_000)
     bar = page.attaching.bar
     qtbot.keyClick(
         page.composer.input, Key.Key_R, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     )
-    qtbot.waitUntil(bar.isVisible, timeout=5000)
+    qtbot.waitUntil(bar.isVisible, timeout=15_000)
     assert bar.datasets.currentText() == "Lessons" and bar.condition.hasFocus()
     qtbot.keyClicks(bar.condition, "len(messages) > 2")
     qtbot.keyClick(bar.condition, Key.Key_Return)
-    qtbot.waitUntil(lambda: len(page.composer.attachments) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(page.composer.attachments) == 1, timeout=15_000)
     attached = page.composer.attachments[0]
     assert attached["name"] == "Lessons (1 row).jsonl" and '"two"' in attached["text"] and not bar.isVisible()
     said: list[str] = []
     context.notified.connect(lambda _level, text, _action: said.append(text))
     page.attaching.toggle_rows()
-    qtbot.waitUntil(bar.isVisible, timeout=5000)
+    qtbot.waitUntil(bar.isVisible, timeout=15_000)
     bar.condition.setText("false")
     qtbot.mouseClick(bar._button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: bool(said), timeout=5000)
+    qtbot.waitUntil(lambda: bool(said), timeout=15_000)
     assert "No row" in said[0]
 
 
@@ -419,15 +419,15 @@ def test_folders_pins_and_search_places(context: AppContext, page: ChatPage, qtb
     assert shown is not None
     page.shelf.make_folder("Birds", shown.id)
     items = lambda: [page.sidebar.list.item(i).text().strip() for i in range(page.sidebar.list.count())]  # noqa: E731
-    qtbot.waitUntil(lambda: items() == ["Birds  (1)", shown.title], timeout=5000)
+    qtbot.waitUntil(lambda: items() == ["Birds  (1)", shown.title], timeout=15_000)
     page.sidebar._on_activated(page.sidebar.list.item(0))
-    qtbot.waitUntil(lambda: items() == ["Birds  (1)"], timeout=5000)
+    qtbot.waitUntil(lambda: items() == ["Birds  (1)"], timeout=15_000)
     menu = page.sidebar.menu_of(page.sidebar.list.item(0))
     assert len(menu.actions()) == 2
     page.shelf.pin(shown.id, True)
-    qtbot.waitUntil(lambda: items() == [shown.title, "Birds  (0)"], timeout=5000)
+    qtbot.waitUntil(lambda: items() == [shown.title, "Birds  (0)"], timeout=15_000)
     page.sidebar.search.setText("PENGUINS south")
-    qtbot.waitUntil(lambda: items() == [shown.title], timeout=5000)
+    qtbot.waitUntil(lambda: items() == [shown.title], timeout=15_000)
     assert "penguins in the far south" in page.sidebar.list.item(0).toolTip()
     page.sidebar.search.setText("zebra")
     qtbot.waitUntil(lambda: page.sidebar.empty.isVisible() and page.sidebar.empty.text() == "Nothing found.")
@@ -442,7 +442,7 @@ def test_a_remedy_of_the_engine_is_one_click(
 
     server.script = Script(error={"message": "Too long.", "remedy": "More.", "remedy_action": {"n_ctx": 8192}})
     ask(page, qtbot)
-    qtbot.waitUntil(lambda: problem_card(page) is not None, timeout=5000)
+    qtbot.waitUntil(lambda: problem_card(page) is not None, timeout=15_000)
     card = problem_card(page)
     assert card is not None
     server.script = Script()
