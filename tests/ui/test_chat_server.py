@@ -72,6 +72,7 @@ def card(page: ChatPage) -> ProblemCard | None:
 def test_a_server_answers_and_is_sent_only_what_it_knows(context: AppContext, server: FakeOpenAI, qtbot: Any) -> None:
     page = page_with(context, qtbot, f"http://127.0.0.1:{server.port}/v1")
     assert "server" in page.header.models.currentText()
+    assert f"sent to http://127.0.0.1:{server.port}" in page._no_turns.words.text()
     ask(page, qtbot)
     qtbot.waitUntil(lambda: len(page.controller.turns.path()) == 2, timeout=WAIT)
     answer = page.controller.turns.path()[1]

@@ -374,6 +374,7 @@ def test_attachments_travel_with_the_question(
     question = stored(context, page)[2]
     assert question.content == "Sum up" and question.facts["attachments"][0]["name"] == "notes.txt"
     assert page.transcript.cards[2].data.files == "notes.txt" and page.composer.attachments == []
+    assert page.transcript.cards[2]._numbers.text() == "notes.txt", "also when the card was shown again"
     problems: list[Any] = []
     context.problem_shown.connect(lambda problem, _: problems.append(problem))
     path.write_bytes(b"\x00\x01\xff")

@@ -151,7 +151,7 @@ class MessageCard(QFrame):
         self._speaker.setText(data.speaker)
         self._note.setText(data.note)
         self._note.setVisible(bool(data.note))
-        self._numbers.setText(data.numbers)
+        self._numbers.setText(data.numbers if self._is_answer else data.files)
         self.thoughts.show_text(data.thoughts)
         for widget in (self._earlier, self._version, self._later, self._compare):
             widget.setVisible(data.versions > 1)
@@ -181,7 +181,6 @@ class MessageCard(QFrame):
     def _show_text(self) -> None:
         if not self._is_answer:
             self.body.set_plain(self.data.text)
-            self._numbers.setText(self.data.files)
             return
         shows_correction = bool(self.data.correction) and not self._shows_original
         self.body.set_source(self.data.correction if shows_correction else self.data.text)

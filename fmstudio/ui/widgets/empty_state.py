@@ -21,7 +21,7 @@ class EmptyState(QWidget):
         super().__init__()
         heading = label(title, "title")
         heading.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        words = label(text, "muted", wrap=True)
+        self.words = words = label(text, "muted", wrap=True)
         words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         words.setFixedWidth(440)
         buttons = row(None, gap=8)

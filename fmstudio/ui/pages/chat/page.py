@@ -32,6 +32,7 @@ from fmstudio.ui.pages.chat.sidebar import ConversationList
 from fmstudio.ui.pages.chat.undoing import Undoing
 from fmstudio.ui.pages.chat.views import Views
 from fmstudio.ui.pages.chat.ways import WaysBar
+from fmstudio.ui.pages.chat.words import first_words
 from fmstudio.ui.widgets.chat_composer import Composer
 from fmstudio.ui.widgets.chat_transcript import Transcript
 from fmstudio.ui.widgets.empty_state import EmptyState
@@ -91,12 +92,7 @@ class ChatPage(Page):
                     "next training run. This project has no model yet: add a GGUF file, or drop one here."),
             (self.tr("Add a model"), partial(self.context.navigate, "models")),
         )  # fmt: skip
-        self._no_turns = EmptyState(
-            "chat",
-            self.tr("Ask something"),
-            self.tr("Write below and press Ctrl+Enter. The model is loaded with the first message and everything stays "
-                    "on this computer."),
-        )  # fmt: skip
+        self._no_turns = EmptyState("chat", self.tr("Ask something"), "")
         self._middle = QStackedWidget()
         self._middle.addWidget(self.transcript)
         for view in (self._no_turns, self.views.compare, self.views.tokens):
@@ -134,6 +130,7 @@ class ChatPage(Page):
         self.context.project_changed.connect(self._on_project)
         c.opened.connect(self._on_opened)
         c.thread_changed.connect(self.counter.start)
+        c.settings_changed.connect(self._show_empty_or_chat)
         self.link.changed.connect(self.showing.show_tail)
         self.link.changed.connect(self.counter.start)
         self.showing.changed.connect(self._show_empty_or_chat)
@@ -259,6 +256,7 @@ class ChatPage(Page):
         self.panel.setVisible(has_models and self.header.panel.isChecked())
         if self._middle.currentWidget() in (self.views.compare, self.views.tokens):
             return
+        self._no_turns.words.setText(first_words(self.controller.library.get(self.controller.model_id)))
         is_new = not self.controller.turns.messages and self.controller.shown_turn is None
         self._middle.setCurrentIndex(1 if is_new else 0)
 

@@ -14,6 +14,7 @@ from fmstudio.ui.widgets.words import duration, number
 
 if TYPE_CHECKING:
     from fmstudio.project.chats import ChatMessage, TokenCost
+    from fmstudio.project.models import ModelEntry
     from fmstudio.ui.pages.chat.engine_link import EngineLink
     from fmstudio.ui.pages.chat.thread import Thread
 
@@ -96,6 +97,17 @@ def numbers_of(facts: dict[str, Any]) -> str:
     if "seed" in facts:
         parts.append(_tr("seed {seed}").format(seed=facts["seed"]))
     return " · ".join(parts)
+
+
+def first_words(model: ModelEntry | None) -> str:
+    """What an empty conversation says: how to begin, and where the words go."""
+    if model is not None and model.format == "endpoint":
+        words = _tr("Write below and press Ctrl+Enter. What you write, and what is attached, is sent to {place}.")
+        return words.format(place=model.facts.get("url") or model.path)
+    return _tr(
+        "Write below and press Ctrl+Enter. The model is loaded with the first message and everything stays on this"
+        " computer."
+    )
 
 
 def cost_words(costs: Sequence[TokenCost], on: Set[str]) -> str:
