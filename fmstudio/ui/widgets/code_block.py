@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QGuiApplication, QResizeEvent, QTextCursor, QWheelEvent
+from PySide6.QtGui import QGuiApplication, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -37,6 +37,7 @@ class CodeBlock(QFrame):
         self._text.setFont(Theme.current().mono())
         self._text.setAccessibleName(self.tr("Code block"))
         self._text.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._text.horizontalScrollBar().rangeChanged.connect(self._fit)
         self._text.wheelEvent = self._pass_wheel  # type: ignore[method-assign]
         self._highlighter: CodeHighlighter | None = None
         self._label = QLabel()
@@ -79,17 +80,13 @@ class CodeBlock(QFrame):
         if self._highlighter is None and spans and self._text.toPlainText() == code:
             self._highlighter = CodeHighlighter(self._text.document(), language, spans)
 
+    @Slot()
     def _fit(self) -> None:
         lines = self._text.blockCount()
         margins = 2 * int(self._text.document().documentMargin())
-        is_wide = self._text.document().idealWidth() > self._text.viewport().width()
-        bar = self._text.horizontalScrollBar().sizeHint().height() if is_wide else 0
-        self._text.setFixedHeight(lines * self._text.fontMetrics().lineSpacing() + margins + bar)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Make room for the scroll bar where a line became too long."""
-        super().resizeEvent(event)
-        self._fit()
+        bar = self._text.horizontalScrollBar()
+        room = bar.sizeHint().height() if bar.maximum() else 0
+        self._text.setFixedHeight(lines * self._text.fontMetrics().lineSpacing() + margins + room)
 
     def _pass_wheel(self, event: QWheelEvent) -> None:
         if abs(event.angleDelta().x()) > abs(event.angleDelta().y()):

@@ -72,7 +72,13 @@ OWN = Dialect(
 )  # fmt: skip
 """The engine of this program, in a process of its own on this computer."""
 _SERVERS = (
-    Dialect("fmstudio", SAMPLER | WATCHING | {"forced_prefix"}, counts_messages=True, goes_on=True, views_tokens=True),
+    Dialect(
+        "fmstudio",
+        SAMPLER | WATCHING | {"forced_prefix", "conversation_id"},
+        counts_messages=True,
+        goes_on=True,
+        views_tokens=True,
+    ),
     Dialect("llamacpp", SAMPLER | WATCHING),
     Dialect("vllm", SAMPLER, {"repeat_penalty": "repetition_penalty"}),
     Dialect("ollama"),
