@@ -67,14 +67,14 @@ def fmstudio_json(*arguments: str, timeout: float = 300) -> Any:
     return json.loads(done.stdout)
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout: float = 30.0, pause: float = 0.02) -> Any:
     """Poll until `condition` gives something true, and return it."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(pause)
     raise AssertionError("waited in vain")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job, session_worker
+
+if TYPE_CHECKING:
+    from fmstudio.project import Project
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -25,6 +28,9 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     rows.add_argument("--limit", type=int, default=20)
     rows.add_argument("--offset", type=int, default=0)
     rows.add_argument("--where", default="", metavar="SQL", help='condition, e.g. "length(text) > 100"')
+    rows.add_argument("--find", default="", metavar="WORDS", help='words, "phrases", -without, column:word')
+    rows.add_argument("--sort", default="", metavar="SQL", help='order, e.g. "length(text) DESC"')
+    rows.add_argument("--columns", default="", metavar="A,B", help="only these columns, in this order")
     rows.add_argument("--version", type=int, default=None, help="version (default: the current one)")
     rows.add_argument("--dropped", action="store_true", help="the rows this version dropped, with step and reason")
     rows.add_argument("--rejects", action="store_true", help="the pieces of the files that could not be read")
@@ -136,13 +142,39 @@ def show_rows(args: argparse.Namespace) -> None:
             page = project.dropped(args.dataset, args.version, offset=args.offset, limit=args.limit)
         else:
             page = project.page(
-                args.dataset, offset=args.offset, limit=args.limit, where=args.where, version=args.version
+                args.dataset,
+                offset=args.offset,
+                limit=args.limit,
+                where=_condition(project, args),
+                order_by=args.sort,
+                columns=_chosen_columns(project, args),
+                version=args.version,
             )
     if args.json:
         print_json({"total": page.total, "offset": page.offset, "columns": page.columns, "rows": page.records()})
     else:
         print_table(page.columns, page.rows)
         print(f"{len(page.rows):,} of {page.total:,} rows")
+
+
+def _condition(project: Project, args: argparse.Namespace) -> str:
+    """What ``--where`` and ``--find`` ask for together."""
+    from fmstudio.project.filters import FilterColumn, all_of, words_where
+
+    columns = [column for column in project.datasets.get(args.dataset).columns if not column.is_side]
+    words = words_where(args.find, [FilterColumn(column.name, column.type) for column in columns])
+    return all_of([args.where, words])
+
+
+def _chosen_columns(project: Project, args: argparse.Namespace) -> list[str] | None:
+    from fmstudio.core.checking import nearest
+
+    wanted = [name.strip() for name in args.columns.split(",") if name.strip()]
+    there = project.page(args.dataset, limit=0, version=args.version).columns
+    for name in wanted:
+        if name not in there:
+            raise UserError(f"There is no column “{name}” in this dataset.", remedy=nearest(name, list(there)))
+    return wanted or None
 
 
 def run_recipe(args: argparse.Namespace) -> None:

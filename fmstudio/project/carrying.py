@@ -12,7 +12,8 @@ import duckdb
 
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.history import log_operation
-from fmstudio.project.overlay import Edit, knows_before, write_edits
+from fmstudio.project.overlay import Edit, write_edits
+from fmstudio.project.overlay_folding import knows_before
 
 Existing = Callable[[Sequence[int]], set[int]]
 

@@ -77,8 +77,8 @@ def patched(
     for row in rows:
         if row[0] in overlay.deleted:
             continue
-        cells = overlay.cells.get(row[0])
-        if cells:
+        if row[0] in overlay.cells:
+            cells = overlay.values(row[0])
             values = zip(chosen, order, strict=True)
             made.append(tuple(cells[n] if n in cells else row[i] if i >= 0 else None for n, i in values))
         else:
@@ -88,7 +88,7 @@ def patched(
 
 def added_rows(row_ids: Sequence[int], chosen: Sequence[str], overlay: Overlay) -> list[tuple[Any, ...]]:
     """Rows that the overlay adds."""
-    return [tuple({ROW_ID: i, **overlay.added[i]}.get(name) for name in chosen) for i in row_ids]
+    return [tuple(map({ROW_ID: i, **overlay.added_row(i)}.get, chosen)) for i in row_ids]
 
 
 def table_name(files_key: str, overlay: Overlay) -> str:
@@ -113,9 +113,10 @@ def make_table(
     _create(cursor, f"{table}_hidden", hidden, f"SELECT {ROW_ID} FROM given")
     columns = sorted({name for cells in overlay.cells.values() for name in cells})
     patch = _patch(cursor, overlay, columns, every)
-    _create(cursor, table, patch, _patched_sql(files, columns, types, every, overlay))
+    _create(cursor, table, patch, _patched_sql(files, columns, types, every))
     if overlay.added:
-        given = {name: [cells.get(name) for cells in overlay.added.values()] for name in every if name != ROW_ID}
+        rows = [overlay.added_row(row_id) for row_id in overlay.added]
+        given = {name: [row.get(name) for row in rows] for name in every if name != ROW_ID}
         arrays = {name: _array(cursor, values, every[name]) for name, values in given.items()}
         fresh = pa.table({ROW_ID: pa.array(list(overlay.added), pa.int64()), **arrays})
         casts = ", ".join(f"CAST({name_sql(n)} AS {kind}) AS {name_sql(n)}" for n, kind in every.items())
@@ -135,14 +136,14 @@ def _patch(cursor: duckdb.DuckDBPyConnection, overlay: Overlay, columns: Sequenc
     import pyarrow as pa
 
     arrays: dict[str, Any] = {"id": pa.array(list(overlay.cells), pa.int64())}
+    rows = [overlay.values(row_id) for row_id in overlay.cells]
     for number, name in enumerate(columns):
-        cells = overlay.cells.values()
-        arrays[f"v{number}"] = _array(cursor, [row.get(name) for row in cells], types[name])
-        arrays[f"s{number}"] = pa.array([name in row for row in cells], pa.bool_())
+        arrays[f"v{number}"] = _array(cursor, [row.get(name) for row in rows], types[name])
+        arrays[f"s{number}"] = pa.array([name in row for row in rows], pa.bool_())
     return pa.table(arrays)
 
 
-def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, every: Types, overlay: Overlay) -> str:
+def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, every: Types) -> str:
     number = {name: index for index, name in enumerate(columns)}
     chosen = []
     for name, kind in every.items():
@@ -150,9 +151,7 @@ def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, ev
         if name in number:
             base = f"CASE WHEN s{number[name]} THEN CAST(v{number[name]} AS {kind}) ELSE {base} END"
         chosen.append(f"CAST({base} AS {kind}) AS {name_sql(name)}")
-    wanted = ", ".join(str(row_id) for row_id in overlay.cells) or "NULL"
-    rows = f"SELECT * FROM {source(files)} WHERE {ROW_ID} IN ({wanted})"
-    return f"SELECT {', '.join(chosen)} FROM ({rows}) base JOIN given ON base.{ROW_ID} = given.id"
+    return f"SELECT {', '.join(chosen)} FROM {source(files)} base JOIN given ON base.{ROW_ID} = given.id"
 
 
 def _array(cursor: duckdb.DuckDBPyConnection, values: list[Any], kind: Any) -> Any:

@@ -57,8 +57,9 @@ class Past:
     def touched(self, dataset_id: str, operation_id: int) -> set[tuple[int, str]]:
         """Cells (row id, column) that an edit wrote; of an added row all its columns. Empty for what was no edit."""
         overlay = self._datasets.overlays.of(dataset_id, [operation_id])
-        written = [*overlay.cells.items(), *overlay.added.items()]
-        return {(row_id, column) for row_id, cells in written for column in cells}
+        written = {row_id: list(cells) for row_id, cells in overlay.cells.items()}
+        written |= {row_id: list(overlay.added_row(row_id)) for row_id in overlay.added}
+        return {(row_id, column) for row_id, columns in written.items() for column in columns}
 
     def row_counts(self, dataset_id: str) -> dict[int, tuple[int, int]]:
         """Operation → rows right after it, and rows more or fewer than right before it.

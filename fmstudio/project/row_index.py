@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,6 +21,7 @@ class RowIndex:
     Attributes:
         file_starts: Position of the first row of each file.
         total: Number of rows.
+        bytes: Size of all rows, not compressed.
     """
 
     starts: list[int]
@@ -29,6 +30,7 @@ class RowIndex:
     last_ids: list[int]
     file_starts: dict[str, int]
     total: int
+    bytes: int
 
     @property
     def last_id(self) -> int:
@@ -40,18 +42,20 @@ def build_index(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> Row
     """Read the footers of a version's files, which are in row order."""
     groups: list[tuple[str, int, int, int]] = []
     counts: list[int] = []
+    size = 0
     for file in files:
         rows = cursor.execute(
-            "SELECT row_group_num_rows, stats_min_value, stats_max_value FROM parquet_metadata(?) "
+            "SELECT row_group_num_rows, stats_min_value, stats_max_value, row_group_bytes FROM parquet_metadata(?) "
             "WHERE path_in_schema = ? AND row_group_num_rows > 0 ORDER BY row_group_id",
             [str(file), ROW_ID],
         ).fetchall()
-        groups += [(str(file), int(count), int(low), int(high)) for count, low, high in rows]
+        groups += [(str(file), int(count), int(low), int(high)) for count, low, high, _ in rows]
         counts.append(sum(int(row[0]) for row in rows))
+        size += sum(int(row[3]) for row in rows)
     starts = list(accumulate((group[1] for group in groups), initial=0))
     file_starts = dict(zip(map(str, files), accumulate(counts, initial=0), strict=False))
     names, first, last = ([group[i] for group in groups] for i in (0, 2, 3))
-    return RowIndex(starts[:-1], names, first, last, file_starts, starts[-1])  # type: ignore[arg-type]
+    return RowIndex(starts[:-1], names, first, last, file_starts, starts[-1], size)  # type: ignore[arg-type]
 
 
 def read_run(
@@ -78,14 +82,30 @@ def read_run(
 def find_positions(
     cursor: duckdb.DuckDBPyConnection, index: RowIndex, files: Sequence[Path], row_ids: Sequence[int]
 ) -> dict[int, int]:
-    """Positions of rows by ``row_id``; ids that are not there are left out."""
-    wanted = ", ".join(str(int(i)) for i in row_ids)
-    cursor.execute(
-        f"SELECT {ROW_ID}, filename, file_row_number FROM "
-        f"read_parquet([{', '.join(quoted(str(f)) for f in files)}], filename=true, file_row_number=true) "
-        f"WHERE {ROW_ID} IN ({wanted})"
-    )
-    return {row_id: index.file_starts[file] + number for row_id, file, number in cursor.fetchall()}
+    """Positions of rows by ``row_id``; ids that are not there are left out.
+
+    In a row group without gaps they follow from the first id; only groups with gaps are read.
+    """
+    wanted = sorted(row_ids)
+    found: dict[int, int] = {}
+    sparse: list[int] = []
+    for place, first in enumerate(index.first_ids):
+        last, start = index.last_ids[place], index.starts[place]
+        here = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
+        count = (index.starts[place + 1] if place + 1 < len(index.starts) else index.total) - start
+        if last - first + 1 == count:
+            found.update((row_id, start + row_id - first) for row_id in here)
+        else:
+            sparse += here
+    if sparse:
+        cursor.execute(
+            f"SELECT {ROW_ID}, filename, file_row_number FROM "
+            f"read_parquet([{', '.join(quoted(str(f)) for f in files)}], filename=true, file_row_number=true) "
+            f"WHERE {ROW_ID} IN (SELECT unnest(?::BIGINT[]))",
+            [sparse],
+        )
+        found |= {row_id: index.file_starts[file] + number for row_id, file, number in cursor.fetchall()}
+    return found
 
 
 def source(files: Sequence[Path]) -> str:

@@ -6,7 +6,6 @@ user can neither change the catalogue nor read other files.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -23,10 +22,11 @@ from fmstudio.project.closing import close_when_free
 from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.overlay_rows import View, added_rows, make_table, patched, relation, table_name
 from fmstudio.project.row_index import RowIndex, build_index, find_positions, name_sql, quoted, read_run, source
+from fmstudio.project.selections import Question, Selection, Selections, question_error
 
-SELECTIONS_KEPT = 4
 TABLES_KEPT = 4
 INDEXES_KEPT = 16
+SHORT_LIST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class RowReader:
         self._lock = threading.Lock()
         self._table_lock = threading.Lock()
         self._versions: OrderedDict[str, _Version] = OrderedDict()
-        self._selections: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._selections = Selections()
         self._tables: OrderedDict[str, None] = OrderedDict()
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class RowReader:
         Raises:
             UserError: The condition or order is no valid SQL; the message is DuckDB's first line.
         """
-        with self._cursor(where or order_by) as cursor:
+        with self._cursor() as cursor:
             if where.strip() or order_by.strip():
                 return self._selected_page(cursor, files, where, order_by, columns, offset, limit, overlay)
             version = self._version(cursor, files)
@@ -119,9 +119,9 @@ class RowReader:
         Raises:
             UserError: The condition is no valid SQL.
         """
-        with self._cursor(where) as cursor:
+        with self._cursor() as cursor:
             if where.strip():
-                return self._selection(cursor, files, where, "", overlay)[1]
+                return self._selection(cursor, files, where, "", overlay).total
             version = self._version(cursor, files)
             return self._view(cursor, files, version, overlay).kept + len(overlay.added)
 
@@ -135,12 +135,16 @@ class RowReader:
         """Read rows by ``row_id``, in the order asked for; ids that are not there are left out."""
         if not row_ids or not files:
             return Page((), [], 0, 0)
-        with self._cursor("") as cursor:
+        with self._cursor() as cursor:
             version = self._version(cursor, files)
             chosen = list(columns) if columns else _shown(version, overlay)
             read = [ROW_ID, *(name for name in chosen if name in version.types and name != ROW_ID)]
-            wanted = ", ".join(str(int(i)) for i in row_ids if i not in overlay.added) or "NULL"
-            cursor.execute(f"SELECT {_list(read)} FROM {source(files)} WHERE {ROW_ID} IN ({wanted})")
+            wanted = [int(i) for i in row_ids if i not in overlay.added]
+            # DuckDB skips row groups by a short list; a long one takes it seconds unless it comes as a table.
+            is_short = len(wanted) <= SHORT_LIST
+            among = f"({', '.join(map(str, wanted)) or 'NULL'})" if is_short else "(SELECT unnest(?::BIGINT[]))"
+            select = f"SELECT {_list(read)} FROM {source(files)} WHERE {ROW_ID} IN {among}"
+            cursor.execute(select, [] if is_short else [wanted])
             base = [row for row in cursor.fetchall() if row[0] not in overlay.deleted]
         found = dict(zip((row[0] for row in base), patched(base, read, chosen, overlay), strict=True))
         new = [i for i in row_ids if i in overlay.added]
@@ -154,24 +158,24 @@ class RowReader:
         Raises:
             UserError: The condition is no valid SQL.
         """
-        with self._cursor(where) as cursor:
-            name, total = self._selection(cursor, files, where, "", overlay)
-            most = total if limit < 0 else limit
-            return [row[0] for row in cursor.execute(f"SELECT {ROW_ID} FROM {name} LIMIT {most}").fetchall()]
+        with self._cursor() as cursor:
+            made = self._selection(cursor, files, where, "", overlay)
+            most = made.total if limit < 0 else limit
+            return [row[0] for row in cursor.execute(f"SELECT {ROW_ID} FROM {made.name} LIMIT {most}").fetchall()]
 
     def types(self, files: Sequence[Path]) -> dict[str, Any]:
         """Column → DuckDB type (`duckdb.sqltypes.DuckDBPyType`) of a version, in order."""
-        with self._cursor("") as cursor:
+        with self._cursor() as cursor:
             return dict(self._version(cursor, files).types)
 
     def last_id(self, files: Sequence[Path]) -> int:
         """The largest row id of a version; -1 when it has no rows."""
-        with self._cursor("") as cursor:
+        with self._cursor() as cursor:
             return self._version(cursor, files).index.last_id
 
     def existing(self, files: Sequence[Path], row_ids: Sequence[int]) -> set[int]:
         """Those of the ids that the version has."""
-        with self._cursor("") as cursor:
+        with self._cursor() as cursor:
             return set(self._positions(cursor, files, self._version(cursor, files), row_ids))
 
     def cast(self, value: Any, kind: str) -> Any:
@@ -187,7 +191,7 @@ class RowReader:
     @contextmanager
     def overlaid(self, files: Sequence[Path], overlay: Overlay) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         """A cursor, and the name of a table in it: the whole rows that the overlay changes or adds."""
-        with self._cursor("") as cursor:
+        with self._cursor() as cursor:
             yield cursor, self._table(cursor, files, overlay)
 
     @contextmanager
@@ -195,19 +199,20 @@ class RowReader:
         self, files: Sequence[Path], overlay: Overlay = EMPTY
     ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, dict[str, Any], RowIndex]]:
         """For questions over all rows: a cursor, the rows as SQL (in no order), their columns' types, where they are."""
-        with self._cursor("") as cursor:
+        with self._cursor() as cursor:
             version = self._version(cursor, files)
             relation_sql = self._relation(cursor, files, overlay)
             description = cursor.execute(f"SELECT * FROM {relation_sql} LIMIT 0").description or []
             yield cursor, relation_sql, {item[0]: item[1] for item in description}, version.index
 
     @contextmanager
-    def _cursor(self, condition: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._connection.cursor() as cursor:
             try:
                 yield cursor
             except duckdb.Error as error:
-                raise _sql_error(error, condition) from error
+                line = str(error).splitlines()[0]
+                raise UserError(f"The rows cannot be read: {line}", details=str(error)) from error
             except OSError as error:
                 raise UserError(f"A file of this dataset cannot be read: {error}.") from error
 
@@ -264,28 +269,13 @@ class RowReader:
 
     def _selection(
         self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], where: str, order_by: str, overlay: Overlay
-    ) -> tuple[str, int]:
-        """Make (or find) the table of row ids that match, in order; give its name and length."""
-        key = "\0".join((_key(files), overlay.key, where, order_by))
-        with self._lock:
-            if key in self._selections:
-                self._selections.move_to_end(key)
-                return self._selections[key]
-        name = f"sel_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}_{threading.get_ident()}"
-        condition = f"WHERE ({where}\n)" if where.strip() else ""
-        order = f"ORDER BY {order_by}\n, {ROW_ID}" if order_by.strip() else f"ORDER BY {ROW_ID}"
-        sql = f"SELECT {ROW_ID} FROM {self._relation(cursor, files, overlay)} {condition} {order}"
-        if len(duckdb.extract_statements(sql)) != 1:
-            raise UserError("Only one condition is allowed here.", remedy="Leave out the semicolon.")
-        cursor.execute(f"CREATE OR REPLACE TABLE {name} AS {sql}")
-        row = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()
-        selection = (name, int(row[0]) if row else 0)
-        with self._lock:
-            self._selections[key] = selection
-            while len(self._selections) > SELECTIONS_KEPT:
-                _, (old, _) = self._selections.popitem(last=False)
-                cursor.execute(f"DROP TABLE IF EXISTS {old}")
-        return selection
+    ) -> Selection:
+        version = self._version(cursor, files)
+        question = Question(self._relation(cursor, files, overlay), f"{_key(files)} {overlay.key}", where, order_by)
+        try:
+            return self._selections.find(cursor, question, version.index)
+        except duckdb.Error as error:
+            raise question_error(cursor, question, error, _shown(version, overlay)) from error
 
     def _selected_page(
         self,
@@ -298,10 +288,14 @@ class RowReader:
         limit: int,
         overlay: Overlay,
     ) -> Page:
-        name, total = self._selection(cursor, files, where, order_by, overlay)
-        ids = [r[0] for r in cursor.execute(f"SELECT {ROW_ID} FROM {name} LIMIT {limit} OFFSET {offset}").fetchall()]
-        page = self.by_id(files, ids or [-1], columns, overlay)
-        return Page(page.columns, page.rows, offset, total)
+        made = self._selection(cursor, files, where, order_by, overlay)
+        chosen = list(columns) if columns else _shown(self._version(cursor, files), overlay)
+        part = f"FROM {made.name} LIMIT {limit} OFFSET {offset}"
+        if made.is_whole:
+            return Page(tuple(chosen), cursor.execute(f"SELECT {_list(chosen)} {part}").fetchall(), offset, made.total)
+        ids = [row[0] for row in cursor.execute(f"SELECT {ROW_ID} {part}").fetchall()]
+        page = self.by_id(files, ids or [-1], chosen, overlay)
+        return Page(page.columns, page.rows, offset, made.total)
 
 
 def _shown(version: _Version, overlay: Overlay) -> list[str]:
@@ -316,14 +310,3 @@ def _key(files: Sequence[Path]) -> str:
     """Names files and their state: a version that was taken back may leave its place to another one."""
     stats = ((file, file.stat()) for file in files)
     return "|".join(f"{file}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}" for file, stat in stats)
-
-
-def _sql_error(error: duckdb.Error, condition: str) -> UserError:
-    line = str(error).splitlines()[0]
-    if not condition.strip():
-        return UserError(f"The rows cannot be read: {line}", details=str(error))
-    return UserError(
-        f"This filter cannot be run: {line}",
-        remedy="Write a SQL condition over the columns, e.g. length(text) > 100.",
-        details=f"{condition}\n\n{error}",
-    )

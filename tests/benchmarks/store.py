@@ -52,9 +52,9 @@ def _paging(project: Project, folder: Path) -> list[Figure]:
     ]
 
 
-def edit_some(project: Project, rows: int) -> None:
-    """A thousand changed cells and a thousand deleted rows, all over the dataset."""
-    places = random.Random(1).sample(range(rows), 2_000)
+def edit_some(project: Project, rows: int, time: int = 0) -> None:
+    """A thousand changed cells and a thousand deleted rows, all over the dataset; others each time (0 to 3)."""
+    places = random.Random(1).sample(range(rows), 8_000)[2_000 * time : 2_000 * (time + 1)]
     project.edits.set_cells(DATASET, {row: {"text": f"edited {row}"} for row in places[:1_000]})
     project.edits.delete_rows(DATASET, places[1_000:])
 

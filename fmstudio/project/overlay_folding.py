@@ -1,0 +1,170 @@
+"""Folds edit operations into an overlay: what they change together, operation by operation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmstudio.project.catalog import Catalog
+from fmstudio.project.cell_values import decode, encode_record
+from fmstudio.project.overlay_model import Overlay
+
+NOTHING = "null"
+"""A missing value, as JSON."""
+
+Originals = Mapping[tuple[int, str], str]
+"""(Row id, column) → what the cell held in the version, as JSON."""
+
+
+@dataclass(slots=True)
+class Operation:
+    """An edit operation.
+
+    Attributes:
+        new_columns: Columns it made, with their types.
+        cells: Cells it set, as (row id, column, JSON), by row id.
+        added: Rows it added, as (row id, JSON).
+        deleted: Ids of rows it deleted.
+    """
+
+    new_columns: Mapping[str, str] = field(default_factory=dict)
+    cells: Sequence[tuple[int, str, str | None]] = ()
+    added: Sequence[tuple[int, str | None]] = ()
+    deleted: Sequence[int] = ()
+
+
+def knows_before(params: Mapping[str, Any]) -> bool:
+    """Whether the edits of an operation (with these parameters) say what the cells of this very version held before."""
+    return "carried_from" not in params or bool(params.get("same_rows"))
+
+
+def read_operations(catalog: Catalog, numbers: Sequence[int]) -> list[Operation]:
+    """Read edit operations, in order."""
+    ids = _listed(numbers)
+    found = {number: Operation() for number in numbers}
+    for row in catalog.records(f"SELECT id, params FROM operations WHERE id IN ({ids})"):
+        found[row["id"]].new_columns = (row["params"] or {}).get("new_columns", {})
+    # Three questions, as each kind of edit has columns of its own: undoing a large commit waits for these.
+    cells: dict[int, list[tuple[int, str, str | None]]] = defaultdict(list)
+    sql = f"FROM edits WHERE operation_id IN ({ids}) AND kind ="
+    if len(numbers) == 1:
+        cells[numbers[0]] = catalog.query(f"SELECT row_id, column_name, value {sql} 'set' ORDER BY row_id")  # type: ignore[assignment]
+    else:
+        order = "ORDER BY operation_id, row_id"
+        for number, *cell in catalog.query(f"SELECT operation_id, row_id, column_name, value {sql} 'set' {order}"):
+            cells[number].append(tuple(cell))  # type: ignore[arg-type]
+    for number, ids_ in catalog.query(f"SELECT operation_id, list(row_id) {sql} 'delete' GROUP BY operation_id"):
+        found[number].deleted = ids_
+    added: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
+    for number, row_id, value in catalog.query(f"SELECT operation_id, row_id, value {sql} 'add' ORDER BY row_id"):
+        added[number].append((row_id, value))
+    for number, operation in found.items():
+        operation.cells, operation.added = cells[number], added[number]
+    return list(found.values())
+
+
+def read_originals(catalog: Catalog, numbers: Sequence[int], fresh: Sequence[int]) -> dict[tuple[int, str], str]:
+    """What the cells held that more than one operation set, one of the fresh ones among them.
+
+    Cells are left out of which it is not known, as edits were carried to another version (see `carrying`).
+
+    Args:
+        numbers: Ids of edit operations, in order.
+        fresh: The last of these, which are to be folded in.
+    """
+    if len(numbers) == 1:  # which sets each cell once
+        return {}
+    every, last = _listed(numbers), _listed(fresh)
+    rows = catalog.query(
+        "SELECT row_id, column_name, arg_min(coalesce(before::VARCHAR, 'null'), operation_id), min(operation_id)"
+        f" FROM edits WHERE operation_id IN ({every}) AND kind = 'set' AND row_id IN"
+        f" (SELECT row_id FROM edits WHERE operation_id IN ({last}) AND kind = 'set')"
+        " GROUP BY row_id, column_name HAVING count(*) > 1"
+    )
+    if not rows:
+        return {}
+    firsts = _listed({row[3] for row in rows})
+    records = catalog.records(f"SELECT id, params FROM operations WHERE id IN ({firsts})")
+    known = {record["id"] for record in records if knows_before(record["params"] or {})}
+    return {(row_id, column): before for row_id, column, before, first in rows if first in known}
+
+
+def folded(overlay: Overlay, key: str, operations: Sequence[Operation], originals: Originals) -> Overlay:
+    """The overlay with operations on top of it; the one it begins with stays as it was."""
+    folding = _Folding(overlay, originals)
+    for operation in operations:
+        folding.apply(operation)
+    return folding.finish(key)
+
+
+class _Folding:
+    def __init__(self, overlay: Overlay, originals: Originals) -> None:
+        self._cells = dict(overlay.cells)
+        self._added = dict(overlay.added)
+        self._deleted = set(overlay.deleted)
+        self._columns = dict(overlay.new_columns)
+        self._originals = originals
+
+    def apply(self, operation: Operation) -> None:
+        # A column that nothing used any more is new again, and of the type its next use says.
+        for name, kind in operation.new_columns.items():
+            self._columns.setdefault(name, kind)
+        self._added.update((row_id, text or "{}") for row_id, text in operation.added)
+        self._set_cells(operation.cells)
+        self._delete(operation.deleted)
+        if self._columns:
+            self._forget_unused_columns()
+
+    def finish(self, key: str) -> Overlay:
+        added = dict(sorted(self._added.items()))
+        return Overlay(key, self._cells, added, frozenset(self._deleted), self._columns)
+
+    def _set_cells(self, edits: Sequence[tuple[int, str, str | None]]) -> None:
+        cells, added, originals, last = self._cells, self._added, self._originals, -1
+        for row_id, column, value in edits:
+            if row_id == last:  # its cells are this operation's own
+                cells[row_id][column] = value or NOTHING  # type: ignore[index]
+            elif row_id not in cells and row_id not in added:
+                cells[row_id], last = {column: value or NOTHING}, row_id
+            elif row_id in added:
+                added[row_id] = encode_record({**decode(added[row_id]), column: decode(value or NOTHING)})
+            else:
+                self._set_again(row_id, column, value or NOTHING, originals.get((row_id, column)))
+
+    def _set_again(self, row_id: int, column: str, value: str, original: str | None) -> None:
+        """Set a cell of a row that has edits; what it held in the version is no edit."""
+        cells = {name: text for name, text in self._cells[row_id].items() if name != column}
+        if value != original:
+            cells[column] = value
+        if cells:
+            self._cells[row_id] = cells
+        else:
+            del self._cells[row_id]
+
+    def _delete(self, row_ids: Sequence[int]) -> None:
+        gone = set(row_ids)
+        for row_id in gone & self._added.keys():
+            del self._added[row_id]
+            gone.remove(row_id)
+        for row_id in gone & self._cells.keys():
+            del self._cells[row_id]
+        self._deleted |= gone
+
+    def _forget_unused_columns(self) -> None:
+        unused = dict(self._columns)
+        for cells in self._cells.values():
+            for name in [name for name in unused if cells.get(name, NOTHING) != NOTHING]:
+                del unused[name]
+            if not unused:
+                return
+        for row in self._added.values() if unused else ():
+            for name, value in decode(row).items():
+                if value is not None:
+                    unused.pop(name, None)
+        self._columns = {name: kind for name, kind in self._columns.items() if name not in unused}
+
+
+def _listed(numbers: Sequence[int] | set[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,55 @@
+"""`Overlay`: what edits change of a version of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmstudio.project.cell_values import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What edits change of a version.
+
+    Attributes:
+        key: Names this state of edits (operation ids); equal keys of one dataset mean equal overlays.
+        cells: New values of cells of the version's rows, as JSON: row id → column → value; see `values`. A
+            cell that was set back to what it had held is no longer among them, where that is known (see `carrying`).
+        added: Whole new rows by row id, ascending, as JSON; see `added_row`.
+        deleted: Ids of the version's rows that are gone.
+        new_columns: Columns the version does not have, with their DuckDB types, in order; each holds some value.
+    """
+
+    key: str = ""
+    cells: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    added: Mapping[int, str] = field(default_factory=dict)
+    deleted: frozenset[int] = frozenset()
+    new_columns: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.cells or self.added or self.deleted or self.new_columns)
+
+    def values(self, row_id: int) -> dict[str, Any]:
+        """The new values of a row of the version: column → value. Decoded when asked for, as a page asks for few."""
+        return {name: decode(text) for name, text in self.cells.get(row_id, {}).items()}
+
+    def added_row(self, row_id: int) -> dict[str, Any]:
+        """An added row: column → value; columns left out are missing values."""
+        row: dict[str, Any] = decode(self.added[row_id])
+        return row
+
+    @property
+    def touched(self) -> int:
+        """Number of rows it touches."""
+        return len(self.cells) + len(self.added) + len(self.deleted)
+
+    @property
+    def row_change(self) -> int:
+        """Rows more (or, negative, fewer) than the version has."""
+        return len(self.added) - len(self.deleted)
+
+
+EMPTY = Overlay()

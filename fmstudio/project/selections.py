@@ -1,0 +1,173 @@
+"""`Selections`: which rows a filter lets through, in which order, each worked out once.
+
+While few rows match they are kept whole, so that a page of them is read from memory: fetching 200 rows from all over a
+version would decompress all of it once more, which takes as long as the filter. Of many rows only the ids are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from fmstudio.api.errors import UserError
+from fmstudio.api.rows import ROW_ID
+from fmstudio.project.row_index import RowIndex
+from fmstudio.recipes.sandbox import sentence
+
+KEPT = 4
+WHOLE_BYTES = 8 << 20
+"""Rows that match are kept whole up to this size."""
+CHUNK_BYTES = 96 << 20
+"""Uncompressed size of the rows that are looked at before it is asked whether too many match."""
+FIRST_SHARE = 16
+"""The first look is at a sixteenth of the rows: where most of them match, little was done in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of rows.
+
+    Attributes:
+        rows: The rows, as SQL.
+        key: Names the state of these rows.
+        where: SQL condition; empty = all.
+        order_by: SQL order; empty = by ``row_id``.
+    """
+
+    rows: str
+    key: str
+    where: str
+    order_by: str
+
+    @property
+    def order(self) -> str:
+        """The whole order, in which no two rows are equal."""
+        return f"ORDER BY {self.order_by}\n, {ROW_ID}" if self.order_by.strip() else f"ORDER BY {ROW_ID}"
+
+    def part(self, ids: str) -> str:
+        """The rows that match, among those whose ids do; the user's condition stands alone in its brackets."""
+        return f"SELECT * FROM (SELECT * FROM {self.rows} WHERE {ids}) WHERE ({self.where.strip() or 'true'}\n)"
+
+    def check(self) -> None:
+        """See that it is one question.
+
+        Raises:
+            UserError: It holds a second statement.
+            duckdb.Error: It is no SQL.
+        """
+        if len(duckdb.extract_statements(f"{self.part('true')} {self.order}")) != 1:
+            raise UserError("Only one condition is allowed here.", remedy="Leave out the semicolon.")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Table `name` holds, in order, the `total` rows that match: all their columns, or (not `is_whole`) only the ids."""
+
+    name: str
+    total: int
+    is_whole: bool
+
+
+class Selections:
+    """The selections of one database. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[tuple[str, str, str], Selection] = OrderedDict()
+
+    def find(self, cursor: duckdb.DuckDBPyConnection, question: Question, index: RowIndex) -> Selection:
+        """Make the selection, or find it when it was asked for of late.
+
+        Args:
+            index: Where the rows of the version are; rows that edits added have higher ids.
+
+        Raises:
+            UserError: The question is not a single one.
+            duckdb.Error: It cannot be run.
+        """
+        key = (question.key, question.where, question.order_by)
+        with self._lock:
+            if key in self._made:
+                self._made.move_to_end(key)
+                return self._made[key]
+        question.check()
+        name = f"sel_{hashlib.blake2b(repr(key).encode(), digest_size=8).hexdigest()}_{threading.get_ident()}"
+        selection = _make(cursor, question, index, name)
+        with self._lock:
+            self._made[key] = selection
+            while len(self._made) > KEPT:
+                _, old = self._made.popitem(last=False)
+                cursor.execute(f"DROP TABLE IF EXISTS {old.name}")
+        return selection
+
+
+def question_error(
+    cursor: duckdb.DuckDBPyConnection, question: Question, error: duckdb.Error, columns: Sequence[str]
+) -> UserError:
+    """Say in words what is wrong with a question: its condition, or else its order."""
+    what, remedy = "This filter", "Write a SQL condition over the columns, e.g. length(text) > 100."
+    if question.order_by.strip():
+        try:
+            cursor.execute(f"{question.part('true')} LIMIT 0").fetchall()
+        except duckdb.Error as same:
+            error = same
+        else:
+            what, remedy = "This order", "Write columns or expressions, e.g. length(text) DESC."
+    said = sentence(error, what, columns, sql=question.where or question.order_by)
+    return UserError(said.message, remedy=said.remedy or remedy, details=said.details)
+
+
+def _make(cursor: duckdb.DuckDBPyConnection, question: Question, index: RowIndex, name: str) -> Selection:
+    if not question.where.strip():
+        return _ordered(cursor, name, f"SELECT {ROW_ID} FROM {question.rows} {question.order}", False)
+    row_bytes = max(index.bytes // max(index.total, 1), 1)
+    begins = _begins(index, row_bytes)
+    found = f"{name}_found"
+    try:
+        for place, low in enumerate(begins):
+            high = begins[place + 1] if place + 1 < len(begins) else None
+            make = f"INSERT INTO {found}" if place else f"CREATE OR REPLACE TABLE {found} AS"
+            cursor.execute(f"{make} {question.part(_between(low, high))}")
+            if _count(cursor, found) * row_bytes > WHOLE_BYTES:
+                rest = f" UNION ALL BY NAME {question.part(_between(high, None))}" if high is not None else ""
+                rows = f"(SELECT * FROM {found}{rest})"
+                return _ordered(cursor, name, f"SELECT {ROW_ID} FROM {rows} {question.order}", False)
+        return _ordered(cursor, name, f"SELECT * FROM {found} {question.order}", True)
+    finally:
+        cursor.execute(f"DROP TABLE IF EXISTS {found}")
+
+
+def _ordered(cursor: duckdb.DuckDBPyConnection, name: str, sql: str, is_whole: bool) -> Selection:
+    cursor.execute(f"CREATE OR REPLACE TABLE {name} AS {sql}")
+    return Selection(name, _count(cursor, name), is_whole)
+
+
+def _count(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = cursor.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _begins(index: RowIndex, row_bytes: int) -> list[int | None]:
+    """First row ids of the pieces that are looked at one after another; None = from the start."""
+    step = CHUNK_BYTES // row_bytes
+    if index.total <= step // FIRST_SHARE:
+        return [None]
+    begins: list[int | None] = [None]
+    wanted = min(step, index.total // FIRST_SHARE)
+    for start, first in zip(index.starts, index.first_ids, strict=True):
+        if start >= wanted:
+            begins.append(first)
+            wanted = start + step
+    return begins
+
+
+def _between(low: int | None, high: int | None) -> str:
+    """Ids from `low` up to but without `high`; None = open."""
+    bounds = [f"{ROW_ID} >= {low}"] if low is not None else []
+    bounds += [f"{ROW_ID} < {high}"] if high is not None else []
+    return " AND ".join(bounds) or "true"
