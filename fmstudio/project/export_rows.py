@@ -110,10 +110,14 @@ class ExportRows:
 
 
 def _table(path: Path | None) -> pa.Table | None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.read_table(path) if path is not None else None
-    return table if table is not None and table.num_rows else None
+    if table is None or not table.num_rows:
+        return None
+    # DuckDB marks columns without missing values; what they are put beside has no such marks.
+    return table.cast(pa.schema([field.remove_metadata().with_nullable(True) for field in table.schema]))
 
 
 def _whole_schema(files: Sequence[Path], edited: pa.Table | None) -> pa.Schema:

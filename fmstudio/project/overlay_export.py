@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.rows import ROW_ID
-from fmstudio.core.parquet import ROW_GROUP, open_writer
+from fmstudio.core.parquet import ROW_GROUP
 from fmstudio.project.overlay import Overlay
+from fmstudio.project.row_index import quoted
 from fmstudio.project.rows import RowReader
 
 
@@ -22,20 +23,13 @@ def export_overlay(rows: RowReader, files: Sequence[Path], overlay: Overlay, tar
         ``rows``: path of the whole rows that were edited or added, ascending. ``deleted``: path of the ids of deleted
         rows. ``new_columns``: name → DuckDB type. ``cells``, ``added``, ``deleted_rows``: counts.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     target.mkdir(parents=True, exist_ok=True)
     whole, deleted = target / "rows.parquet", target / "deleted.parquet"
     with rows.overlaid(files, overlay) as (cursor, table):
-        reader = cursor.sql(f"SELECT * FROM {table} ORDER BY {ROW_ID}").to_arrow_reader(ROW_GROUP)
-        writer = None
-        for batch in reader:
-            some = pa.Table.from_batches([batch])
-            writer = writer or open_writer(whole, some.schema, sample=some)
-            writer.write_table(some, row_group_size=ROW_GROUP)
-        (writer or open_writer(whole, reader.schema, sample=reader.schema.empty_table())).close()
-    pq.write_table(pa.table({ROW_ID: pa.array(sorted(overlay.deleted), pa.int64())}), deleted)
+        form = f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
+        cursor.execute(f"COPY (SELECT * FROM {table} ORDER BY {ROW_ID}) TO {quoted(str(whole))} {form}")
+        ids = f"SELECT unnest(?::BIGINT[]) AS {ROW_ID}"
+        cursor.execute(f"COPY ({ids}) TO {quoted(str(deleted))} {form}", [sorted(overlay.deleted)])
     return {
         "rows": str(whole),
         "deleted": str(deleted),

@@ -13,19 +13,19 @@ import duckdb
 
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.parquet import ROW_GROUP
-from fmstudio.project.cell_values import parse_type
+from fmstudio.project.cell_values import inner_types, parse_type
 from fmstudio.project.overlay import Overlay
 from fmstudio.project.row_index import name_sql, source
 
 Types = Mapping[str, Any]
 """Column → DuckDB type (its `str` is the SQL name), in order."""
 
-_PLAIN = {
+_NATIVE = {
     *("boolean", "tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"),
     *("float", "double", "varchar", "blob", "date", "timestamp", "timestamp with time zone"),
     *("list", "array", "struct", "map"),
 }
-"""Types whose values go to DuckDB through Arrow as they are; others go as text and are cast."""
+"""Types whose values DuckDB takes from Python as they are; others go as text and are cast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +106,35 @@ def make_table(
     cursor: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], types: Types, overlay: Overlay
 ) -> None:
     """Make two tables: `table` with the whole rows the overlay changes or adds, ``…_hidden`` with base rows it hides."""
-    import pyarrow as pa
-
     every = {**types, **{n: parse_type(kind) for n, kind in overlay.new_columns.items() if n not in types}}
-    hidden = pa.table({ROW_ID: pa.array([*overlay.cells, *overlay.deleted], pa.int64())})
-    _create(cursor, f"{table}_hidden", hidden, f"SELECT {ROW_ID} FROM given")
+    _give(cursor, {ROW_ID: ([*overlay.cells, *overlay.deleted], "BIGINT")})
+    cursor.execute(f"CREATE OR REPLACE TABLE {table}_hidden AS SELECT * FROM given")
     columns = sorted({name for cells in overlay.cells.values() for name in cells})
-    patch = _patch(cursor, overlay, columns, every)
-    _create(cursor, table, patch, _patched_sql(files, columns, types, every))
+    _give(cursor, _patch(overlay, columns, every))
+    cursor.execute(f"CREATE OR REPLACE TABLE {table} AS {_patched_sql(files, columns, types, every)}")
     if overlay.added:
         rows = [overlay.added_row(row_id) for row_id in overlay.added]
-        given = {name: [row.get(name) for row in rows] for name in every if name != ROW_ID}
-        arrays = {name: _array(cursor, values, every[name]) for name, values in given.items()}
-        fresh = pa.table({ROW_ID: pa.array(list(overlay.added), pa.int64()), **arrays})
+        given = {name: _native([row.get(name) for row in rows], every[name]) for name in every if name != ROW_ID}
+        _give(cursor, {ROW_ID: (list(overlay.added), "BIGINT"), **given})
         casts = ", ".join(f"CAST({name_sql(n)} AS {kind}) AS {name_sql(n)}" for n, kind in every.items())
-        cursor.register("given", fresh)
         cursor.execute(f"INSERT INTO {table} BY NAME SELECT {casts} FROM given")
-        cursor.unregister("given")
+    cursor.execute("DROP TABLE given")
 
 
-def _create(cursor: duckdb.DuckDBPyConnection, table: str, given: Any, sql: str) -> None:
-    cursor.register("given", given)
-    cursor.execute(f"CREATE OR REPLACE TABLE {table} AS {sql}")
-    cursor.unregister("given")
+def _give(cursor: duckdb.DuckDBPyConnection, columns: Mapping[str, tuple[list[Any], str]]) -> None:
+    """Make the table ``given`` of columns: name → values and SQL type."""
+    chosen = ", ".join(f"unnest(?::{kind}[]) AS {name_sql(name)}" for name, (_, kind) in columns.items())
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE given AS SELECT {chosen}", [values for values, _ in columns.values()])
 
 
-def _patch(cursor: duckdb.DuckDBPyConnection, overlay: Overlay, columns: Sequence[str], types: Types) -> Any:
+def _patch(overlay: Overlay, columns: Sequence[str], types: Types) -> dict[str, tuple[list[Any], str]]:
     """One row per edited row: its id, and for each edited column ``vN`` (value) and ``sN`` (is it set)."""
-    import pyarrow as pa
-
-    arrays: dict[str, Any] = {"id": pa.array(list(overlay.cells), pa.int64())}
     rows = [overlay.values(row_id) for row_id in overlay.cells]
+    made: dict[str, tuple[list[Any], str]] = {"id": (list(overlay.cells), "BIGINT")}
     for number, name in enumerate(columns):
-        arrays[f"v{number}"] = _array(cursor, [row.get(name) for row in rows], types[name])
-        arrays[f"s{number}"] = pa.array([name in row for row in rows], pa.bool_())
-    return pa.table(arrays)
+        made[f"v{number}"] = _native([row.get(name) for row in rows], types[name])
+        made[f"s{number}"] = ([name in row for row in rows], "BOOLEAN")
+    return made
 
 
 def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, every: Types) -> str:
@@ -154,11 +148,23 @@ def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, ev
     return f"SELECT {', '.join(chosen)} FROM {source(files)} base JOIN given ON base.{ROW_ID} = given.id"
 
 
-def _array(cursor: duckdb.DuckDBPyConnection, values: list[Any], kind: Any) -> Any:
-    import pyarrow as pa
+def _native(values: list[Any], kind: Any) -> tuple[list[Any], str]:
+    """Values of a column as DuckDB takes them, and the SQL type they are given as."""
+    if kind.id not in _NATIVE:
+        return [None if value is None else str(value) for value in values], "VARCHAR"
+    if kind.id in ("list", "array", "struct", "map"):
+        return [_nested(value, kind) for value in values], str(kind)
+    return values, str(kind)
 
-    if kind.id not in _PLAIN:
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
-    if kind.id == "map":  # which Arrow takes as pairs
-        values = [None if value is None else list(value.items()) for value in values]
-    return pa.array(values, cursor.sql(f"SELECT CAST(NULL AS {kind}) AS value").to_arrow_table().schema.field(0).type)
+
+def _nested(value: Any, kind: Any) -> Any:
+    """The same value with its mappings as DuckDB knows them from records: by lists of keys and values."""
+    if value is None:
+        return None
+    if kind.id in ("list", "array"):
+        return [_nested(item, inner_types(kind)["child"]) for item in value]
+    if kind.id == "struct":
+        return {name: _nested(value.get(name), child) for name, child in inner_types(kind).items()}
+    if kind.id == "map":
+        return {"key": list(value), "value": [_nested(item, inner_types(kind)["value"]) for item in value.values()]}
+    return value

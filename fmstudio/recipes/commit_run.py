@@ -239,7 +239,7 @@ def _with_columns(base: pa.Schema, rows: pa.Schema) -> pa.Schema:
     """The version's schema, and the columns that edits added."""
     for field in rows:
         if base.get_field_index(field.name) < 0:
-            base = base.append(field.remove_metadata())
+            base = base.append(field.remove_metadata().with_nullable(True))
     return base.remove_metadata()
 
 

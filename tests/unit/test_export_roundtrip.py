@@ -64,13 +64,13 @@ COLUMNS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 
 
 @st.composite
-def tables(draw: st.DrawFn, *names: str) -> pa.RecordBatch:
+def tables(draw: st.DrawFn, *names: str, kinds: dict[str, Any] = COLUMNS) -> pa.RecordBatch:
     """One to six rows of some of these columns, with nulls."""
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
     rows = draw(st.integers(1, 6))
     arrays = []
     for name in chosen:
-        kind, values = COLUMNS[name]
+        kind, values = kinds[name]
         arrays.append(pa.array(draw(st.lists(st.none() | values, min_size=rows, max_size=rows)), kind))
     return pa.RecordBatch.from_arrays(arrays, names=[f"c_{name}" for name in chosen])
 

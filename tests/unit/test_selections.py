@@ -1,0 +1,102 @@
+"""Filters and orders give the same rows whether these are kept whole or by their ids, looked at in pieces or at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from fmstudio.api import UserError
+from fmstudio.project import selections
+from fmstudio.project.filters import FilterColumn, is_caseless, words_where
+from fmstudio.project.overlay_model import Overlay
+from fmstudio.project.rows import RowReader
+
+ROWS = 20_000
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two files with gaps between their row ids."""
+    folder = tmp_path_factory.mktemp("project")
+    made = []
+    with duckdb.connect() as connection:
+        for part in range(2):
+            path = folder / f"rows-{part:05d}.parquet"
+            ids = f"range({part * ROWS}, {(part + 1) * ROWS})"
+            connection.execute(
+                f"COPY (SELECT i AS row_id, 'Row ' || i || ' von Ärger' AS text, i % 7 AS n FROM {ids} t(i)"
+                f" WHERE i % 2 = 0) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)"
+            )
+            made.append(path)
+    return made
+
+
+@pytest.fixture
+def reader(files: list[Path]) -> Iterator[RowReader]:
+    reader = RowReader(files[0].parent)
+    yield reader
+    reader.close()
+
+
+OVERLAY = Overlay("k", {4: {"n": "99"}, 8: {"text": '"edited"'}}, {90_001: '{"text": "added", "n": 3}'}, frozenset([6]))
+
+
+@pytest.mark.parametrize("overlay", [Overlay(), OVERLAY], ids=["published", "edited"])
+@pytest.mark.parametrize(("whole", "chunk"), [(8 << 20, 96 << 20), (8 << 20, 40_000), (2_000, 40_000), (0, 96 << 20)])
+def test_however_it_is_done(
+    reader: RowReader, files: list[Path], monkeypatch: pytest.MonkeyPatch, whole: int, chunk: int, overlay: Overlay
+) -> None:
+    monkeypatch.setattr(selections, "WHOLE_BYTES", whole)
+    monkeypatch.setattr(selections, "CHUNK_BYTES", chunk)
+    every = {row["row_id"]: row for row in reader.page(files, offset=0, limit=99_999, overlay=overlay).records()}
+    for where, keep in (("n = 3", lambda row: row["n"] == 3), ("n >= 0", lambda row: True)):
+        wanted = [row for row in every.values() if keep(row)]
+        wanted.sort(key=lambda row: (-row["n"], row["row_id"]))
+        page = reader.page(files, offset=5, limit=50, where=where, order_by="n DESC", overlay=overlay)
+        assert page.records() == wanted[5:55] and page.total == len(wanted)
+        assert reader.count(files, where, overlay) == len(wanted)
+        assert reader.ids(files, where, overlay) == sorted(row["row_id"] for row in wanted)
+    chosen = reader.page(files, offset=0, limit=2, where="n = 3", columns=["n", "row_id"], overlay=overlay)
+    assert chosen.columns == ("n", "row_id") and chosen.rows == [(3, 10), (3, 24)]
+
+
+def test_brackets_that_close_nothing_cannot_escape_their_piece(reader: RowReader, files: list[Path]) -> None:
+    tricky = "n = 1) OR (n = 2"
+    assert reader.count(files, tricky) == reader.count(files, "n IN (1, 2)")
+
+
+@pytest.mark.parametrize(
+    ("where", "order_by", "said"),
+    [
+        ("m = 1", "", "This filter cannot be run"),
+        ("m = 1", "n", "This filter cannot be run"),
+        ("n = 1", "m", "This order cannot be run"),
+        ("", "m", "This order cannot be run"),
+        ("n = 1", "n; SELECT 1", "Only one condition|This order"),
+    ],
+)
+def test_what_is_wrong_is_named(reader: RowReader, files: list[Path], where: str, order_by: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        reader.page(files, offset=0, limit=1, where=where, order_by=order_by)
+
+
+@pytest.mark.parametrize("text", ["4711", "東京", "…", "3.5%", "привет", "Ärger", "ärger", "von", "x1", "İ", "K", "ß"])
+def test_words_are_found_whatever_their_case(reader: RowReader, files: list[Path], text: str) -> None:
+    with duckdb.connect() as connection:
+        lowered = connection.execute("SELECT lower(?)", [text]).fetchall()[0][0]
+    assert not is_caseless(text) or lowered == text
+    where = words_where(text, [FilterColumn("text", "string")])
+    slow = f"contains(lower(text), lower('{text}'))"
+    assert reader.count(files, where) == reader.count(files, slow)
+
+
+def test_no_letter_becomes_what_is_taken_for_caseless() -> None:
+    every = "".join(chr(code) for code in range(0x250) if chr(code).isprintable())
+    letters = random.Random(1).sample([chr(code) for code in range(0x20, 0xFFFF) if not 0xD800 <= code < 0xE000], 9_000)
+    with duckdb.connect() as connection:
+        pairs = connection.execute("SELECT c, lower(c) FROM (SELECT unnest(?) AS c)", [[*every, *letters]]).fetchall()
+    assert [(one, low) for one, low in pairs if one != low and any(is_caseless(char) for char in low)] == []
