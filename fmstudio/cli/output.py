@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,20 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """The one JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=plain))
+    """The one JSON document on stdout; what JSON has no number for (NaN, Infinity) is text there."""
+    print(json.dumps(_jsonable(value), ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(plain(key)): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    return _jsonable(plain(value))
 
 
 def plain(value: Any) -> Any:
@@ -63,9 +75,11 @@ class JobNarrator:
     def __call__(self, job: Job) -> None:
         """Say something if it is new and time."""
         progress = job.progress
+        if not progress.done and not progress.text:
+            return
         total = f" of {progress.total:,.0f}" if progress.total else ""
         step = f" ({job.spec.steps[job.step_index].name})" if len(job.spec.steps) > 1 else ""
-        text = f"  {job.title}{step}: {progress.done:,.0f}{total} {progress.text}"
+        text = f"  {job.title}{step}: {progress.done:,.0f}{total} {progress.text}".rstrip()
         if text != self._said and time.monotonic() - self._last > PROGRESS_INTERVAL_S:
             self._said, self._last = text, time.monotonic()
             say(text)

@@ -141,6 +141,20 @@ def test_how_the_whole_moved(project: Project) -> None:
     assert found["exact duplicates"] == (1, 0, "rows")
     assert found["mean length of text"] == (2.25, 2, "characters")
     assert found["language: de"] == (0.5, 0, "share")
+    assert not [measure for measure in found if measure.startswith("script")]
+
+
+def test_scripts_stand_in_for_languages_that_no_column_tells(project: Project) -> None:
+    texts = ["a cat", "кот и cat", "東京の猫 猫猫猫", "42 …", None]
+    dataset = make_dataset(project, "data", pa.table({"row_id": pa.array(range(5), pa.int64()), "text": texts}))
+    rows = shown(project, dataset)
+    recipe(project, dataset, [{**row, "language": "en"} for row in rows[:2]])
+    found = {s.measure: (s.before, s.after) for s in project.diffs.summary(dataset, 1, 2).shifts}
+    assert found["language: en"] == (None, 1.0), "a column that one side lacks is told, and only for the other"
+    recipe(project, dataset, [{**row, "kind": "x"} for row in rows[:2]])
+    found = {s.measure: (s.before, s.after) for s in project.diffs.summary(dataset, 1, 3).shifts}
+    named = {name.removeprefix("script (of a sample): "): both for name, both in found.items() if "script" in name}
+    assert named == {"Latin": (0.25, 0.5), "Han": (0.25, 0), "Cyrillic": (0.25, 0.5), "no letters": (0.25, 0)}
 
 
 def test_any_two_versions_against_plain_python(project: Project) -> None:
