@@ -65,6 +65,8 @@ def show_diff(args: argparse.Namespace) -> None:
     origin, _, before = args.before.rpartition("@")
     if not before.isdigit() or (args.after and not args.after.isdigit()):
         raise UserError("Versions are numbers.", remedy="Example: fmstudio diff DATASET 1 3")
+    if args.limit is not None and args.limit < 0:
+        raise UserError("--limit must not be negative.")
     versions = (int(before), int(args.after) if args.after else None)
     with open_project(args.project) as project:
         summary = project.diffs.summary(args.dataset, *versions, origin=origin)

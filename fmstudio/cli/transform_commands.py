@@ -39,7 +39,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     sql = commands.add_parser("sql", parents=[in_project], help="ask the datasets in SQL; only reads")
     sql.add_argument("query", metavar="SQL", help='e.g. "SELECT count(*) FROM my_dataset"; - reads it from stdin')
-    sql.add_argument("--save", default="", metavar="NAME", help="keep all the rows as a new dataset")
+    sql.add_argument("--save", default=None, metavar="NAME", help="keep all the rows as a new dataset")
     sql.add_argument("--limit", type=int, default=100, help="most rows to show")
     sql.add_argument("--csv", action="store_true", help="print CSV")
     sql.set_defaults(handler=run_sql)
@@ -165,7 +165,7 @@ def run_sql(args: argparse.Namespace) -> None:
     if args.limit < 1:
         raise UserError("--limit must be 1 or more.")
     with open_project(args.project) as project:
-        if args.save:
+        if args.save is not None:
             job = run_job(project, project.specs.sql_dataset(query, args.save))
             _say_saved(args, project, job)
             return

@@ -278,8 +278,10 @@ class Console:
     def history(self, limit: int = 200) -> list[ConsoleEntry]:
         """Queries that were run, newest first; the same one twice in a row is there once."""
         rows = self._catalog.records(
-            "SELECT * FROM (SELECT *, lead(sql) OVER (ORDER BY created DESC) AS before FROM queries)"
-            " WHERE sql IS DISTINCT FROM before ORDER BY created DESC LIMIT ?",
+            # By the order of writing: a clock may be set back.
+            "SELECT * EXCLUDE (place) FROM"
+            " (SELECT *, rowid AS place, lead(sql) OVER (ORDER BY rowid DESC) AS before FROM queries)"
+            " WHERE sql IS DISTINCT FROM before ORDER BY place DESC LIMIT ?",
             [limit],
         )
         return [ConsoleEntry(r["sql"], r["created"], r["seconds"], r["rows"], r["error"] or "") for r in rows]
@@ -304,8 +306,8 @@ class Console:
             values = {"sql": sql, "created": time.time(), "seconds": seconds, "rows": rows, "error": error}
             insert(connection, "queries", values)
             connection.execute(
-                "DELETE FROM queries WHERE created < (SELECT min(created) FROM"
-                f" (SELECT created FROM queries ORDER BY created DESC LIMIT {MOST_HISTORY}))"
+                "DELETE FROM queries WHERE rowid < (SELECT min(place) FROM"
+                f" (SELECT rowid AS place FROM queries ORDER BY rowid DESC LIMIT {MOST_HISTORY}))"
             )
 
 

@@ -96,7 +96,7 @@ class Exports:
     def all(self, dataset_id: str = "") -> list[ExportRecord]:
         """Exports that were made, newest first; of one dataset when it is named."""
         condition, values = ("WHERE dataset_id = ?", [dataset_id]) if dataset_id else ("", [])
-        rows = self._catalog.records(f"SELECT * FROM exports {condition} ORDER BY created DESC", values)
+        rows = self._catalog.records(f"SELECT * FROM exports {condition} ORDER BY rowid DESC", values)
         return [ExportRecord(**row) for row in rows]
 
     def spec(

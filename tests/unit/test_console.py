@@ -220,6 +220,14 @@ def test_history_is_kept_newest_first_and_can_be_forgotten(project: Project) -> 
         again.close()
 
 
+def test_history_keeps_its_order_when_the_clock_is_set_back(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fmstudio.project.console.MOST_HISTORY", 3)
+    for number in range(5):
+        monkeypatch.setattr("fmstudio.project.console.time.time", lambda number=number: 2e9 - 3600 * number)
+        project.console.run(f"SELECT {number}")
+    assert [entry.sql for entry in project.console.history()] == ["SELECT 4", "SELECT 3", "SELECT 2"]
+
+
 @pytest.mark.parametrize(
     ("text", "first", "also"),
     [
