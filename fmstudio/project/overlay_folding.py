@@ -14,6 +14,9 @@ from fmstudio.project.overlay_model import Overlay
 NOTHING = "null"
 """A missing value, as JSON."""
 
+Cell = Sequence[Any]
+"""Row id, column and value (as JSON) of an edit."""
+
 Originals = Mapping[tuple[int, str], str]
 """(Row id, column) → what the cell held in the version, as JSON."""
 
@@ -24,13 +27,13 @@ class Operation:
 
     Attributes:
         new_columns: Columns it made, with their types.
-        cells: Cells it set, as (row id, column, JSON), by row id.
+        cells: Cells it set, by row id.
         added: Rows it added, as (row id, JSON).
         deleted: Ids of rows it deleted.
     """
 
     new_columns: Mapping[str, str] = field(default_factory=dict)
-    cells: Sequence[tuple[int, str, str | None]] = ()
+    cells: Sequence[Cell] = ()
     added: Sequence[tuple[int, str | None]] = ()
     deleted: Sequence[int] = ()
 
@@ -47,14 +50,14 @@ def read_operations(catalog: Catalog, numbers: Sequence[int]) -> list[Operation]
     for row in catalog.records(f"SELECT id, params FROM operations WHERE id IN ({ids})"):
         found[row["id"]].new_columns = (row["params"] or {}).get("new_columns", {})
     # Three questions, as each kind of edit has columns of its own: undoing a large commit waits for these.
-    cells: dict[int, list[tuple[int, str, str | None]]] = defaultdict(list)
+    cells: dict[int, Any] = defaultdict(list)
     sql = f"FROM edits WHERE operation_id IN ({ids}) AND kind ="
     if len(numbers) == 1:
-        cells[numbers[0]] = catalog.query(f"SELECT row_id, column_name, value {sql} 'set' ORDER BY row_id")  # type: ignore[assignment]
+        cells[numbers[0]] = catalog.query(f"SELECT row_id, column_name, value {sql} 'set' ORDER BY row_id")
     else:
         order = "ORDER BY operation_id, row_id"
         for number, *cell in catalog.query(f"SELECT operation_id, row_id, column_name, value {sql} 'set' {order}"):
-            cells[number].append(tuple(cell))  # type: ignore[arg-type]
+            cells[number].append(cell)
     for number, ids_ in catalog.query(f"SELECT operation_id, list(row_id) {sql} 'delete' GROUP BY operation_id"):
         found[number].deleted = ids_
     added: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
@@ -101,7 +104,7 @@ def folded(overlay: Overlay, key: str, operations: Sequence[Operation], original
 
 class _Folding:
     def __init__(self, overlay: Overlay, originals: Originals) -> None:
-        self._cells = dict(overlay.cells)
+        self._cells: dict[int, Any] = dict(overlay.cells)
         self._added = dict(overlay.added)
         self._deleted = set(overlay.deleted)
         self._columns = dict(overlay.new_columns)
@@ -121,11 +124,11 @@ class _Folding:
         added = dict(sorted(self._added.items()))
         return Overlay(key, self._cells, added, frozenset(self._deleted), self._columns)
 
-    def _set_cells(self, edits: Sequence[tuple[int, str, str | None]]) -> None:
+    def _set_cells(self, edits: Sequence[Cell]) -> None:
         cells, added, originals, last = self._cells, self._added, self._originals, -1
         for row_id, column, value in edits:
             if row_id == last:  # its cells are this operation's own
-                cells[row_id][column] = value or NOTHING  # type: ignore[index]
+                cells[row_id][column] = value or NOTHING
             elif row_id not in cells and row_id not in added:
                 cells[row_id], last = {column: value or NOTHING}, row_id
             elif row_id in added:

@@ -19,8 +19,8 @@ from fmstudio.api.rows import ROW_ID
 from fmstudio.project.row_index import RowIndex
 from fmstudio.recipes.sandbox import sentence
 
-KEPT = 4
-WHOLE_BYTES = 8 << 20
+KEPT = 3
+WHOLE_BYTES = 16 << 20
 """Rows that match are kept whole up to this size."""
 CHUNK_BYTES = 96 << 20
 """Uncompressed size of the rows that are looked at before it is asked whether too many match."""
