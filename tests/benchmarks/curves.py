@@ -68,7 +68,7 @@ def _measure(folder: Path, rows: int) -> dict[str, float]:
     }
     for time in range(3):
         edit_some(project, rows, time)
-    found["… with edits pending"] = page_p95(project, places)
+    found["random page p95, edits pending"] = page_p95(project, places)
     found["undo or redo, slowest"] = undo_redo(project)
     project.close()
     return found
