@@ -267,8 +267,8 @@ _TAGS: dict[str, Callable[[Any], Any]] = {
 
 
 _PLAIN = (str, int, float, bool)
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once
-"""What `json.loads` calls in the end, without the checks that cost it six times as much on a short text."""
+_read = json.JSONDecoder().raw_decode
+"""What `json.loads` calls in the end, without the checks that cost it more than half of its time on a short text."""
 
 
 def encode(value: Any) -> str:
@@ -283,7 +283,7 @@ def encode_record(record: Mapping[str, Any]) -> str:
 
 def decode(text: str) -> Any:
     """The value that `encode` wrote."""
-    value = _scan(text, 0)[0]
+    value = _read(text)[0]
     return _untagged(value) if isinstance(value, dict | list) else value
 
 

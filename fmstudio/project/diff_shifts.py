@@ -65,12 +65,12 @@ def shifts(rows: RowReader, before: Side, after: Side, table: DiffTable) -> list
     sides = ((before, table.before), (after, table.after))
     for column in groups:
         value = f"coalesce({name_sql(column)}::VARCHAR, 'none')"
-        one, two = (_shares(rows, side, value) if column in types else None for side, types in sides)
-        found += _compared(column, one, two)
+        shares = [_shares(rows, side, value) if column in types else None for side, types in sides]
+        found += _compared(column, *shares)
     text = next((text for c in columns if (text := _text_sql(c, table))), "")
     if text and not any(column.lower() in LANGUAGES for column in groups):
-        one, two = (_shares(rows, side, _script_sql(text), _sample(text, table.rows_after)) for side, _ in sides)
-        found += _compared("script (of a sample)", one, two)
+        scripts = [_shares(rows, side, _script_sql(text), _sample(text, table.rows_after)) for side, _ in sides]
+        found += _compared("script (of a sample)", *scripts)
     return found
 
 
