@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QImage
 
 from fmstudio.project import Project
 from fmstudio.project.chats import TokenCost
@@ -381,6 +381,27 @@ def test_attachments_travel_with_the_question(
     page.attaching.attach_files([path])
     qtbot.waitUntil(lambda: bool(problems), timeout=15_000)
     assert "no text file" in problems[0].message
+
+
+def test_pictures_are_taken_where_a_projector_lies_beside_the_model(
+    context: AppContext, page: ChatPage, base: ModelEntry, server: FakeOpenAI, tmp_path: Path, qtbot: Any
+) -> None:
+    picture = tmp_path / "red.png"
+    image = QImage(2_000, 1_000, QImage.Format.Format_RGB32)
+    image.fill(Qt.GlobalColor.red)
+    assert image.save(str(picture))
+    said: list[str] = []
+    context.notified.connect(lambda _level, text, _action: said.append(text))
+    page.attaching.attach_files([picture])
+    qtbot.waitUntil(lambda: bool(said), timeout=15_000)
+    assert "reads text only" in said[0] and not page.composer.attachments
+    (base.path.parent / "mmproj-tiny.gguf").write_bytes(b"")
+    page.attaching.attach_files([picture])
+    qtbot.waitUntil(lambda: bool(page.composer.attachments), timeout=15_000)
+    assert (page.composer.attachments[0]["width"], page.composer.attachments[0]["height"]) == (1_280, 640)
+    ask(page, qtbot, "What is it?")
+    wait_idle(page, qtbot, 2)
+    assert server.bodies[-1]["messages"][0]["content"][1]["type"] == "image_url"
 
 
 def test_rows_of_a_dataset_are_chosen_and_attached(

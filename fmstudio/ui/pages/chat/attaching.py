@@ -12,6 +12,7 @@ from fmstudio.ui.pages.chat.attachments import image_attachment, read_file, read
 from fmstudio.ui.pages.chat.context_counter import count_of
 from fmstudio.ui.pages.chat.conversation import ConversationController
 from fmstudio.ui.pages.chat.rows_bar import RowsBar
+from fmstudio.ui.pages.chat.turn import reads_pictures
 from fmstudio.ui.widgets.chat_composer import Composer
 
 if TYPE_CHECKING:
@@ -98,8 +99,11 @@ class Attaching(QObject):
 
     def _attach(self, found: list[dict[str, Any]]) -> None:
         model = self._controller.library.get(self._controller.model_id)
-        if model is not None and model.format != "endpoint" and any(item["kind"] == IMAGE for item in found):
-            text = self.tr("“{name}” reads text only. A server with a model that reads pictures takes them.")
+        if model is not None and not reads_pictures(model) and any(item["kind"] == IMAGE for item in found):
+            text = self.tr(
+                "“{name}” reads text only. A vision model with its projector beside it (a file named mmproj…) takes"
+                " pictures, and so may a server."
+            )
             self._context.notify("warning", text.format(name=model.name))
             found = [item for item in found if item["kind"] != IMAGE]
         for item in found:

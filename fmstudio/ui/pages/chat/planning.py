@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.ui.pages.chat.settings import AdapterChoice, ChatSettings
 from fmstudio.ui.pages.chat.thread import Thread, prompt_messages
-from fmstudio.ui.pages.chat.turn import Library, Turn
+from fmstudio.ui.pages.chat.turn import Library, Turn, reads_pictures
 
 if TYPE_CHECKING:
     from fmstudio.project.chats import ChatMessage
@@ -55,7 +55,7 @@ class Planner:
             settings,
             settings.draw_seed() if seed is None else seed,
             prompt_messages(
-                settings.filled_prompt, self.thread.path_to(question_id), with_images=model.format == "endpoint"
+                settings.filled_prompt, self.thread.path_to(question_id), with_images=reads_pictures(model)
             ),
             id=new_message_id(),
             kind=kind,

@@ -190,3 +190,11 @@ class Library:
         """GGUF adapters made for that base, and those whose base is not known (the engine decides)."""
         adapters = [m for m in self.entries if m.kind == "adapter" and m.format == "gguf"]
         return [m for m in adapters if base is not None and m.base_id in ("", base.id)]
+
+
+def reads_pictures(model: ModelEntry) -> bool:
+    """Whether pictures are sent to a model: to every server, and here where a projector lies beside the model's file.
+
+    Whether that projector fits, the engine says.
+    """
+    return model.format == "endpoint" or any(model.path.parent.glob("*mmproj*.gguf"))
