@@ -7,10 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QPlainTextEdit,
+    QWidget,
+)
 
 from fmstudio.project import Project
 from fmstudio.ui.pages.data import DataPage
+from fmstudio.ui.pages.data.dataset_tabs import TABS
 from fmstudio.ui.shell import MainWindow
 from tests.ui.conftest import OpenWindow
 from tests.ui.data_kit import LONG, add_dataset
@@ -183,6 +196,12 @@ def test_the_past_is_walked_compared_and_exported(here: Desk, tmp_path: Path, mo
     assert here.is_at(past.table)
     keys.press("Alt+1")
     assert here.is_at(table)
+    keys.choose("lineage of the chosen row")
+    lineage = here.view.panels.lineage
+    here.until(lambda: lineage.list.count() > 1)
+    assert lineage.title.text() == "Lineage of row id 0" and here.is_at(lineage.list)
+    keys.press("Esc")
+    assert here.is_at(table)
 
 
 def test_a_query_is_asked_and_the_rows_go_out(here: Desk, tmp_path: Path) -> None:
@@ -209,3 +228,41 @@ def test_a_query_is_asked_and_the_rows_go_out(here: Desk, tmp_path: Path) -> Non
     keys.tab_to(panel.result.copy_button)
     keys.press("Esc")
     assert view.panels.front is None
+
+
+def test_every_control_of_every_view_has_a_name(here: Desk) -> None:
+    here.keys.press("Alt+1", "Down")
+    view, rows = here.view, here.rows
+    for tab, _ in TABS:
+        view.show_tab(tab)
+    for part in ("history", "versions", "compare"):
+        view.tabs.show_past(part)
+    view.show_tab("rows")
+    for open_panel in (view.open_export, view.open_lineage, view.open_disk, lambda: view.open_transform("replace")):
+        open_panel()
+        here.idle()
+    here.until(lambda: view.panels.transform.form is not None)
+    view.panels.close()
+    rows.heads.open_statistics(0)
+    here.until(rows.heads.statistics.histogram.isVisible)
+    rows.column_commands.ask_filter(1)
+    rows.open_columns()
+    places = [here.page, rows.heads.statistics, rows.column_menu.popup, rows.columns]
+    nameless = [str(w) for place in places if place is not None for w in _controls(place) if not _name(w)]
+    assert nameless == []
+
+
+def _controls(place: QWidget) -> list[QWidget]:
+    kinds = (QAbstractButton, QLineEdit, QPlainTextEdit, QComboBox, QAbstractItemView, QAbstractSlider)
+    found = [widget for kind in kinds for widget in place.findChildren(kind)]
+    can_focus = [w for w in found if w.focusPolicy() & Qt.FocusPolicy.TabFocus and not w.objectName().startswith("qt_")]
+    return [w for w in can_focus if not _is_inside(w, QComboBox, QLineEdit, QAbstractSpinBox)]
+
+
+def _is_inside(widget: QWidget, *kinds: type[QWidget]) -> bool:
+    around = widget.parentWidget()
+    return around is not None and (isinstance(around, kinds) or _is_inside(around, *kinds))
+
+
+def _name(widget: QWidget) -> str:
+    return widget.accessibleName() or (widget.text() if isinstance(widget, QAbstractButton) else "")

@@ -55,6 +55,7 @@ def _rows(page: DataPage) -> list[Command]:
     found += [
         Command("Find in the chosen row", tabs.inspector.open_find, "", "search"),
         Command("Show the texts of the chosen row as they are, or as Markdown", tabs.inspector.raw.click, "", "file"),
+        Command("Lineage of the chosen row", partial(_row_lineage, page), "", "link"),
         Command("Copy the chosen rows as JSON", partial(table.copy_rows, as_json=True), "Ctrl+Shift+C", "copy"),
     ]
     if not rows.can_edit:
@@ -71,6 +72,13 @@ def _rows(page: DataPage) -> list[Command]:
         Command("Rate the chosen rows down", partial(act.rate, -1), "-", "down"),
         Command("Take the rating of the chosen rows away", partial(act.rate, None), "0", "close"),
     ]
+
+
+def _row_lineage(page: DataPage) -> None:
+    table = page.view.rows.table
+    row_id = table.rows.row_id(table.currentIndex().row())
+    if row_id is not None:
+        page.view.open_row_lineage(row_id)
 
 
 def _columns(page: DataPage) -> list[Command]:

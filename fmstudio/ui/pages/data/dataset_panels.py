@@ -112,10 +112,12 @@ class DatasetPanels(QObject):
         self._show(self.export)
         self.export.open_on(dataset, where, matching)
 
-    def open_lineage(self, dataset: Dataset, version: int = 0) -> None:
-        """Show where the dataset (or one version of it) came from and what used it."""
+    def open_lineage(self, dataset: Dataset, version: int = 0, row_id: int | None = None) -> None:
+        """Show where the dataset (or one version or row of it) came from and what used it."""
         self._show(self.lineage)
-        if version:
+        if row_id is not None:
+            self.lineage.show_row(dataset.id, row_id)
+        elif version:
             self.lineage.show_version(dataset.id, version)
         else:
             self.lineage.show_dataset(dataset)

@@ -74,6 +74,7 @@ class DatasetView(QWidget):
         tabs.shown.connect(lambda _: panels.close())
         tabs.embed_wanted.connect(lambda: self.embed_with(self.embedders()[0][0]))
         tabs.lineage_wanted.connect(self.open_lineage)
+        self.inspector.lineage_wanted.connect(self.open_row_lineage)
         tabs.submitted.connect(self.submitted)
         panels.submitted.connect(self.submitted)
         panels.opened.connect(tabs.line.hide)
@@ -129,6 +130,11 @@ class DatasetView(QWidget):
     def open_lineage(self, version: int = 0) -> None:
         """Show where the dataset (or one version of it) came from and what used it."""
         self._with(lambda dataset: self.panels.open_lineage(dataset, version))
+
+    @Slot(int)
+    def open_row_lineage(self, row_id: int) -> None:
+        """Show where a row came from and what used it."""
+        self._with(lambda dataset: self.panels.open_lineage(dataset, row_id=row_id))
 
     @Slot()
     def open_disk(self) -> None:

@@ -34,11 +34,13 @@ class RowInspector(QFrame):
         step_wanted: (+1 or -1) the next or the previous row.
         saved: (row id, mapping column → value) the user changed values.
         row_wanted: (row id) another row is to be shown.
+        lineage_wanted: (row id) the lineage of a row is to be shown.
     """
 
     step_wanted = Signal(int)
     saved = Signal(int, object)
     row_wanted = Signal(int)
+    lineage_wanted = Signal(int)
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -147,6 +149,7 @@ class RowInspector(QFrame):
             self._content.addWidget(divider())
             story = RowStory(self.ctx, self.dataset, record)
             story.row_wanted.connect(self.row_wanted)
+            story.lineage_wanted.connect(self.lineage_wanted)
             self._content.addWidget(story)
         self._content.addStretch(1)
         self._later.start()

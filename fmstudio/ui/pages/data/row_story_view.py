@@ -30,9 +30,11 @@ class RowStory(QWidget):
 
     Signals:
         row_wanted: (row id) a similar row is to be shown.
+        lineage_wanted: (row id) the user wants to see where the row came from and what used it.
     """
 
     row_wanted = Signal(int)
+    lineage_wanted = Signal(int)
 
     def __init__(self, context: AppContext, dataset: Dataset, record: Mapping[str, Any]) -> None:
         super().__init__()
@@ -43,7 +45,13 @@ class RowStory(QWidget):
         self._part(layout, self.tr("History"), self._load_history)
         if any(column.is_side for column in dataset.columns):
             self._part(layout, self.tr("Rows that mean nearly the same"), self._load_similar)
+        tip = self.tr("Where this row came from, and which models, exports and chats used it")
+        ask = button(self.tr("Lineage of this row…"), self._ask_lineage, kind="quiet", icon="link", tip=tip)
+        layout.addLayout(_left(ask))
         self.setLayout(layout)
+
+    def _ask_lineage(self) -> None:
+        self.lineage_wanted.emit(self._row_id)
 
     def _part(self, layout: QVBoxLayout, title: str, load: Callable[[QVBoxLayout], None]) -> None:
         inside = column(gap=4, margins=(8, 0, 0, 4))
