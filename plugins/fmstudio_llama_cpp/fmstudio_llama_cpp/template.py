@@ -1,7 +1,7 @@
 """Messages → prompt text, by the model's own Jinja template in a sandbox, or by a plain one that is stated as such.
 
-A template comes with a file from somewhere: it is run immutably sandboxed, and its length is bounded by the reader
-of the file. Names given to it are those of the transformers library, so that both render the same text.
+A template comes with a file from somewhere: it is run immutably sandboxed and within bounds (`template_limits`), and
+its length is bounded by the reader of the file. Names given to it are those of the transformers library, so that both render the same text.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class ChatTemplate:
         self._bos, self._eos = bos, eos
         try:
             self._template = _environment().from_string(PLAIN_TEMPLATE if self.is_plain else source)
-        except TemplateError as error:
+        except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
             raise UserError(
-                f"The model's chat template cannot be read: {error}.",
+                f"The model's chat template cannot be read: {str(error) or type(error).__name__}.",
                 remedy="Use another file of this model, or convert it again.",
                 details=source[:4000],
             ) from error
@@ -60,23 +60,33 @@ class ChatTemplate:
         """
         from jinja2 import TemplateError
 
+        from fmstudio_llama_cpp.template_limits import TemplateLimitError, hard_limit
+
         if not messages:
             raise UserError("There is no message to answer.", remedy="Write something first.")
         try:
-            text: str = self._template.render(
-                {
-                    "tools": None,
-                    "documents": None,
-                    **options,
-                    "messages": [dict(message) for message in messages],
-                    "add_generation_prompt": add_generation_prompt,
-                    "bos_token": self._bos,
-                    "eos_token": self._eos,
-                    "raise_exception": _refuse,
-                    "strftime_now": _strftime_now,
-                }
-            )
+            self._template.environment.begin()
+            with hard_limit():
+                text: str = self._template.render(
+                    {
+                        "tools": None,
+                        "documents": None,
+                        **options,
+                        "messages": [dict(message) for message in messages],
+                        "add_generation_prompt": add_generation_prompt,
+                        "bos_token": self._bos,
+                        "eos_token": self._eos,
+                        "raise_exception": _refuse,
+                        "strftime_now": _strftime_now,
+                    }
+                )
             return text
+        except (TemplateLimitError, RecursionError, MemoryError) as error:
+            raise UserError(
+                f"The model's chat template is not usable: {str(error) or 'it is nested without end'}.",
+                remedy="The file may be hostile: use another file of this model.",
+                details=self.source[:4000],
+            ) from error
         except _RefusedError as error:
             raise UserError(
                 f"The model's chat template refuses this conversation: {error}", remedy="Change the order of the turns."
@@ -104,22 +114,8 @@ def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
 
 
 def _environment() -> Any:
-    from jinja2 import nodes
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from fmstudio_llama_cpp.template_limits import BoundedEnvironment
 
-    class GenerationTag(Extension):
-        """Reads ``{% generation %}``, which only trainers need, as plain content."""
-
-        tags = {"generation"}  # noqa: RUF012 - declared so by its base class
-
-        def parse(self, parser: Any) -> nodes.Node | list[nodes.Node]:
-            next(parser.stream)
-            body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return body
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, GenerationTag]
-    )
-    environment.filters["tojson"] = _to_json
+    environment = BoundedEnvironment()
+    environment.filters["tojson"] = environment.bounded("tojson", _to_json)
     return environment
