@@ -61,7 +61,7 @@ NESTED = {
 REACHING = {
     "class": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "globals": "{{ cycler.__init__.__globals__.os.system('true') }}",
-    "raise": "{{ raise_exception.__globals__ }}",
+    "raise": "{{ raise_exception.__globals__.os }}",
     "format": "{{ '{0.__class__.__mro__}'.format('') }}",
     "include": "{% include '/etc/passwd' %}",
     "import": "{% import 'os' as os %}",

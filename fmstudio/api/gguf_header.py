@@ -29,7 +29,7 @@ MAX_ELEMENTS: Final = 2_000_000  # of all string arrays together: twice the larg
 KEPT_ARRAY: Final = 64
 _MAX_DIMS: Final = 4
 
-_STRING: Final = 8
+STRING: Final = 8
 _ARRAY: Final = 9
 _SCALARS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
@@ -66,10 +66,16 @@ _AGAIN: Final = "Copy or download the file again; compare its size with the orig
 
 @dataclass(frozen=True, slots=True)
 class GgufArray:
-    """Stands for an array that was skipped because it is long: its element type (GGUF id) and length."""
+    """Stands for an array that was skipped because it is long.
+
+    Attributes:
+        element_type: GGUF's number of it.
+        offset: Byte of the file where its elements begin.
+    """
 
     element_type: int
     length: int
+    offset: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +248,7 @@ class _Reader:
 
     def value(self, key: str) -> Scalar | tuple[Scalar, ...] | GgufArray:
         type_id = int(self.scalar(4, "a setting's type"))
-        if type_id == _STRING:
+        if type_id == STRING:
             return self.string(f"the setting “{key}”")
         if type_id == _ARRAY:
             return self._array(key)
@@ -252,16 +258,17 @@ class _Reader:
 
     def _array(self, key: str) -> tuple[Scalar, ...] | GgufArray:
         type_id = int(self.scalar(4, "an array's type"))
-        if type_id != _STRING and type_id not in _SCALARS:
+        if type_id != STRING and type_id not in _SCALARS:
             raise self.damaged(self.pos - 4, f"the list “{key}” has elements of the unknown type {type_id}")
-        width = 8 if type_id == _STRING else struct.calcsize(_SCALARS[type_id])
+        width = 8 if type_id == STRING else struct.calcsize(_SCALARS[type_id])
         length = self.count(f"elements in the list “{key}”", self.size, width)
         what = f"the list “{key}”"
-        if type_id == _STRING:
+        if type_id == STRING:
             return self._strings(key, length, what)
         if length > KEPT_ARRAY:
+            start = self.pos
             self.skip(length * width, what)
-            return GgufArray(type_id, length)
+            return GgufArray(type_id, length, start)
         return tuple(self.scalar(type_id, what) for _ in range(length))
 
     def _strings(self, key: str, length: int, what: str) -> tuple[Scalar, ...] | GgufArray:
@@ -270,9 +277,10 @@ class _Reader:
             raise self.damaged(self.pos, f"the list “{key}” claims {length:,} texts")
         if length <= KEPT_ARRAY:
             return tuple(self.string(what) for _ in range(length))
+        start = self.pos
         for _ in range(length):
             self.skip(int.from_bytes(self.take(8, what), "little"), what)
-        return GgufArray(_STRING, length)
+        return GgufArray(STRING, length, start)
 
     def skip(self, count: int, what: str) -> None:
         if count < 4096 or count > self.size - self.pos:
@@ -310,7 +318,10 @@ def _read(reader: _Reader) -> GgufHeader:
     n_keys = reader.count("settings", MAX_KEYS, 13)
     metadata: dict[str, Scalar | tuple[Scalar, ...] | GgufArray] = {}
     for _ in range(n_keys):
+        at = reader.pos
         key = reader.string("a setting's name", 65_535)
+        if not key or key in metadata:
+            raise reader.damaged(at, f"the setting “{key[:100]}” is there twice" if key else "a setting has no name")
         metadata[key] = reader.value(key)
     tensors = tuple(_read_tensor(reader) for _ in range(n_tensors))
     alignment = metadata.get("general.alignment", 32)
@@ -353,7 +364,10 @@ def _read_version(reader: _Reader) -> int:
 
 
 def _read_tensor(reader: _Reader) -> GgufTensor:
+    at = reader.pos
     name = reader.string("a tensor's name", 65_535)
+    if not name:
+        raise reader.damaged(at, "it has a tensor without a name")
     what = f"the entry of tensor “{name}”"
     at = reader.pos
     n_dims = int(reader.scalar(4, what))
@@ -460,7 +474,8 @@ def _misfit_pair(target: str, a: tuple[int, ...], b: tuple[int, ...], base: tupl
     if not rank_fits:
         yield f"the two halves of “{target}” have different ranks"
     elif made_for != base[:2]:
-        yield f"“{target}” is made for {made_for[0]}×{made_for[1]} weights, the model has {base[0]}×{base[1]}"
+        held = "×".join(map(str, base[:2]))
+        yield f"“{target}” is made for {made_for[0]}×{made_for[1]} weights, the model has {held}"
 
 
 def peek_gguf_kind(path: Path) -> str:

@@ -195,9 +195,9 @@ class Person(threading.Thread):
         deaths, events = self._world.deaths, list(self._events(body))
         said = "".join(event.text for event in events)
         # One that is asked to end, ends its answers as if they were stopped.
-        is_cut = events[-1].finish_reason == "cancelled" and self._world.deaths > deaths
+        is_cut = events[-1].finish_reason == "cancelled" and (self._world.deaths > deaths or not self._world.is_alive)
         if said != expected and not is_cut:
-            self._world.fault(f"reference {name}: {said[:80]!r} instead of {expected[:80]!r}")
+            self._world.fault(f"reference {name}: {said[:80]!r} instead of {expected[:80]!r}: {events[-1]}")
 
     def _schema(self) -> None:
         shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": _SCHEMA}}

@@ -8,6 +8,7 @@ from typing import Any
 
 from fmstudio.api import AdapterScale, UserError
 from fmstudio.api.gguf_header import read_gguf_header, require_matching_adapter
+from fmstudio.api.gguf_soundness import require_sound_adapter
 from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.native import NativeModel
 
@@ -54,6 +55,7 @@ class AdapterShelf:
         if key in self._opened:
             return key
         require_matching_adapter(header, self._native.header)
+        require_sound_adapter(header)
         native_log.clear()
         handle = self._native.lib.llama_adapter_lora_init(self._native.model, str(path).encode())
         if not handle:

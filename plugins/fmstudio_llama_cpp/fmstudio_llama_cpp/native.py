@@ -15,6 +15,7 @@ from typing import Any
 
 from fmstudio.api import UserError
 from fmstudio.api.gguf_header import GgufHeader, read_gguf_header, require_chat_model
+from fmstudio.api.gguf_soundness import require_sound_model
 from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.cores import physical_cores
 from fmstudio_llama_cpp.params import LlamaCppParams
@@ -70,6 +71,7 @@ def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> 
     """
     header = read_gguf_header(path)
     require_chat_model(header)
+    require_sound_model(header)
     _refuse_contradictions(params)
     lib, model = _open_weights(path, params, settings)
     try:
@@ -122,7 +124,7 @@ def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
     Raises:
         UserError: The file is unusable, or the library refuses it; the native log is in the details.
     """
-    read_gguf_header(path)
+    require_sound_model(read_gguf_header(path))
     lib = _library()
     native_log.clear()
     settings = lib.llama_model_default_params()
@@ -140,6 +142,8 @@ def _library() -> Any:
     # GNU OpenMP lets idle threads spin for milliseconds at every barrier. When another program wants the cores too
     # (a training run, say), each token then waits for time slices: 4 instead of 74 tokens a second were measured.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    # Before it aborts, ggml would fork a debugger and wait for it: the engine then hangs in place of ending.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     from llama_cpp import llama_cpp as lib
 
     native_log.install()

@@ -137,6 +137,11 @@ class PromptBuilder:
             raise UserError(
                 "Nothing follows the picture.", remedy="Use a chat template that marks where answers begin."
             )
+        if not prompt.tokens:
+            raise UserError(
+                "The prompt comes to no tokens: the model's template or tokenizer makes nothing of it.",
+                remedy="Choose another file of this model.",
+            )
         n_prompt, n_ctx = prompt.n_cells, self._n_ctx
         if n_prompt < n_ctx:
             return prompt

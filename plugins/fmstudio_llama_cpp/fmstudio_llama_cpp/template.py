@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fmstudio.api import Message, UserError
-from fmstudio.api.chat_template import PLAIN_TEMPLATE, template_hash
+from fmstudio.api.chat_template import LONGEST_TEMPLATE, PLAIN_TEMPLATE, template_hash
 
 PLAIN_STOP = ("\nUser:", "\nSystem:")
 
@@ -35,6 +35,11 @@ class ChatTemplate:
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
         from jinja2 import TemplateError
 
+        if len(source) > LONGEST_TEMPLATE:
+            raise UserError(
+                f"The model's chat template has {len(source):,} characters, which is more than any needs.",
+                remedy="Use another file of this model.",
+            )
         self.is_plain = not source.strip() or source == PLAIN_TEMPLATE
         self.source = source
         self.hash = template_hash(source)
