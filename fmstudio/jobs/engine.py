@@ -288,7 +288,10 @@ class Engine:
                 error = self._error
                 self._fail(Problem(error.message, error.remedy, error.details, error.is_user_error))
             else:
-                self._fail(outcome.problem("The model engine"), outcome.signal_name)
+                problem = outcome.problem("The model engine")
+                if is_crash:
+                    problem = replace(problem, remedy="Load the model again: settings that work are looked for anew.")
+                self._fail(problem, outcome.signal_name)
 
     def _fail(self, problem: Problem, signal: str = "") -> None:
         self.problem = with_action(problem, self._started().params, signal=signal)

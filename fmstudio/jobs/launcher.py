@@ -64,11 +64,23 @@ def worker_argv(python: str, *arguments: str) -> list[str]:
     return [python, "-m", "fmstudio", "worker", *arguments]
 
 
-def log_tail(path: Path) -> str:
-    """The end of a log file, for explanations."""
+def log_size(path: Path) -> int:
+    """Bytes a log holds already, before a process begins to write to it; 0 when there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def log_tail(path: Path, since: int = 0) -> str:
+    """The end of a log file, for explanations.
+
+    Args:
+        since: Byte where the log of the process in question begins: what others wrote before explains nothing of it.
+    """
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+            file.seek(max(since, path.stat().st_size - LOG_TAIL_BYTES))
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
@@ -102,6 +114,7 @@ class SubprocessLauncher(Launcher):
     ) -> Process:
         """See `Launcher.start`."""
         log_path.parent.mkdir(parents=True, exist_ok=True)
+        since = log_size(log_path)
         with log_path.open("ab") as log:
             popen = subprocess.Popen(
                 list(argv),
@@ -117,7 +130,7 @@ class SubprocessLauncher(Launcher):
             )
         process = _PopenProcess(popen)
         threading.Thread(
-            target=_pump, args=(popen, on_message, on_exit, log_path), name=f"worker-{popen.pid}", daemon=True
+            target=_pump, args=(popen, on_message, on_exit, log_path, since), name=f"worker-{popen.pid}", daemon=True
         ).start()
         return process
 
@@ -145,7 +158,7 @@ class _PopenProcess(Process):
         self._popen.kill()
 
 
-def _pump(popen: subprocess.Popen[str], on_message: OnMessage, on_exit: OnExit, log_path: Path) -> None:
+def _pump(popen: subprocess.Popen[str], on_message: OnMessage, on_exit: OnExit, log_path: Path, since: int) -> None:
     assert popen.stdout is not None
     assert popen.stdin is not None
     for line in popen.stdout:
@@ -156,4 +169,4 @@ def _pump(popen: subprocess.Popen[str], on_message: OnMessage, on_exit: OnExit, 
     popen.stdout.close()
     with contextlib.suppress(OSError):  # what could not be written to a dead worker is lost, and its exit is reported
         popen.stdin.close()
-    on_exit(ProcessOutcome.from_returncode(code, log_tail(log_path)))
+    on_exit(ProcessOutcome.from_returncode(code, log_tail(log_path, since)))

@@ -42,9 +42,16 @@ _MEANING = {
         "Install a build of the library made for this processor.",
     ),
     "SIGABRT": ("gave up on an internal check of a library (SIGABRT)", "See the details for the library's own words."),
-    "SIGBUS": ("could not read a file that was mapped into memory (SIGBUS)", "Check that the disk is not full."),
+    "SIGBUS": (
+        "could not read a file that was mapped into memory (SIGBUS): it was cut short or its drive went away",
+        "Check that the file is whole, its drive connected and the disk not full, then try again.",
+    ),
     "SIGXFSZ": ("tried to write a file larger than allowed (SIGXFSZ)", "Free some disk space, then try again."),
 }
+
+
+_TIMED_OUT = "Timeout (0:"
+"""How `faulthandler.dump_traceback_later` begins its report before it ends the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ class ProcessOutcome:
             return Problem(f"{what} {meaning}.", f"{remedy} Earlier data is intact.", self.log_tail)
         if self.exit_code == 0:
             return Problem(f"{what} ended before it was finished.", "Try again.", self.log_tail)
+        if _TIMED_OUT in self.log_tail:
+            return Problem(f"{what} ended itself: something took far longer than it may.", "Try again.", self.log_tail)
         lines = [line for line in self.log_tail.splitlines() if line.strip()]
         last = f" Its last words: {lines[-1][:300]}" if lines else ""
         return Problem(f"{what} ended with exit code {self.exit_code}.{last}", "Try again.", self.log_tail)

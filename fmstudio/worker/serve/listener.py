@@ -14,17 +14,23 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 65
-MAX_CONNECTIONS = 128
+MAX_IDLE = 128
+"""Connections that ask nothing; beyond it the oldest are closed, so that nobody can keep others out by being idle."""
+MAX_CONNECTIONS = 512
+"""Connections in all, well below the 1 024 files a process may commonly have open; beyond it, requests get a 503."""
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a time limit for a request's head: it has none of its own."""
+    """uvicorn's HTTP/1.1, with limits it has none of: for the time of a request's head, and for idle connections."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         super().connection_made(transport)  # type: ignore[arg-type]
+        self._idle_since = self.loop.time()
+        self._make_room()
         if isinstance(raw := transport.get_extra_info("socket"), socket.socket) or raw is not None:
             # Tokens are small and must not wait for more to come.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,8 +55,23 @@ class GuardedProtocol(H11Protocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def on_response_complete(self) -> None:
+        """See `H11Protocol`."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def _make_room(self) -> None:
+        """Close the connection that has been idle for longest, when there are too many; never this new one."""
+        if len(self.connections) <= MAX_IDLE:
+            return
+        others = (each for each in self.connections if isinstance(each, GuardedProtocol) and each is not self)
+        idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
+        if len(idle) >= MAX_IDLE:
+            min(idle, key=lambda each: each._idle_since)._give_up()
+
     def _give_up(self) -> None:
         if not self.transport.is_closing():
+            self.connections.discard(self)
             self.transport.close()
 
 

@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fmstudio.api import UserError
+from fmstudio_llama_cpp.json_apart import TYPES, are_apart, is_of
 from fmstudio_llama_cpp.json_numbers import integer_rule, number_rule
 
 MAX_REPEAT = 1000
 MAX_RULES = 4000
+MAX_DEPTH = 100
 _NOTES = frozenset(
     {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly",
      "writeOnly", "$defs", "definitions"}
 )  # fmt: skip
-_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _KEYWORDS: dict[str, tuple[str, ...]] = {
     "object": ("properties", "required", "additionalProperties"),
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
@@ -105,13 +106,15 @@ class SchemaRules:
         Raises:
             UserError: See `schema_grammar`.
         """
+        if where.count("/") > MAX_DEPTH:
+            raise _refuse(f"it is nested more than {MAX_DEPTH} deep", f"{where[:80]}…")
         if schema is True or schema == {}:
             return "value"
         if not isinstance(schema, Mapping):
             raise _refuse("nothing is accepted" if schema is False else f"{schema!r} is no schema", where)
         for word, maker in (
             ("$ref", self._reference),
-            ("const", lambda s, w: _literal(s["const"])),
+            ("const", self._const),
             ("enum", self._enum),
             ("anyOf", self._any_of),
             ("oneOf", self._one_of),
@@ -127,19 +130,19 @@ class SchemaRules:
         given = schema.get("type")
         types = [given] if isinstance(given, str) else given
         if types is None:
-            types = [t for t in _TYPES if t != "number" and any(word in schema for word in _KEYWORDS.get(t, ()))][:1]
+            types = [t for t in TYPES if t != "number" and any(word in schema for word in _KEYWORDS.get(t, ()))][:1]
             if not types:
                 _require_only(schema, (), where)
                 return "value"
-        if not isinstance(types, list) or not types or any(t not in _TYPES for t in types):
+        if not isinstance(types, list) or not types or any(t not in TYPES for t in types):
             raise _refuse(f"the type {given!r} is not known", where)
         _require_only(schema, ("type", *(word for t in types for word in _KEYWORDS.get(t, ()))), where)
         return _either([self._makers[t](schema, where) for t in types])
 
     def _reference(self, schema: Mapping[str, Any], where: str) -> str:
         pointer = schema["$ref"]
-        if not isinstance(pointer, str) or not pointer.startswith("#"):
-            raise _refuse(f"$ref {pointer!r} points outside of the schema", where)
+        if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")):
+            raise _refuse(f"$ref {pointer!r} is no path within the schema", where)
         if pointer not in self._references:
             name = self._references[pointer] = self.add("", f"ref{len(self._rules)}")
             self._rules[name] = self.rule(self._resolve(pointer, where), pointer)
@@ -155,13 +158,16 @@ class SchemaRules:
                 raise _refuse(f"$ref {pointer!r} points to nothing", where) from None
         return target
 
+    def _const(self, schema: Mapping[str, Any], where: str) -> str:
+        return self._enum({"enum": [schema["const"]], **({"type": schema["type"]} if "type" in schema else {})}, where)
+
     def _enum(self, schema: Mapping[str, Any], where: str) -> str:
         values = schema["enum"]
         if not isinstance(values, list):
             raise _refuse("enum must be a list", where)
         given = schema.get("type")
         types = [given] if isinstance(given, str) else given
-        kept = [v for v in values if types is None or any(_is_of(v, t) for t in types)]
+        kept = [v for v in values if types is None or any(is_of(v, t) for t in types)]
         if not kept:
             raise _refuse("enum holds no value that is allowed", where)
         return self.add(" | ".join(_literal(value) for value in kept))
@@ -179,7 +185,7 @@ class SchemaRules:
         looked = [self._resolve(b["$ref"], where) if isinstance(b, Mapping) and "$ref" in b else b for b in branches]
         for i, one in enumerate(looked):
             for other in looked[i + 1 :]:
-                if not _are_apart(one, other):
+                if not are_apart(one, other):
                     raise _refuse("oneOf has branches that one value could fit both of; use anyOf", where)
         return self.add(_either([self.rule(b, f"{where}/oneOf/{i}") for i, b in enumerate(branches)]))
 
@@ -302,49 +308,3 @@ def _literal(value: Any) -> str:
     """A JSON value as a GBNF text."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _types_of(schema: Any) -> set[str] | None:
-    if not isinstance(schema, Mapping):
-        return None
-    if "const" in schema or "enum" in schema:
-        values = schema.get("enum", [schema.get("const")])
-        return {t for v in values for t in _TYPES if _is_of(v, t)}
-    given = schema.get("type")
-    if given is None:
-        return None
-    types = {given} if isinstance(given, str) else set(given)
-    return types | ({"integer"} if "number" in types else set())
-
-
-def _are_apart(one: Any, other: Any) -> bool:
-    """Whether no value fits both, as far as types, constants and a telling property show."""
-    types, others = _types_of(one), _types_of(other)
-    if types is not None and others is not None and not types & others:
-        return True
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
-        return False
-    values, rest = _values_of(one), _values_of(other)
-    if values is not None and rest is not None:
-        return not values & rest
-    if types != {"object"} or others != {"object"}:
-        return False
-    both = set(one.get("required", [])) & set(other.get("required", []))
-    for name in both:
-        a, b = (_values_of(s.get("properties", {}).get(name, {})) for s in (one, other))
-        if a is not None and b is not None and not a & b:
-            return True
-    return False
-
-
-def _values_of(schema: Any) -> set[str] | None:
-    if not isinstance(schema, Mapping) or not ("const" in schema or "enum" in schema):
-        return None
-    return {json.dumps(v, sort_keys=True) for v in schema.get("enum", [schema.get("const")])}
-
-
-def _is_of(value: Any, name: str) -> bool:
-    if isinstance(value, bool) or value is None:
-        return name == ("null" if value is None else "boolean")
-    kinds: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
-    return name in kinds and isinstance(value, kinds[name])
