@@ -12,6 +12,7 @@ DEFAULT_CTX = 4096
 LEAST_CTX = 1024
 _GRAPHICS = ("cuda", "vulkan", "metal", "rocm", "hip error", "sycl", "device memory", "vk_", "gpu")
 _NO_MEMORY = ("out of memory", "not enough memory", "failed to allocate", "unable to allocate", "bad_alloc", "alloc")
+_NO_WEIGHTS = "could not load"  # the weights alone are too large: no shorter context helps
 _NO_CONTEXT = ("make room for a context", "kv cache", "kv buffer", "failed to initialize the context", "compute buffer")
 
 
@@ -26,14 +27,16 @@ def with_action(problem: Problem, params: Mapping[str, Any], *, signal: str = ""
 
 
 def _action(text: str, params: Mapping[str, Any], signal: str) -> dict[str, Any]:
-    """Cheapest change first: off the graphics card, a shorter context, then a coarser cache."""
+    """Cheapest change first: less on the graphics card, a shorter context, then a coarser cache."""
     if "needs flash attention" in text:
         return {"flash_attention": "auto"}
     lacks_memory = signal == "SIGKILL" or any(word in text for word in (*_NO_MEMORY, *_NO_CONTEXT))
     is_graphics = any(word in text for word in _GRAPHICS)
-    if is_graphics and params.get("n_gpu_layers", -1) != 0 and (lacks_memory or signal):
-        return {"n_gpu_layers": 0}
-    if not lacks_memory:
+    layers = int(params.get("n_gpu_layers", -1))
+    if is_graphics and layers != 0 and (lacks_memory or signal):
+        # How many there are in all (-1) is not known here; memory that is too little for half of some is tried again.
+        return {"n_gpu_layers": layers // 2 if layers > 1 and not signal else 0}
+    if not lacks_memory or _NO_WEIGHTS in text:
         return {}
     n_ctx = int(params.get("n_ctx") or DEFAULT_CTX)
     if n_ctx > LEAST_CTX:

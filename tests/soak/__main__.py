@@ -17,13 +17,22 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--bound", type=float, default=60, help="seconds that no request may take; more on a busy machine"
+    )
     parser.add_argument("--model", type=Path, help="a GGUF file; none = a tiny one with adapters")
     parser.add_argument("--adapter", type=Path, action="append", default=[])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fmstudio-soak-") as folder:
         os.environ.setdefault("FMSTUDIO_HOME", f"{folder}/home")
         report = soak(
-            Path(folder), args.minutes * 60, model=args.model, adapters=args.adapter, people=args.people, seed=args.seed
+            Path(folder),
+            args.minutes * 60,
+            model=args.model,
+            adapters=args.adapter,
+            people=args.people,
+            seed=args.seed,
+            bound=args.bound,
         )
     print(json.dumps(report, indent=1, ensure_ascii=False))
     return 1 if report["faults"] else 0
@@ -37,6 +46,7 @@ def soak(
     adapters: list[Path] | None = None,
     people: int = 5,
     seed: int = 0,
+    bound: float = 60,
 ) -> dict[str, Any]:
     """Soak an engine; give the report.
 
@@ -49,7 +59,7 @@ def soak(
     if model is None:
         model, adapters = _tiny(folder)
         params["state_mb"] = 4
-    return World(folder, seconds, model, adapters or [], params, n_people=people, seed=seed).run()
+    return World(folder, seconds, model, adapters or [], params, n_people=people, seed=seed, bound_s=bound).run()
 
 
 def _tiny(folder: Path) -> tuple[Path, list[Path]]:
