@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from jinja2 import nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MOST_SECONDS = 3.0  # of computing; a conversation of 10 000 turns takes 0.1
@@ -53,10 +54,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         )
         self.begin()
         del self.globals["lipsum"]
-        self.filters.update({name: self.bounded(name, work) for name, work in self.filters.items()})
-        self.tests.update({name: self.bounded(name, work) for name, work in self.tests.items()})
+        tables: list[dict[str, Any]] = [self.filters, self.tests]
+        for table in tables:
+            table.update({name: self.bounded(name, work) for name, work in table.items()})
         self.filters |= {"_step": pass_context(lambda _context, value: self.step()), "_joined": self._joined}
-        self.concat = self._concatenated  # type: ignore[assignment, method-assign]
+        self.concat = self._concatenated  # type: ignore[method-assign]
 
     def begin(self) -> None:
         """A rendering begins, with a whole budget."""
@@ -73,7 +75,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         tree: nodes.Template = _Counting().visit(super()._parse(source, name, filename))
         return tree
 
-    def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """See `SandboxedEnvironment.call`."""
         if not self.is_safe_callable(function):
             raise SecurityError("it calls what it must not")
