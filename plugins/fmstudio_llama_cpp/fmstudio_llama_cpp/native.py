@@ -92,6 +92,7 @@ def open_embedding_model(path: Path, params: LlamaCppParams, settings: dict[str,
         raise UserError(
             f"“{path.name}” is a projector for images, not a model.", remedy="Load the model that it belongs to."
         )
+    require_sound_model(header)
     lib, model = _open_weights(path, params, settings)
     n_train = int(lib.llama_model_n_ctx_train(model))
     if n_train <= 0:
