@@ -66,7 +66,7 @@ def _measure(column: str, kind: Kind, type_name: str) -> str:
     if kind == "time":
         return f"epoch(TRY_CAST({name} AS TIMESTAMP))"
     if kind == "messages":
-        return f"coalesce(list_sum(list_transform({name}, lambda m: length(m.content))), 0)::DOUBLE"
+        return f"coalesce(list_sum(list_transform({name}, lambda m: length(m['content']))), 0)::DOUBLE"
     if kind == "bytes":
         return f"octet_length({name})::DOUBLE"
     return f"length({name}::VARCHAR)::DOUBLE"
@@ -231,7 +231,7 @@ def _extra(name: str, kind: Kind, counted: str) -> dict[str, str]:
     if kind == "text":
         text = f"{column}::VARCHAR"
     elif kind == "messages":
-        text = f"array_to_string(list_transform({column}, lambda m: coalesce(m.content, '')), ' ')"
+        text = f"array_to_string(list_transform({column}, lambda m: coalesce(m['content'], '')), ' ')"
     else:
         return {}
     # Regular expressions cost seconds on a million texts: they are asked only where plainer counting would be wrong.

@@ -85,7 +85,7 @@ def _measures(columns: list[str], table: DiffTable) -> list[tuple[str, str, str]
     for column in texts[:MOST_TEXTS]:
         name = name_sql(column)
         if kinds[column] == "messages":
-            total = f"list_sum(list_transform({name}, lambda m: length(m.content)))"
+            total = f"list_sum(list_transform({name}, lambda m: length(m['content'])))"
             measures.append((f"mean turns of {column}", "turns", f"avg(len({name}))"))
         else:
             total = f"length({name}::VARCHAR)"
@@ -130,7 +130,7 @@ def _text_sql(column: str, table: DiffTable) -> str:
     kind, name = kind_of(table.after[column]), name_sql(column)
     if kind != kind_of(table.before[column]):
         return ""
-    said = f"array_to_string(list_transform({name}, lambda m: m.content), ' ')"
+    said = f"array_to_string(list_transform({name}, lambda m: m['content']), ' ')"
     return {"text": f"{name}::VARCHAR", "messages": said}.get(kind, "")
 
 
@@ -145,4 +145,6 @@ def _script_sql(text: str) -> str:
     counts = ", ".join(
         f"{{'n': length(regexp_replace({start}, '\\P{{{script}}}+', '', 'g')), 's': '{script}'}}" for script in SCRIPTS
     )
-    return f"list_transform([list_max([{counts}])], lambda x: CASE WHEN x.n = 0 THEN 'no letters' ELSE x.s END)[1]"
+    return (
+        f"list_transform([list_max([{counts}])], lambda x: CASE WHEN x['n'] = 0 THEN 'no letters' ELSE x['s'] END)[1]"
+    )

@@ -125,7 +125,7 @@ def _compare_window(
         c.execute(
             f"INSERT INTO {name} SELECT coalesce(a.row_id, b.row_id) AS id,"
             f" CASE WHEN a.row_id IS NULL THEN {ADDED} WHEN b.row_id IS NULL THEN {REMOVED} ELSE {CHANGED} END AS kind,"
-            f" CASE WHEN kind = {CHANGED} THEN list_filter([{which}], lambda x: x IS NOT NULL) END"
+            f" CASE WHEN a.row_id IS NOT NULL AND b.row_id IS NOT NULL THEN list_filter([{which}], lambda x: x IS NOT NULL) END"
             f" FROM ({a}) a FULL JOIN ({b}) b ON a.row_id = b.row_id WHERE {differs} ORDER BY id"
         )
 

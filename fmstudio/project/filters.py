@@ -204,7 +204,9 @@ def _column_term(term: Term, column: FilterColumn) -> str:
 def _contains(column: FilterColumn, text: str) -> str:
     name = quoted(column.name)
     if column.kind == "messages":
-        return f"list_bool_or(list_transform({name}, lambda m: {_holds('m.content::VARCHAR', text)}))"
+        # Not m.content: where there is a column “m”, DuckDB takes it for one of its fields.
+        said = _holds("m['content']::VARCHAR", text)
+        return f"list_bool_or(list_transform({name}, lambda m: {said}))"
     if column.kind == "texts":
         return f"list_bool_or(list_transform({name}, lambda t: {_holds('t', text)}))"
     return _holds(name if column.kind == "text" else f"{name}::VARCHAR", text)

@@ -143,7 +143,7 @@ def _patched_sql(files: Sequence[Path], columns: Sequence[str], types: Types, ev
     for name, kind in every.items():
         base = f"base.{name_sql(name)}" if name in types else "NULL"
         if name in number:
-            base = f"CASE WHEN s{number[name]} THEN CAST(v{number[name]} AS {kind}) ELSE {base} END"
+            base = f"CASE WHEN given.s{number[name]} THEN CAST(given.v{number[name]} AS {kind}) ELSE {base} END"
         chosen.append(f"CAST({base} AS {kind}) AS {name_sql(name)}")
     return f"SELECT {', '.join(chosen)} FROM {source(files)} base JOIN given ON base.{ROW_ID} = given.id"
 
