@@ -45,6 +45,7 @@ class HomePage(Page):
         self.ctx = context
         self._dropped: Home | None = None
         self._next: NextAction | None = None
+        self._lines: list[JobLine] = []
         self.welcome = Welcome(context.settings)
         self.welcome.sample_wanted.connect(self.open_sample)
         self.welcome.new_wanted.connect(self.new_project)
@@ -56,6 +57,8 @@ class HomePage(Page):
         self._stack.addWidget(self._overview)
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self.refresh)
+        self._jobs_soon = QTimer(self, singleShot=True, interval=300)
+        self._jobs_soon.timeout.connect(self._show_jobs)
         context.data_changed.connect(self._soon.start)
         context.job_changed.connect(self._on_job)
         context.project_changed.connect(self._on_project)
@@ -149,16 +152,22 @@ class HomePage(Page):
 
     @Slot(object)
     def _on_job(self, job: Any) -> None:
-        if self.isVisible():
-            self._soon.start()
+        if self.isVisible() and not self._jobs_soon.isActive():  # one that is started anew at every message never ends
+            self._jobs_soon.start()
 
+    @Slot()
     def _show_jobs(self) -> None:
+        focused = next((place for place, line in enumerate(self._lines) if line.hasFocus()), -1)
         clear(self._jobs)
+        self._lines = []
         jobs = self.ctx.queue.jobs()[:RECENT_JOBS] if self.ctx.queue else []
         for job in jobs:
             line = JobLine(job)
             line.chosen.connect(lambda job_id: self.ctx.navigate("jobs", job_id=job_id))
             self._jobs.addWidget(line)
+            self._lines.append(line)
+        if 0 <= focused < len(self._lines):
+            self._lines[focused].setFocus()
         if not jobs:
             self._jobs.addWidget(label(self.tr("Nothing yet. Everything you run is listed here."), "muted"))
 
