@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         GenerateRequest,
         HeldConversation,
         ModelInfo,
+        Speculation,
+        SpeculationMethod,
         TokenLogprob,
         ToolCall,
     )
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "chat_backend": (
         "AdapterScale ChatBackend Chunk ControlVector EmbedRequest FinishReason GenerateRequest HeldConversation ModelInfo "
-        "TokenLogprob ToolCall"
+        "Speculation SpeculationMethod TokenLogprob ToolCall"
     ),
     "context": "LogLevel TaskContext",
     "dataset_exporter": "DatasetExporter DatasetFacts ExportReport",
@@ -99,6 +101,8 @@ __all__ = [
     "Reject",
     "Sampling",
     "SchemaKind",
+    "Speculation",
+    "SpeculationMethod",
     "TaskContext",
     "TokenLogprob",
     "ToolCall",

@@ -15,6 +15,7 @@ from fmstudio.api.sampling import Sampling
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 ContextPolicy = Literal["refuse", "drop_oldest"]
+SpeculationMethod = Literal["off", "lookup", "draft"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class ModelInfo:
         embedding_size: Numbers in a vector of `ChatBackend.embed`; 0 = it embeds nothing.
         pooling: How the vectors of a text's tokens become one, e.g. ``"mean"``.
         embedding_note: What a user should know of its vectors, as a sentence.
+        vram: Memory of GPUs that was free before loading, bytes; 0 without one.
+        notes: What the engine chose by itself, and why, a sentence each.
     """
 
     n_ctx: int
@@ -50,6 +53,8 @@ class ModelInfo:
     embedding_size: int = 0
     pooling: str = ""
     embedding_note: str = ""
+    vram: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class GenerateRequest(Sampling):
         parallel_tool_calls: Whether one answer may hold several calls.
         split_reasoning: Report text between ``<think>`` and ``</think>`` as `Chunk.reasoning`.
         template_options: More names for the chat template, such as ``enable_thinking``.
+        speculation: How to guess ahead: not, from the conversation, with the draft model; None = as loaded.
+        draft_tokens: Most tokens of one guess; 0 = as loaded.
     """
 
     messages: Sequence[Message] | None = None
@@ -117,6 +124,8 @@ class GenerateRequest(Sampling):
     parallel_tool_calls: bool = True
     split_reasoning: bool = True
     template_options: Mapping[str, Any] = field(default_factory=dict)
+    speculation: SpeculationMethod | None = None
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,25 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """How guessing ahead went in one answer.
+
+    Attributes:
+        method: ``lookup`` (from the conversation) or ``draft`` (a second model).
+        drafted, accepted: Tokens that were guessed, and how many of them came true.
+        plain_ms, ahead_ms: Milliseconds a token without and with guessing, lately; 0 = not measured.
+        reason: Why guessing was given up for the conversation; empty while it is on.
+    """
+
+    method: str
+    drafted: int
+    accepted: int
+    plain_ms: float
+    ahead_ms: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer, or news of it.
 
@@ -167,6 +195,7 @@ class Chunk:
         timings: On the last chunk: prompt_ms, predicted_ms, predicted_per_second.
         dropped_messages: On the last chunk: which messages (by index) were left out to make room.
         vectors: Of a request for embeddings: those that are now done, in order; each float32, of unit length.
+        speculation: On the last chunk, where guesses were asked for.
     """
 
     text: str = ""
@@ -181,6 +210,7 @@ class Chunk:
     tool_calls: tuple[ToolCall, ...] = ()
     dropped_messages: tuple[int, ...] = ()
     vectors: tuple[Any, ...] = ()
+    speculation: Speculation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class ChatEvent:
         seed: On the last event with a choice: what makes the answer repeatable.
         dropped_messages: On the same event: indexes of messages that were left out to make room.
         template_hash: On the same event: names the chat template the messages went through.
+        speculation: On the same event, where guesses were asked for: ``method``, ``drafted``, ``accepted``,
+            ``plain_ms`` and ``ahead_ms`` a token, and ``reason`` when guessing was given up.
         progress: llama-server's ``prompt_progress`` while the prompt is evaluated.
     """
 
@@ -43,6 +45,7 @@ class ChatEvent:
     seed: int | None = None
     dropped_messages: list[int] = field(default_factory=list)
     template_hash: str = ""
+    speculation: dict[str, Any] = field(default_factory=dict)
 
 
 def post_chat(port: int, key: str, body: dict[str, Any]) -> Iterator[ChatEvent]:
@@ -106,6 +109,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[ChatEvent]:
             seed=value.get("seed"),
             dropped_messages=(value.get("context") or {}).get("dropped_messages") or [],
             template_hash=value.get("template_hash") or "",
+            speculation=value.get("speculation") or {},
         )
     raise ConnectionError("the stream ended before the answer was finished")
 

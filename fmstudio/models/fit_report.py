@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fmstudio.models.fit import KV_BYTES, Fit, KvType, estimate, suggest
+from fmstudio.api.gguf_memory import KV_BYTES, KvType
+from fmstudio.models.fit import Fit, estimate, suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +43,24 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """The estimate, and the measured figure where there is one; `is_live`: an engine holds the model now."""
+    """The estimate, and the measured figure where there is one.
+
+    Attributes:
+        is_live: An engine holds the model now.
+        notes: What that engine chose by itself when it loaded the model, and why.
+    """
 
     fit: Fit
     measured: Measured | None = None
     is_live: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def report_fit(path: Path, engine: Mapping[str, Any] | None, kept: Measured | None = None) -> FitReport:
     """Read the header and the state of the computer.
 
     Args:
-        engine: ``pid``, ``n_ctx``, ``kv_type`` and ``vram`` of a ready engine that holds this model; None = none does.
+        engine: See `engine_facts` of the window: of a ready engine that holds this model; None = none does.
         kept: What was measured earlier.
 
     Raises:
@@ -63,7 +70,8 @@ def report_fit(path: Path, engine: Mapping[str, Any] | None, kept: Measured | No
 
     fit = suggest(path, int(psutil.virtual_memory().available), int((engine or {}).get("vram") or 0))
     live = measure(path, engine) if engine else None
-    return FitReport(fit, live or kept, live is not None)
+    notes = tuple((engine or {}).get("notes") or ()) if live else ()
+    return FitReport(fit, live or kept, live is not None, notes)
 
 
 def measure(path: Path, engine: Mapping[str, Any]) -> Measured | None:

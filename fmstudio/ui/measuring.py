@@ -17,7 +17,7 @@ INTERVAL_MS = 5_000
 
 
 def engine_facts(engine: Any, path: Path) -> dict[str, Any] | None:
-    """``pid``, ``n_ctx``, ``kv_type`` and ``vram`` of the engine, when it is ready and holds this model."""
+    """``pid``, ``n_ctx``, ``kv_type``, ``vram`` and ``notes`` of the engine, when it is ready and holds this model."""
     if engine is None or getattr(engine, "state", "") != "ready" or getattr(engine, "model", None) != path:
         return None
     info = getattr(engine, "info", {})
@@ -26,6 +26,7 @@ def engine_facts(engine: Any, path: Path) -> dict[str, Any] | None:
         "pid": getattr(engine, "pid", None),
         "n_ctx": info.get("n_ctx"),
         "vram": info.get("vram"),
+        "notes": info.get("notes"),
         "kv_type": kv_type,
     }
 

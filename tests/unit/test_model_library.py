@@ -13,10 +13,11 @@ import pytest
 
 from fmstudio.api import UserError
 from fmstudio.api.gguf_header import read_gguf_header
+from fmstudio.api.gguf_memory import cache_bytes, gpu_layers, memory_of, state_bytes
 from fmstudio.core import keyring_store
 from fmstudio.core.addresses import checked_url, is_loopback
 from fmstudio.jobs.endpoint_check import ask_models
-from fmstudio.models.fit import cache_bytes, gpu_layers, memory_of, state_bytes, suggest
+from fmstudio.models.fit import suggest
 from fmstudio.project import Project
 from tests.ui.chat_kit import write_tiny_gguf, write_tiny_lora
 from tests.unit.test_gguf_header import gguf_bytes

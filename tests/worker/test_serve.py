@@ -22,6 +22,7 @@ from fmstudio.api import AdapterScale, ChatBackend, Chunk, GenerateRequest, Mess
 from fmstudio.core.paths import first_party_plugins
 from fmstudio.jobs.sse import post_chat
 from fmstudio.worker.serve import run_server
+from fmstudio.worker.serve.direct import DirectWriter
 from tests.helpers import wait_until
 from tests.tiny_adapter import build_tiny_adapter
 from tests.tiny_llama import build_tiny_llama
@@ -437,6 +438,26 @@ class TestExtras:
         assert counts == sorted(counts) and counts[0] >= 1
         assert all(timings["predicted_per_second"] >= 0 for timings in timed)
 
+    def test_guessing_ahead_is_counted_in_the_reply_and_for_scrapers(self, server: Server) -> None:
+        messages = [{"role": "user", "content": "the river is near, the river is far, " * 6}]
+        body = {"messages": messages, "max_tokens": 100, "temperature": 0, "lora": []}
+        plain = list(post_chat(server.port, KEY, body))
+        assert not plain[-1].speculation and "draft_n" not in plain[-1].timings
+        found = list(post_chat(server.port, KEY, {**body, "speculation": "lookup", "speculative.n_max": 5}))
+        assert "".join(e.text for e in found) == "".join(e.text for e in plain)
+        said, timings = found[-1].speculation, found[-1].timings
+        assert said["method"] == "lookup" and said["drafted"] == timings["draft_n"] > 0
+        assert said["accepted"] == timings["draft_n_accepted"] <= timings["draft_n"]
+        lines = server.get("/metrics").text.splitlines()
+        assert any(line.split()[1:] == [str(timings["draft_n"])] for line in lines if "draft_tokens_total " in line)
+        whole = server.chat(**{**body, "speculation": "lookup"}).json()
+        assert whole["speculation"]["method"] == "lookup" and "draft_n" in whole["timings"]
+
+    def test_guessing_ahead_with_a_model_that_is_not_there_is_refused(self, server: Server) -> None:
+        response = server.chat(speculation="draft")
+        assert response.status_code == 400 and response.json()["error"]["remedy_action"] == {"speculation": "lookup"}
+        assert server.chat(speculation="maybe").json()["error"]["param"] == "speculation"
+
     def test_tokenize_counts_the_prompt(self, server: Server) -> None:
         count = server.post("/tokenize", {"messages": ASK}).json()
         usage = server.chat().json()["usage"]
@@ -592,7 +613,7 @@ class TestQueue:
         running, backend = scripted
         threads = []
         for name in ("first", "second", "third"):
-            body = say(name, max_tokens=100)
+            body = say(name, max_tokens=5 if threads else 500)  # the first is still at work when the others come
             threads.append(threading.Thread(target=running.post, args=("/v1/chat/completions", body)))
             threads[-1].start()
             # Each must be at the server before the next is sent: the first at work, the others waiting.
@@ -646,6 +667,50 @@ class TestQueue:
         connection.close()
         wait_until(lambda: backend.cancelled_after, 5)
         assert backend.cancelled_after - left < 0.3
+
+    def test_news_are_written_between_two_tokens_past_the_event_loop(
+        self, scripted: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        running, backend = scripted
+        threads: list[int] = []
+        write = DirectWriter.write
+
+        def noted(writer: DirectWriter, data: bytes) -> bool:
+            threads.append(threading.get_ident())
+            return write(writer, data)
+
+        monkeypatch.setattr(DirectWriter, "write", noted)
+        events = list(post_chat(running.port, KEY, say("long", max_tokens=60)))
+        assert "".join(event.text for event in events) == "".join(f"{n} " for n in range(60))
+        assert len(threads) >= 3 and set(threads) == backend.threads
+
+    def test_a_client_that_does_not_keep_up_gets_all_of_it_in_order(self) -> None:
+        class Torrent(ScriptedBackend):
+            def generate(self, request: GenerateRequest, cancelled: Callable[[], bool]) -> Iterator[Chunk]:
+                for number in range(40):
+                    time.sleep(0.03)
+                    yield Chunk(text=f"{number} " + "x" * 500_000, token_ids=(number,))
+                yield Chunk(finish_reason="stop")
+
+        with serving(lambda: (Torrent(), INFO)) as running:
+            stream = post_chat(running.port, KEY, say("all of it"))
+            texts = [next(stream).text]
+            time.sleep(1.5)
+            texts.extend(event.text for event in stream)
+        assert "".join(texts).replace("x", "") == "".join(f"{n} " for n in range(40))
+        assert len("".join(texts)) > 40 * 500_000
+
+    def test_an_old_client_gets_a_body_without_parts(self, scripted: Any) -> None:
+        running, _ = scripted
+        body = json.dumps({**say("old", max_tokens=30), "stream": True}).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.0\r\nHost: 127.0.0.1:{running.port}\r\nAuthorization: Bearer {KEY}\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as raw:
+            raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            data = b"".join(iter(lambda: raw.recv(65536), b""))
+        lines = data.split(b"\r\n\r\n", 1)[1].split(b"\n\n")
+        assert all(line.startswith(b"data: ") for line in lines if line) and lines[-2] == b"data: [DONE]"
 
     def test_a_client_that_gave_up_while_waiting_is_never_served(self, scripted: Any) -> None:
         running, backend = scripted

@@ -12,6 +12,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fmstudio.worker.serve.direct import TRANSPORT
+
 HEADER_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 65
 MAX_IDLE = 128
@@ -21,7 +23,10 @@ MAX_CONNECTIONS = 512
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with limits it has none of: for the time of a request's head, and for idle connections."""
+    """uvicorn's HTTP/1.1, with limits it has none of: for the time of a request's head, and for idle connections.
+
+    The application finds the connection in its scope, for `DirectWriter`.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
     _idle_since = 0.0
@@ -34,6 +39,12 @@ class GuardedProtocol(H11Protocol):
         if isinstance(raw := transport.get_extra_info("socket"), socket.socket) or raw is not None:
             # Tokens are small and must not wait for more to come.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        app = self.app
+
+        async def with_transport(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, TRANSPORT: transport}, receive, send)
+
+        self.app = with_transport
         self._head_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._give_up)
 
     def data_received(self, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -80,6 +81,9 @@ def _serve(args: argparse.Namespace, channel: Channel, stop: threading.Event) ->
             _keep_conversations(backend, Path(args.states), args.states_mb << 20)
         if stop.is_set():
             return 0
+        # What is loaded by now stays: the collector need not look through it between two tokens.
+        gc.collect()
+        gc.freeze()
         run_server(
             backend,
             info,

@@ -16,6 +16,8 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
     prompt_seconds: float = 0.0
     completion_seconds: float = 0.0
 
@@ -27,6 +29,9 @@ class Counters:
         self.prompt_tokens += last.usage.get("prompt_tokens", 0) - cached
         self.cached_tokens += cached
         self.completion_tokens += last.usage.get("completion_tokens", 0)
+        if last.speculation is not None:
+            self.draft_tokens += last.speculation.drafted
+            self.accepted_tokens += last.speculation.accepted
         self.prompt_seconds += last.timings.get("prompt_ms", 0.0) / 1000
         self.completion_seconds += last.timings.get("predicted_ms", 0.0) / 1000
 
@@ -39,6 +44,8 @@ class Counters:
             ("prompt_tokens_total", "counter", "Prompt tokens evaluated.", self.prompt_tokens),
             ("prompt_tokens_cached_total", "counter", "Prompt tokens that were still known.", self.cached_tokens),
             ("tokens_predicted_total", "counter", "Tokens generated.", self.completion_tokens),
+            ("draft_tokens_total", "counter", "Tokens guessed ahead.", self.draft_tokens),
+            ("draft_tokens_accepted_total", "counter", "Tokens guessed ahead that came true.", self.accepted_tokens),
             ("prompt_seconds_total", "counter", "Time spent on prompts.", self.prompt_seconds),
             ("tokens_predicted_seconds_total", "counter", "Time spent generating.", self.completion_seconds),
             ("requests_processing", "gauge", "Requests being answered.", processing),

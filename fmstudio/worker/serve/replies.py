@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fmstudio.api import Chunk, TokenLogprob, ToolCall
@@ -60,44 +60,43 @@ class Reply:
         if self.is_chat and not self._has_role and any(c.text or c.finish_reason for c in chunks):
             self._has_role = True
             out.append(self._event({"role": "assistant", "content": ""}))
-        text = ""
+        together: list[Chunk] = []
         for chunk in chunks:
             if chunk.prompt_total and not chunk.finish_reason:
                 out.extend(self._progress(chunk))
                 continue
             self._predicted += len(chunk.token_ids)
             self._first_token = self._first_token or time.perf_counter()
-            if self._needs_own_event(chunk):
-                out.append(self._text_event(text))
+            if chunk.reasoning or chunk.tool_calls:
+                out.append(self._text_event(together))
                 out.extend(self._own_events(chunk))
-                text = ""
-            else:
-                text += chunk.text
-            if chunk.finish_reason:
-                out.append(self._text_event(text))
-                out.append(self._last(chunk))
-                text = ""
-        out.append(self._text_event(text))
+                together = []
+            together.append(chunk)
+        out.append(self._text_event(together))
+        if chunks and chunks[-1].finish_reason:
+            out.append(self._last(chunks[-1]))
         return b"".join(out)
 
-    def _needs_own_event(self, chunk: Chunk) -> bool:
-        wants = bool(chunk.logprobs and self.asked.logprobs is not None) or self.asked.return_tokens
-        return wants or bool(chunk.reasoning or chunk.tool_calls)
-
     def _own_events(self, chunk: Chunk) -> Iterable[bytes]:
-        more: dict[str, Any] = {"tokens": list(chunk.token_ids)} if self.asked.return_tokens else {}
         if chunk.reasoning:
             yield self._event({"reasoning_content": chunk.reasoning})
         for call in chunk.tool_calls:
             yield self._event({"tool_calls": [{"index": self._calls, **call_of(call)}]})
             self._calls += 1
-        wanted = chunk.logprobs if self.asked.logprobs is not None else ()
-        if chunk.text or wanted or more.get("tokens"):
-            yield self._event(self._delta(chunk.text), logprobs=wanted, **more)
 
-    def _text_event(self, text: str) -> bytes:
-        if text and self.asked.timings_per_token:
-            return self._event(self._delta(text), timings=self._timings_so_far())
+    def _text_event(self, chunks: Sequence[Chunk]) -> bytes:
+        """One event for the text of several chunks, with their tokens and log-probabilities where asked for."""
+        asked = self.asked
+        text = "".join([chunk.text for chunk in chunks])
+        more: dict[str, Any] = {}
+        if asked.return_tokens and (tokens := [token for chunk in chunks for token in chunk.token_ids]):
+            more["tokens"] = tokens
+        if asked.logprobs is not None and (logprobs := [item for chunk in chunks for item in chunk.logprobs]):
+            more["logprobs"] = logprobs
+        if asked.timings_per_token and (text or more):
+            more["timings"] = self._timings_so_far()
+        if more:
+            return self._event(self._delta(text), **more)
         return self._head + _text(text).encode() + self._tail if text else b""
 
     def _timings_so_far(self) -> dict[str, float]:
@@ -147,12 +146,14 @@ class Reply:
         return last + self._data({"choices": [], "usage": usage_of(chunk), "timings": timings})
 
     def _facts(self, last: Chunk) -> dict[str, Any]:
-        """What makes the turn repeatable, and what was left out of it."""
+        """What makes the turn repeatable, what was left out of it, and how guessing ahead went."""
         facts: dict[str, Any] = {"seed": self.asked.request.seed}
         if self.is_chat and self.template_hash:
             facts["template_hash"] = self.template_hash
         if last.dropped_messages:
             facts["context"] = {"policy": "drop_oldest", "dropped_messages": list(last.dropped_messages)}
+        if last.speculation is not None:
+            facts["speculation"] = asdict(last.speculation)
         return facts
 
     def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
@@ -246,6 +247,9 @@ def timings_of(chunk: Chunk) -> dict[str, float]:
     cached = chunk.usage.get("cached_tokens", 0)
     prompt_n = chunk.usage.get("prompt_tokens", 0) - cached
     prompt_ms = chunk.timings.get("prompt_ms", 0.0)
+    guessed: dict[str, float] = {}
+    if chunk.speculation is not None:
+        guessed = {"draft_n": chunk.speculation.drafted, "draft_n_accepted": chunk.speculation.accepted}
     return {
         "cache_n": cached,
         "prompt_n": prompt_n,
@@ -254,6 +258,7 @@ def timings_of(chunk: Chunk) -> dict[str, float]:
         "predicted_n": chunk.usage.get("completion_tokens", 0),
         "predicted_ms": chunk.timings.get("predicted_ms", 0.0),
         "predicted_per_second": chunk.timings.get("predicted_per_second", 0.0),
+        **guessed,
     }
 
 

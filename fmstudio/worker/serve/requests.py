@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmstudio.api import AdapterScale, ControlVector, GenerateRequest
+from fmstudio.api import AdapterScale, ControlVector, GenerateRequest, SpeculationMethod
 from fmstudio.worker.serve.fields import BadRequestError, Fields
 from fmstudio.worker.serve.request_messages import read_messages, read_tools
 from fmstudio.worker.serve.request_sampling import read_sampling
@@ -15,6 +15,7 @@ from fmstudio.worker.serve.request_sampling import read_sampling
 MAX_STOPS = 16
 MAX_TOP_LOGPROBS = 20
 MAX_GRAMMAR = 256 * 1024
+MAX_DRAFT = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ def _read(fields: Fields, resolve: Resolve, logprobs: int | None, max_tokens: in
         conversation=fields.text("conversation_id", "", 200),
         json_schema=schema,
         grammar=fields.text("grammar", "", MAX_GRAMMAR),
+        speculation=_speculation(fields),
+        draft_tokens=fields.whole("speculative.n_max", 0, 0, MAX_DRAFT),
     )
     asked = Asked(
         request=request,
@@ -179,6 +182,11 @@ def _forced(value: Any) -> Any:
     if value is None or isinstance(value, str) or _is_tokens(value):
         return value or ()
     raise BadRequestError("forced_prefix must be a text or a list of token ids.", "forced_prefix")
+
+
+def _speculation(fields: Fields) -> SpeculationMethod | None:
+    found: Any = fields.choice("speculation", "", ("off", "lookup", "draft"))
+    return found or None
 
 
 def _max_tokens(fields: Fields, default: int | None) -> int | None:

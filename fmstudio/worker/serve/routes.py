@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from fmstudio.api import ChatBackend, Chunk, ModelInfo, UserError
 from fmstudio.worker.serve.adapters import AdapterList
+from fmstudio.worker.serve.direct import DirectWriter, open_direct
 from fmstudio.worker.serve.embeddings import embeddings_body, read_embeddings
 from fmstudio.worker.serve.fields import BadRequestError
 from fmstudio.worker.serve.metrics import Counters
@@ -146,13 +147,14 @@ def _describe(engine: Engine) -> dict[str, Any]:
 
 async def _props(engine: Engine, _request: Request) -> Response:
     info = engine.info
-    template = {
+    more = {
         "has_chat_template": info.has_chat_template,
         "chat_template": info.chat_template,
         "template_hash": info.template_hash,
         "template_problems": list(info.template_problems),
+        "notes": list(info.notes),
     }
-    return JSONResponse({**_describe(engine), **template})
+    return JSONResponse({**_describe(engine), **more})
 
 
 async def _chat(engine: Engine, request: Request) -> Response:
@@ -166,7 +168,7 @@ async def _completion(engine: Engine, request: Request) -> Response:
 
 
 async def _answer(engine: Engine, request: Request, asked: Asked, *, is_chat: bool) -> Response:
-    turn = engine.queue.submit(asked.request)
+    turn = engine.queue.submit(asked.request, asked.stream)
     reply = Reply(engine.model_id, asked, is_chat, engine.info.template_hash)
     async with _cancel_on_disconnect(request, turn):
         # Nothing is sent before the first news, so that a refusal still has its own status code.
@@ -205,18 +207,18 @@ async def _watch(receive: Callable[[], Any], gone: threading.Event) -> None:
 
 
 class _Stream(Response):
-    """Server-sent events, written straight to the connection: one send for all tokens that arrived together."""
+    """Server-sent events: the first from here, those on the way by the model's thread, the last from here again."""
 
     def __init__(self, turn: Turn, reply: Reply, first: list[Chunk]) -> None:
         super().__init__(media_type="text/event-stream", headers={"cache-control": "no-store"})
         del self.headers["content-length"]
         self._turn, self._reply, self._first = turn, reply, first
 
-    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         watcher = asyncio.create_task(_watch(receive, self._turn.cancelled))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async for data in self._events():
+            async for data in self._events(scope):
                 if data:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": DONE})
@@ -224,19 +226,28 @@ class _Stream(Response):
             self._turn.cancelled.set()
             watcher.cancel()
 
-    async def _events(self) -> AsyncIterator[bytes]:
-        chunks = self._first
+    async def _events(self, scope: Any) -> AsyncIterator[bytes]:
+        yield self._reply.events(self._first)
+        if (writer := open_direct(scope)) is not None:
+            write, events = writer.write, self._reply.events
+            self._turn.write_with(lambda chunks: write(events(chunks)))
         try:
-            while chunks:
+            while chunks := await self._take(writer):
                 yield self._reply.events(chunks)
-                chunks = await self._turn.take()
         except Exception as error:  # noqa: BLE001 - the headers are sent: the error can only travel in the stream
             yield b"data: " + json.dumps(_error_of(user_error(error))).encode() + b"\n\n"
+
+    async def _take(self, writer: DirectWriter | None) -> list[Chunk]:
+        try:
+            return await self._turn.take()
+        finally:
+            if writer is not None:
+                writer.close()
 
 
 async def _embeddings(engine: Engine, request: Request) -> Response:
     asked = read_embeddings(await _body(request), engine.info)
-    turn = engine.queue.submit(asked.request)
+    turn = engine.queue.submit(asked.request, is_streamed=False)
     async with _cancel_on_disconnect(request, turn):
         chunks = await _all_of(turn, await turn.take())
     vectors = [vector for chunk in chunks for vector in chunk.vectors]

@@ -37,14 +37,19 @@ class TooBusyError(Exception):
 class Turn:
     """One generation: chunks flow from the model's thread to a connection, a cancel flows back.
 
-    Waking the event loop takes a core from the model's threads, so the model's thread wakes it at most once per
-    `FLUSH_S`; a chunk that comes sooner waits for the next one, or for the end. It then lets the connection send before
-    it computes on: sending takes 0.1 ms between two tokens, but interrupted in the middle of one, the native threads
-    wait for each other many times that (2 cores, 100 tokens/s: 0.93 against 0.96 of a bare loop's rate).
+    Sending takes a core from the model's threads, so news go out at most once per `FLUSH_S`; a chunk that comes sooner
+    waits for the next one, or for the end. They go out between two tokens: interrupted in the middle of one, the native
+    threads wait for each other many times what sending takes. Either the model's thread writes them itself
+    (`write_with`), or it wakes the event loop and lets it send before it computes on.
+
+    Args:
+        is_streamed: Whether anybody wants to know before the end.
     """
 
-    def __init__(self, request: Wanted, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, request: Wanted, loop: asyncio.AbstractEventLoop, is_streamed: bool = True) -> None:
         self.request = request
+        self._is_streamed = is_streamed
+        self._write: Callable[[list[Chunk]], bool] | None = None
         self.cancelled = threading.Event()
         self.error: Exception | None = None
         self._loop = loop
@@ -52,20 +57,32 @@ class Turn:
         self._news = asyncio.Event()
         self._is_over = False
         self._has_text = False
-        self._woken = 0.0
+        self._flushed = 0.0
         self._sent = threading.Event()
 
     def put(self, chunk: Chunk) -> None:
         """Model's thread: hand over a chunk."""
         self._chunks.append(chunk)
-        now = time.monotonic()
-        is_first = bool(chunk.text) and not self._has_text
-        if is_first or now - self._woken >= FLUSH_S:
+        if not self._is_streamed:
+            return
+        is_first = not self._has_text and bool(chunk.text)
+        if is_first or time.monotonic() - self._flushed >= FLUSH_S:
             self._has_text = self._has_text or is_first
-            self._sent.clear()
-            self._wake()
-            self._sent.wait(SEND_S)
-            self._woken = time.monotonic()
+            self._flush()
+            self._flushed = time.monotonic()
+
+    def _flush(self) -> None:
+        if (write := self._write) is not None:
+            if not write(self._pending()):
+                self._write = None
+                self._wake()
+            return
+        self._sent.clear()
+        self._wake()
+        self._sent.wait(SEND_S)
+
+    def _pending(self) -> list[Chunk]:
+        return [self._chunks.popleft() for _ in range(len(self._chunks))]
 
     def finish(self, error: Exception | None = None) -> None:
         """Model's thread: nothing more will come."""
@@ -79,8 +96,12 @@ class Turn:
         except RuntimeError:  # the loop is closed: the server is going down, and nobody reads any more
             self.cancelled.set()
 
+    def write_with(self, write: Callable[[list[Chunk]], bool]) -> None:
+        """Connection: from now on the model's thread hands chunks to `write`, until that says no or the turn is over."""
+        self._write = write
+
     async def take(self) -> list[Chunk]:
-        """Connection: wait for news; an empty list means that the turn is over.
+        """Connection: wait for news that nobody else writes; an empty list means that the turn is over.
 
         Raises:
             UserError, Exception: What the backend raised.
@@ -90,9 +111,11 @@ class Turn:
             await self._news.wait()
             self._news.clear()
             is_over = self._is_over
-            chunks = [self._chunks.popleft() for _ in range(len(self._chunks))]
             if is_over:
                 self._news.set()
+            elif self._write is not None:
+                continue
+            chunks = self._pending()
             if chunks:
                 return chunks
             if is_over:
@@ -162,13 +185,13 @@ class ModelQueue:
         """Turns under way."""
         return len(self._active)
 
-    def submit(self, request: Wanted) -> Turn:
-        """Event loop: queue a generation, or a request for embeddings.
+    def submit(self, request: Wanted, is_streamed: bool = True) -> Turn:
+        """Event loop: queue a generation, or a request for embeddings; see `Turn`.
 
         Raises:
             TooBusyError: The queue is full.
         """
-        turn = Turn(request, asyncio.get_running_loop())
+        turn = Turn(request, asyncio.get_running_loop(), is_streamed)
         self._put(turn)
         return turn
 

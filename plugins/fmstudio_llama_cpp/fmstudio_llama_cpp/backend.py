@@ -29,6 +29,7 @@ from fmstudio_llama_cpp.control_vectors import VectorShelf
 from fmstudio_llama_cpp.cores import physical_cores
 from fmstudio_llama_cpp.embedding import TextEmbedder
 from fmstudio_llama_cpp.grammar import Grammar
+from fmstudio_llama_cpp.guessing import Guessing
 from fmstudio_llama_cpp.identity import ActingNames, model_digest
 from fmstudio_llama_cpp.native import (
     NativeModel,
@@ -92,11 +93,12 @@ class LlamaCppBackend(ChatBackend):
         threads = chosen.n_threads or physical_cores()
         self._embedder = TextEmbedder(self.native, self.vocabulary, self.native.n_ctx, threads)
         if self.can_chat:
-            self._open_chat(chosen)
+            self._open_chat(chosen, settings)
         return self._info()
 
-    def _open_chat(self, chosen: LlamaCppParams) -> None:
+    def _open_chat(self, chosen: LlamaCppParams, settings: dict[str, Any]) -> None:
         self.context = TokenContext(self.native, state_bound(chosen.state_mb))
+        self._guessing = Guessing(self.native, self.vocabulary, self.context, chosen, settings)
         self._shelf = AdapterShelf(self.native)
         self._vectors = VectorShelf(self.native)
         self._template, self._problems = self._open_template(chosen.chat_template)
@@ -115,6 +117,8 @@ class LlamaCppBackend(ChatBackend):
             has_chat_template=False,
             n_params=weights,
             description=f"{header.architecture} {_short(weights)} {header.file_type}",
+            vram=self.native.vram,
+            notes=self.native.notes,
             can_chat=self.can_chat,
             embedding_size=0 if embedder.pooling == "rank" else embedder.size,
             pooling=embedder.pooling,
@@ -232,6 +236,7 @@ class LlamaCppBackend(ChatBackend):
             self.vocabulary,
             cancelled,
             lambda: self._make_effective(adapters, request.control_vectors),
+            self._guessing.speculator(request),
         )
         stop = (*request.stop, *(self._template.stop if request.messages is not None else ()))
         begun = b"".join(self.vocabulary.piece(token) for token in prompt.forced)
@@ -282,6 +287,8 @@ class LlamaCppBackend(ChatBackend):
             self._projector.close()
         if hasattr(self, "_embedder"):
             self._embedder.close()
+        if hasattr(self, "_guessing"):
+            self._guessing.close()
         if hasattr(self, "context"):
             self.context.keep_on_disk()
             if self.context.files is not None:

@@ -57,6 +57,7 @@ class TokenContext:
         saved: Conversations that were left.
         files: Conversations on disk; None = none are kept there.
         projector: Evaluates pictures, where the model sees any.
+        can_forget: Whether the end of what is held can be taken back alone; recurrent and hybrid models cannot.
     """
 
     def __init__(self, native: NativeModel, most_bytes: int = 0) -> None:
@@ -69,14 +70,15 @@ class TokenContext:
         self.tokens: list[int] = []
         self.key: Hashable = ()
         self.conversation = ""
-        is_whole_only = bool(lib.llama_model_is_recurrent(native.model) or lib.llama_model_is_hybrid(native.model))
-        self.saved = StateShelf(most_bytes, is_whole_only=is_whole_only)
+        self.can_forget = not (lib.llama_model_is_recurrent(native.model) or lib.llama_model_is_hybrid(native.model))
+        self.saved = StateShelf(most_bytes, is_whole_only=not self.can_forget)
         self.files: StateFiles | None = None
         self.projector: Projector | None = None
         self._n_batch = native.n_batch
         self._owner: object | None = None
         self._slices: list[Span] = []  # where the prompt evaluations of `tokens` began and ended
         self._batch = lib.llama_batch_init(max(self.slice, 1), 0, 1)
+        self._step_s = 0.0
         self._cancelled: Callable[[], bool] = _never
         # Kept alive here: the library only stores the pointer.
         self._abort = lib.ggml_abort_callback(lambda _data: self._cancelled())
@@ -89,8 +91,8 @@ class TokenContext:
             self._batch = None
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._lib.llama_memory_clear(self._memory, True)
+        """Forget everything. The old values stay in their places, unseen: wiping a long context takes a tenth of a second."""
+        self._lib.llama_memory_clear(self._memory, False)
         self.tokens.clear()
         self._slices.clear()
 
@@ -117,7 +119,7 @@ class TokenContext:
         elif len(self.tokens) - kept >= _WORTH_SAVING:
             self._put_aside()
         self._owner, self.conversation = ticket, conversation
-        self._truncate(kept)
+        self.truncate(kept)
         return len(self.tokens)
 
     def _from_disk(self, prompt: Sequence[int], kept: int) -> int | None:
@@ -205,7 +207,8 @@ class TokenContext:
         self.tokens, self._slices = state.tokens.copy(), state.slices.copy()
         state.used = time.monotonic()
 
-    def _truncate(self, length: int) -> None:
+    def truncate(self, length: int) -> None:
+        """Take back all but the first `length` tokens; where the model cannot do that, everything."""
         if length == len(self.tokens):
             return
         # Recurrent and hybrid models cannot forget only an end: they answer no, and all is evaluated again.
@@ -248,31 +251,41 @@ class TokenContext:
         status = self.projector.evaluate(piece, start, self._n_batch)
         self._settle(status, start, piece.ids, "a picture")
 
-    def step(self, token: int) -> None:
+    @property
+    def room(self) -> int:
+        """Tokens that may still come."""
+        return self.n_ctx - len(self.tokens)
+
+    def step(self, token: int, cancelled: Callable[[], bool] = _never) -> None:
         """Evaluate one more token.
 
         Raises:
             ContextFullError: The context holds no more.
+            EvaluationCancelled: `cancelled` said so; it is asked only where tokens take long.
         """
-        if len(self.tokens) >= self.n_ctx:
-            raise ContextFullError
-        self._decode((token,), outputs=(0,))
+        self._step((token,), (0,), cancelled)
 
-    def step_abortable(self, token: int, cancelled: Callable[[], bool]) -> None:
-        """As `step`, for models so slow that a cancel should not wait for a token.
+    def step_many(self, tokens: Sequence[int], cancelled: Callable[[], bool], *, only_last: bool = False) -> None:
+        """Evaluate a few tokens at once; `logits` then gives those after each of them, or after the last alone.
 
         Raises:
-            ContextFullError: The context holds no more.
-            EvaluationCancelled: `cancelled` said so.
+            ContextFullError, EvaluationCancelled: See `step`.
         """
-        with _Abortable(self, cancelled):
-            self.step(token)
+        self._step(tokens, range(len(tokens) - 1 if only_last else 0, len(tokens)), cancelled)
 
-    def logits(self) -> npt.NDArray[np.float32]:
-        """Logits after the last token: a view that holds until the next evaluation."""
-        return self._logits_at(-1)
+    def _step(self, tokens: Sequence[int], outputs: Sequence[int], cancelled: Callable[[], bool]) -> None:
+        if len(tokens) > self.room:
+            raise ContextFullError
+        before = time.perf_counter()
+        if self._step_s > _SLOW_TOKEN_S:
+            with _Abortable(self, cancelled):
+                self._decode(tokens, outputs)
+        else:
+            self._decode(tokens, outputs)
+        self._step_s = time.perf_counter() - before
 
-    def _logits_at(self, index: int) -> npt.NDArray[np.float32]:
+    def logits(self, index: int = -1) -> npt.NDArray[np.float32]:
+        """Logits after a token of the last evaluation: a view that holds until the next."""
         import numpy as np
 
         pointer = self._lib.llama_get_logits_ith(self._context, index)
@@ -305,7 +318,7 @@ class TokenContext:
                 self._decode(part, outputs=wanted)
             self._slices.append((start, start + len(part)))
             for index in wanted:
-                yield self._logits_at(index)
+                yield self.logits(index)
 
     def _decode(self, part: Sequence[int], outputs: Sequence[int]) -> None:
         batch, start = self._batch, len(self.tokens)
@@ -354,11 +367,6 @@ class _Abortable:
     def __exit__(self, *_exc: object) -> None:
         self._owner._lib.llama_set_abort_callback(self._owner._context, self._owner._no_abort, None)
         self._owner._cancelled = _never
-
-
-def is_slow_token(seconds: float) -> bool:
-    """Whether a token took so long that the next should be evaluated with `TokenContext.step_abortable`."""
-    return seconds > _SLOW_TOKEN_S
 
 
 def _slice_size(native: NativeModel) -> int:

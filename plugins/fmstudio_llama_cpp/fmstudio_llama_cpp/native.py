@@ -16,13 +16,12 @@ from typing import Any
 from fmstudio.api import UserError
 from fmstudio.api.gguf_header import GgufHeader, read_gguf_header, require_chat_model
 from fmstudio.api.gguf_soundness import require_sound_model
-from fmstudio_llama_cpp import native_log
-from fmstudio_llama_cpp.cores import physical_cores
+from fmstudio_llama_cpp import automatic, native_log
+from fmstudio_llama_cpp.automatic import Chosen
 from fmstudio_llama_cpp.params import LlamaCppParams
 from fmstudio_llama_cpp.vocabulary import Vocabulary
 
-DEFAULT_CTX = 4096
-MAX_CTX = 1 << 22
+EMBEDDING_CTX = 4096
 _KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
 _FLASH = {"auto": -1, "off": 0, "on": 1}
 _MMAP, _NO_MMAP = 1, 0
@@ -38,6 +37,8 @@ class NativeModel:
         n_ctx: Tokens the context holds.
         n_batch: Most tokens in one evaluation.
         layout: Says how the context holds its values, for saved ones fit no other.
+        vram: Memory of GPUs that was free before loading, bytes.
+        notes: What was chosen by itself, and why.
     """
 
     lib: Any
@@ -48,6 +49,8 @@ class NativeModel:
     n_ctx_train: int
     n_batch: int
     layout: str = ""
+    vram: int = 0
+    notes: tuple[str, ...] = ()
 
     def close(self) -> None:
         """Free context and model, in this order; calling it twice does nothing."""
@@ -73,9 +76,14 @@ def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> 
     require_chat_model(header)
     require_sound_model(header)
     _refuse_contradictions(params)
-    lib, model = _open_weights(path, params, settings)
+    lib = _library()
+    vram = automatic.free_gpu_memory(lib)
+    chosen = automatic.choose(header, params, settings, free=automatic.free_memory(), vram=vram)
+    model = _open_weights(lib, path, chosen.n_gpu_layers, settings)
     try:
-        return _open_context(lib, model, header, params, settings)
+        opened = _open_context(lib, model, header, params, settings, chosen)
+        opened.vram, opened.notes = vram, chosen.notes
+        return opened
     except BaseException:
         lib.llama_model_free(model)
         raise
@@ -93,12 +101,16 @@ def open_embedding_model(path: Path, params: LlamaCppParams, settings: dict[str,
             f"“{path.name}” is a projector for images, not a model.", remedy="Load the model that it belongs to."
         )
     require_sound_model(header)
-    lib, model = _open_weights(path, params, settings)
+    lib = _library()
+    layers = int(settings.get("n_gpu_layers", params.n_gpu_layers))
+    model = _open_weights(lib, path, layers, settings)
     n_train = int(lib.llama_model_n_ctx_train(model))
     if n_train <= 0:
         lib.llama_model_free(model)
         raise UserError(f"“{path.name}” does not say how long its context is.", remedy="Choose another file of it.")
-    return NativeModel(lib, header, model, None, min(params.n_ctx or DEFAULT_CTX, n_train, MAX_CTX), n_train, 0)
+    return NativeModel(
+        lib, header, model, None, min(params.n_ctx or EMBEDDING_CTX, n_train, automatic.MAX_CTX), n_train, 0
+    )
 
 
 def _refuse_contradictions(params: LlamaCppParams) -> None:
@@ -109,13 +121,12 @@ def _refuse_contradictions(params: LlamaCppParams) -> None:
         )
 
 
-def _open_weights(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> tuple[Any, Any]:
-    lib = _library()
+def _open_weights(lib: Any, path: Path, n_gpu_layers: int, settings: dict[str, Any]) -> Any:
     native_log.clear()
-    model = lib.llama_model_load_from_file(str(path).encode(), _model_params(lib, params, settings))
+    model = lib.llama_model_load_from_file(str(path).encode(), _model_params(lib, n_gpu_layers, settings))
     if not model:
         raise _load_failed(path)
-    return lib, model
+    return model
 
 
 @contextmanager
@@ -159,16 +170,16 @@ def library_version() -> str:
     return version("llama-cpp-python")
 
 
-def _model_params(lib: Any, params: LlamaCppParams, settings: dict[str, Any]) -> Any:
+def _model_params(lib: Any, n_gpu_layers: int, settings: dict[str, Any]) -> Any:
     native = lib.llama_model_default_params()
-    native.n_gpu_layers = int(settings.get("n_gpu_layers", params.n_gpu_layers))
+    native.n_gpu_layers = n_gpu_layers
     native.use_extra_bufts = bool(settings.get("use_extra_bufts", True))
     native.load_mode = _MMAP if settings.get("use_mmap", True) else _NO_MMAP
     return native
 
 
 def _open_context(
-    lib: Any, model: Any, header: GgufHeader, params: LlamaCppParams, settings: dict[str, Any]
+    lib: Any, model: Any, header: GgufHeader, params: LlamaCppParams, settings: dict[str, Any], chosen: Chosen
 ) -> NativeModel:
     n_train = int(lib.llama_model_n_ctx_train(model))
     if n_train <= 0 or not lib.llama_model_has_decoder(model) or lib.llama_model_has_encoder(model):
@@ -176,11 +187,11 @@ def _open_context(
             f"“{header.path.name}” ({header.architecture}) cannot be used for chat: it is no text generator.",
             remedy="Choose a model made for chat or text generation.",
         )
-    n_ctx = min(params.n_ctx or DEFAULT_CTX, n_train, MAX_CTX)
+    n_ctx = min(chosen.n_ctx, n_train)
     native = lib.llama_context_default_params()
     native.n_ctx = n_ctx
     native.n_batch = native.n_ubatch = max(1, min(params.n_batch, n_ctx))
-    native.n_threads = native.n_threads_batch = params.n_threads or physical_cores()
+    native.n_threads = native.n_threads_batch = chosen.n_threads
     native.type_k = native.type_v = _KV_TYPES[params.kv_type]
     native.flash_attn_type = _FLASH[str(settings.get("flash_attention", params.flash_attention))]
     native.no_perf = True

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fmstudio.api import Chunk, FinishReason, GenerateRequest, TokenLogprob
+from fmstudio.api import Chunk, FinishReason, GenerateRequest
 from fmstudio_llama_cpp.answer_text import AnswerText
-from fmstudio_llama_cpp.context import ContextFullError, EvaluationCancelled, TokenContext, is_slow_token
+from fmstudio_llama_cpp.choices import Choice, Choices
+from fmstudio_llama_cpp.context import ContextFullError, EvaluationCancelled, TokenContext
 from fmstudio_llama_cpp.prompts import Prompt
-from fmstudio_llama_cpp.sampling import Sampler, token_logprob
+from fmstudio_llama_cpp.sampling import Sampler
+from fmstudio_llama_cpp.speculation import Speculator
 from fmstudio_llama_cpp.vocabulary import Vocabulary
 
 
@@ -21,6 +23,7 @@ class Turn:
 
     Attributes:
         make_effective: Lets the turn's adapters and control vectors act.
+        speculator: Guesses ahead; None = every token by itself.
     """
 
     request: GenerateRequest
@@ -29,6 +32,7 @@ class Turn:
     vocabulary: Vocabulary
     cancelled: Callable[[], bool]
     make_effective: Callable[[], None]
+    speculator: Speculator | None = None
     completion_tokens: int = 0
     cached: int = 0
     started: float = 0.0
@@ -76,56 +80,46 @@ class Turn:
         self.waited += time.perf_counter() - before
 
     def _answer(self, sampler: Sampler, answer: AnswerText) -> Iterator[Chunk]:
-        """The decode loop: choose, show, evaluate. Kept in one piece, for it is the hot path.
+        """Show what is chosen, until there is a reason to stop. The hot path.
 
         The first token is chosen before the last news of the prompt goes out: a turn that stands still keeps its
         values, but not the logits of its last token.
         """
-        sample, step, cancelled, piece = sampler.sample, self.context.step, self.cancelled, answer.piece_of
-        is_end, push, is_held_by = self.vocabulary.is_end, answer.push, self.context.is_held_by
+        piece, is_end, push = answer.piece_of, self.vocabulary.is_end, answer.push
+        cancelled, is_held_by, clock = self.cancelled, self.context.is_held_by, time.perf_counter
         most = self.context.n_ctx if self.request.max_tokens is None else self.request.max_tokens
-        alternatives = self.request.logprobs
-        total = len(self.prompt.tokens)
-        clock = time.perf_counter
         reason: FinishReason = "length"
-        logprobs: tuple[TokenLogprob, ...] = ()
-        step_seconds, self.answer_started = 0.0, clock()
-        while self.completion_tokens < most:
-            if cancelled():
-                reason = "cancelled"
-                break
-            token = sample(-1)
-            if alternatives:
-                logprobs = (token_logprob(self.context.logits(), token, alternatives, self.vocabulary),)
-            if not self.completion_tokens:
-                yield from self._pause(Chunk(prompt_done=total, prompt_total=total))
-            self.completion_tokens += 1
-            if is_end(token):
-                self._end_token = token
-                reason = "stop"
-                break
-            before = clock()
-            yield push(piece(token), token, logprobs)
-            if not is_held_by(self):
-                self._take_back(before)
-            if answer.is_over:
-                reason = "stop"
-                break
-            if self.completion_tokens >= most:
-                break
-            before = clock()
-            try:
-                if is_slow_token(step_seconds):
-                    self.context.step_abortable(token, cancelled)
-                else:
-                    step(token)
-            except ContextFullError:
-                break
-            except EvaluationCancelled:
-                reason = "cancelled"
-                break
-            step_seconds = clock() - before
+        self.answer_started = clock()
+        try:
+            for token, logprobs in self._choices(sampler, most) if most else ():
+                if not self.completion_tokens:
+                    total = len(self.prompt.tokens)
+                    yield from self._pause(Chunk(prompt_done=total, prompt_total=total))
+                self.completion_tokens += 1
+                if is_end(token):
+                    self._end_token = token
+                    reason = "stop"
+                    break
+                before = clock()
+                yield push(piece(token), token, logprobs)
+                if not is_held_by(self):
+                    self._take_back(before)
+                if answer.is_over:
+                    reason = "stop"
+                    break
+                if self.completion_tokens >= most:
+                    break
+                if cancelled():
+                    raise EvaluationCancelled
+        except ContextFullError:
+            pass
+        except EvaluationCancelled:
+            reason = "cancelled"
         yield self._last(reason, answer)
+
+    def _choices(self, sampler: Sampler, most: int) -> Iterator[Choice]:
+        choices = Choices(sampler, self.context, self.vocabulary, self.request.logprobs, self.cancelled)
+        return choices.one_by_one() if self.speculator is None else choices.ahead(self.speculator, most)
 
     def _last(self, reason: FinishReason, answer: AnswerText) -> Chunk:
         now = time.perf_counter()
@@ -151,4 +145,5 @@ class Turn:
                 "predicted_per_second": self.completion_tokens / seconds if seconds > 0 else 0.0,
             },
             dropped_messages=self.prompt.dropped,
+            speculation=self.speculator.report() if self.speculator else None,
         )

@@ -68,6 +68,10 @@ class Vocabulary:
                 return buffer.raw[:count]
             room = -count
 
+    def written(self, token: int) -> bytes:
+        """The token as the vocabulary's own file writes it."""
+        return bytes(self._lib.llama_vocab_get_text(self.handle, token))
+
     def text(self, tokens: list[int], *, special: bool = False) -> str:
         """Text of whole tokens; broken characters read as U+FFFD."""
         return b"".join(self.piece(t, special=special) for t in tokens).decode("utf-8", "replace")

@@ -28,6 +28,8 @@ def fit_sentences(report: FitReport) -> list[str]:
             f"Measured: {when} {size(one.resident)} with {number(one.n_ctx)} tokens of context{kv}; "
             f"{size(one.predicted)} was estimated ({share:+.0%})."
         )
+    if report.notes:
+        found.append(f"Loaded with: {' '.join(report.notes)}")
     return found
 
 
