@@ -121,8 +121,10 @@ def test_rows_are_found_sorted_changed_and_brought_back(here: Desk) -> None:
     keys.press("Ctrl+F", "Esc", "Esc")
     here.until(lambda: rows.count.text() == "59 rows")
     assert here.is_at(table)
-    keys.press("Ctrl+S")
+    keys.press("Ctrl+S", "Ctrl+S")  # pressed twice, committed once
     here.until(lambda: here.view.dataset is not None and here.view.dataset.version == 2)
+    assert here.window.context.queue is not None
+    assert len(here.window.context.queue.jobs()) == 1
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # what the offscreen platform says of a menu
