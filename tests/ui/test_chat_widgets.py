@@ -16,7 +16,7 @@ from fmstudio.ui.pages.chat.thread import Thread, context_hash, prompt_messages,
 from fmstudio.ui.pages.chat.wire import SseParser, error_problem
 from fmstudio.ui.theme import Theme, contrast, tokens
 from fmstudio.ui.widgets.chat_card_data import CardData
-from fmstudio.ui.widgets.chat_transcript import PAGE, Transcript
+from fmstudio.ui.widgets.chat_transcript import AT_ONCE, PAGE, Transcript
 from fmstudio.ui.widgets.formulas import formulas_in
 from fmstudio.ui.widgets.line_plot import LinePlot, Series, format_value, nice_ticks, thinned
 from fmstudio.ui.widgets.markdown_parts import split_from, split_segments, stable_length
@@ -107,6 +107,12 @@ def test_titles_are_cut_at_a_word() -> None:
     assert title_from("How do\n I   restart?") == "How do I restart?"
     long = title_from("word " * 40)
     assert len(long) <= 49 and long.endswith("word…")
+
+
+@pytest.fixture(autouse=True)
+def theme(qapp: QApplication) -> Theme:
+    """The application's style is set before any widget is built, as in the app."""
+    return Theme.current()
 
 
 # ---- Markdown -------------------------------------------------------------------------------------------------------
@@ -220,11 +226,13 @@ def test_a_long_conversation_builds_its_end_only_and_the_rest_on_demand(qtbot: A
     transcript.resize(800, 600)
     transcript.show()
     transcript.show_turns(turns(200))
-    assert len(transcript.cards) == PAGE
+    assert len(transcript.cards) == AT_ONCE, "the window is shown before the rest is built"
+    qtbot.waitUntil(lambda: len(transcript.cards) == PAGE, timeout=15_000)
     assert transcript.cards[-1].data.id == "t199"
     qtbot.waitUntil(lambda: transcript.verticalScrollBar().value() == transcript.verticalScrollBar().maximum() > 0)
     transcript.verticalScrollBar().setValue(0)
-    qtbot.waitUntil(lambda: len(transcript.cards) == 2 * PAGE)
+    qtbot.waitUntil(lambda: len(transcript.cards) == 2 * PAGE, timeout=15_000)
+    assert transcript.verticalScrollBar().value() > 0, "what is read stays in its place"
     assert transcript.cards[0].data.id == f"t{200 - 2 * PAGE}"
 
 

@@ -16,6 +16,9 @@ from fmstudio.ui.widgets.chat_card_data import CardData
 from fmstudio.ui.widgets.chat_message import MessageCard
 
 PAGE = 20
+AT_ONCE = 4
+"""Cards that are built before anything is shown; the rest of a page comes one by one, so that the window never waits."""
+FILL_MS, ANCHOR_MS = 4, 60
 COLUMN_WIDTH = 860
 NEAR_END = 24
 
@@ -47,6 +50,9 @@ class Transcript(QScrollArea):
         self._cards: list[MessageCard] = []
         self._data: list[CardData] = []
         self._first = 0
+        self._wanted = PAGE
+        self._filler = QTimer(self, interval=FILL_MS, singleShot=True)
+        self._filler.timeout.connect(self._fill)
         self._tail: MessageCard | None = None
         self._extra: QWidget | None = None
         self._follows = True
@@ -86,7 +92,8 @@ class Transcript(QScrollArea):
         keeps = same > self._first and bool(self._cards)
         if not keeps:
             self._clear()
-            self._first = max(0, len(turns) - PAGE)
+            self._first = max(0, len(turns) - AT_ONCE)
+            self._wanted = PAGE
             same = self._first
         while len(self._cards) > same - self._first:
             self._drop(self._cards.pop())
@@ -98,6 +105,7 @@ class Transcript(QScrollArea):
         self._more.setVisible(self._first > 0)
         if not keeps:
             self.scroll_to_end()
+            self._filler.start()
 
     def _append(self, data: CardData) -> None:
         tail = self._tail
@@ -143,7 +151,6 @@ class Transcript(QScrollArea):
             return
         if place < 0 and self._first > 0:
             self.show_earlier()
-            place = PAGE - 1
         self.focus_turn(max(0, place))
 
     def update_turn(self, data: CardData) -> None:
@@ -156,16 +163,23 @@ class Transcript(QScrollArea):
     @Slot()
     def show_earlier(self) -> None:
         """Build the cards of one more page of earlier turns, without moving what is read."""
-        if self._first == 0:
+        self._wanted = len(self._cards) + PAGE
+        self._fill()
+
+    @Slot()
+    def _fill(self) -> None:
+        """Build the card of one earlier turn; the next one comes when the window had time for other things."""
+        if self._first == 0 or len(self._cards) >= self._wanted:
             return
-        self._anchor = self.verticalScrollBar().maximum() - self.verticalScrollBar().value()
-        start = max(0, self._first - PAGE)
-        for place, data in enumerate(self._data[start : self._first]):
-            card = self._make(data)
-            self._cards.insert(place, card)
-            self._layout.insertWidget(place + 1, card)
-        self._first = start
-        self._more.setVisible(start > 0)
+        if self._anchor is None:
+            self._anchor = self.verticalScrollBar().maximum() - self.verticalScrollBar().value()
+            self._first -= 1
+            card = self._make(self._data[self._first])
+            self._cards.insert(0, card)
+            self._layout.insertWidget(1, card)
+            self._more.setVisible(self._first > 0)
+            QTimer.singleShot(ANCHOR_MS, self, self._release_anchor)  # where nothing moved, nothing is to be held
+        self._filler.start()
 
     # ---- the growing answer ----------------------------------------------------------------------------------------
 
@@ -218,7 +232,8 @@ class Transcript(QScrollArea):
     @Slot(int)
     def _on_scrolled(self, value: int) -> None:
         self._follows = value >= self.verticalScrollBar().maximum() - NEAR_END
-        if value == 0 and self._first > 0 and self._anchor is None and self.verticalScrollBar().maximum() > 0:
+        is_built = self._first > 0 and len(self._cards) >= self._wanted
+        if value == 0 and is_built and self.verticalScrollBar().maximum() > 0:
             QTimer.singleShot(0, self, self.show_earlier)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
