@@ -17,7 +17,7 @@ from fmstudio.ui.pages.settings import cache_files
 from fmstudio.ui.pages.settings.network import NetworkSetting
 from fmstudio.ui.pages.settings.python_setting import PythonSetting
 from fmstudio.ui.theme import CHOICES, Theme
-from fmstudio.ui.widgets.parts import PAGE_MARGIN, ElidedLabel, Item, button, card, column, holder, label, row
+from fmstudio.ui.widgets.parts import PAGE_MARGIN, ElidedLabel, Item, button, card, column, holder, label, row, spin_box
 from fmstudio.ui.widgets.words import size
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ class SettingsPage(Page):
         return _section(self.tr("FM Studio's folder"), text, place, caches, room)
 
     def _conversation_room(self) -> QSpinBox:
-        made = QSpinBox(minimum=0, maximum=1 << 20, singleStep=512, suffix=self.tr(" MB"))
+        made = spin_box()
+        made.setRange(0, 1 << 20)
+        made.setSingleStep(512)
+        made.setSuffix(self.tr(" MB"))
         made.setSpecialValueText(self.tr("none"))
         made.setGroupSeparatorShown(True)
         made.setValue(self.ctx.settings.conversation_mb)
