@@ -1,6 +1,7 @@
-"""A seeded tiny CLIP with a LLaVA projector for the tiny llama, as torch modules and as a projector file (mmproj).
+"""A seeded tiny SigLIP with a LLaVA projector for the tiny llama, as torch modules and as a projector file (mmproj).
 
-Keys and tensor names are those llama.cpp's clip.cpp asks for with the projector type ``mlp``.
+Keys and tensor names are those llama.cpp's clip.cpp asks for with the projector type ``mlp``. SigLIP and not CLIP, for the
+llama.cpp of llama-cpp-python 0.3.36 puts CLIP's class token behind the patches and so differs from transformers itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from tests.tiny_llama import HIDDEN
 
 WIDTH, LAYERS, HEADS, INNER = 32, 2, 2, 64
-SIZE, PATCH = 28, 14
+SIZE, PATCH, EPSILON = 28, 14, 1e-6
 N_PATCHES = (SIZE // PATCH) ** 2
 MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.25, 0.2)
 
@@ -22,26 +23,25 @@ _LAYER = {
     "mlp.fc2": "ffn_down",
 }  # fmt: skip
 _TOP = {
-    "embeddings.class_embedding": "v.class_embd", "embeddings.patch_embedding.weight": "v.patch_embd.weight",
-    "embeddings.position_embedding.weight": "v.position_embd.weight", "pre_layrnorm.weight": "v.pre_ln.weight",
-    "pre_layrnorm.bias": "v.pre_ln.bias",
+    "embeddings.patch_embedding.weight": "v.patch_embd.weight", "embeddings.patch_embedding.bias": "v.patch_embd.bias",
+    "embeddings.position_embedding.weight": "v.position_embd.weight",
 }  # fmt: skip
 
 
 def build_vision(seed: int = 0) -> tuple[Any, Any]:
     """The tower and the projector, with weights large enough that pictures differ clearly."""
     import torch
-    from transformers import CLIPVisionConfig, CLIPVisionModel
+    from transformers import SiglipVisionConfig, SiglipVisionModel
 
-    config = CLIPVisionConfig(
+    config = SiglipVisionConfig(
         hidden_size=WIDTH, intermediate_size=INNER, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-        image_size=SIZE, patch_size=PATCH, projection_dim=HIDDEN, hidden_act="quick_gelu",
+        image_size=SIZE, patch_size=PATCH, hidden_act="gelu_pytorch_tanh", layer_norm_eps=EPSILON, vision_use_head=False,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        tower: Any = CLIPVisionModel(config).eval()
+        tower: Any = SiglipVisionModel(config).eval()
         projector: Any = torch.nn.Sequential(
-            torch.nn.Linear(WIDTH, HIDDEN), torch.nn.GELU(), torch.nn.Linear(HIDDEN, HIDDEN)
+            torch.nn.Linear(WIDTH, HIDDEN), torch.nn.GELU("tanh"), torch.nn.Linear(HIDDEN, HIDDEN)
         )
         for weight in [*tower.parameters(), *projector.parameters()]:
             if weight.dim() >= 2:
@@ -56,7 +56,7 @@ def see(tower: Any, projector: Any, pixels: Any) -> Any:
     values = (torch.tensor(pixels).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
     with torch.no_grad():
         states = tower(values.permute(2, 0, 1)[None], output_hidden_states=True).hidden_states[-2]
-        return projector(states[0, 1:])
+        return projector(states[0])
 
 
 def write_projector(path: Path, tower: Any, projector: Any, *, width: int = HIDDEN) -> Path:
@@ -72,7 +72,8 @@ def write_projector(path: Path, tower: Any, projector: Any, *, width: int = HIDD
         "attention.head_count": HEADS, "image_size": SIZE, "patch_size": PATCH,
     }.items():  # fmt: skip
         writer.add_uint32(f"clip.vision.{key}", value)
-    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    writer.add_bool("clip.use_gelu", True)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", EPSILON)
     writer.add_array("clip.vision.image_mean", list(MEAN))
     writer.add_array("clip.vision.image_std", list(STD))
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)

@@ -92,7 +92,7 @@ class TestRestart:
         again, known = turn(engine, TURN)
         assert again == first[0] and known > 250
 
-    @pytest.mark.parametrize("options", [{"params": {"n_ctx": 448}}, {"params": {"kv_type": "q8_0"}}])
+    @pytest.mark.parametrize("options", [{"params": {"n_ctx": 448}}, {"params": {"flash_attention": "off"}}])
     def test_what_was_made_otherwise_is_not_used(self, engine: Engine, files: Path, options: dict[str, Any]) -> None:
         start(engine, files)
         turn(engine, TURN)

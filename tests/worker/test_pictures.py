@@ -115,7 +115,7 @@ class TestSeeing:
             top = {item["id"]: item["logprob"] for item in made["choices"][0]["logprobs"]["content"][0]["top_logprobs"]}
             far = [max(abs(w[token] - value) for token, value in top.items()) for w in wanted]
             # llama.cpp reads GELU from a table of half floats; another picture is ten times as far away.
-            assert far[seed] < 0.03, far
+            assert far[seed] < 0.05, far
             assert min(far[:seed] + far[seed + 1 :]) > 0.3, far
 
     def test_the_same_picture_is_not_read_again_and_another_one_is(
