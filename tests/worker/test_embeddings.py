@@ -98,7 +98,9 @@ class TestEncoder:
         assert together.shape == (len(TEXTS), WIDTH)
         assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-5
         assert np.abs(together - expected(folder / "bert", TEXTS, pooling)).max() < 2e-3
-        assert np.abs(together - np.concatenate([vectors(engine, text) for text in TEXTS])).max() < 1e-5
+        assert (
+            np.abs(together - np.concatenate([vectors(engine, text) for text in TEXTS])).max() < 1e-3
+        )  # keys are half floats
         assert engine.info["pooling"] == ("mean" if pooling == MEAN else "cls")
 
     def test_token_lists_floats_and_base64_are_the_same_vectors(self, start: Start, folder: Path) -> None:
