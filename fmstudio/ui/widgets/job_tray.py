@@ -134,7 +134,9 @@ def progress_text(job: Job) -> str:
     if job.state == "queued":
         return "waiting for a free slot"
     progress, parts = job.progress, []
-    if progress.total and progress.text:
+    if progress.text.startswith("step "):  # it counts by itself
+        parts.append(progress.text)
+    elif progress.total and progress.text:
         parts.append(f"{words.number(progress.done)} of {words.number(progress.total)} {progress.text}")
     elif progress.text:
         parts.append(f"{words.number(progress.done)} {progress.text}" if progress.done else progress.text)

@@ -14,7 +14,7 @@ from fmstudio.ui.pages.models.quality_card import QualityCard
 from fmstudio.ui.pages.models.table import FORMATS
 from fmstudio.ui.pages.models.template_card import TemplateCard
 from fmstudio.ui.theme import restyle
-from fmstudio.ui.widgets.parts import button, clear, column, divider, holder, label, row, tool_button
+from fmstudio.ui.widgets.parts import button, clear, column, divider, label, row, tool_button
 from fmstudio.ui.widgets.words import ago, number, parameters, size
 
 if TYPE_CHECKING:
@@ -90,9 +90,10 @@ class ModelDetails(QFrame):
             self._layout.addWidget(label(gone, "warning", wrap=True))
         add_buttons(self._layout, entry, partial(self._act, entry.id), can_quantise=self._can_quantise)
         self._layout.addWidget(self._test)
-        self._fit_box = holder(column(divider(), label(self.tr("What fits"), "heading"), self._fit, gap=8))
-        self._fit_box.hide()
-        self._layout.addWidget(self._fit_box)
+        self._fit_parts = (divider(), label(self.tr("What fits"), "heading"), self._fit)
+        for part in self._fit_parts:
+            part.hide()
+            self._layout.addWidget(part)
         self._bases = column(gap=4)
         self._layout.addLayout(self._bases)
         self._add_table(self.tr("Facts"), self._facts(entry))
@@ -119,7 +120,8 @@ class ModelDetails(QFrame):
         """Show the estimate of the memory chatting takes, and what was measured."""
         self._fit.setText("\n".join(fit_sentences(report)))
         restyle(self._fit, role="muted" if report.fit.fits else "warning")
-        self._fit_box.show()
+        for part in self._fit_parts:
+            part.show()
 
     def show_bases(self, bases: list[tuple[str, str]]) -> None:
         """Let the user choose the base of an adapter that fits several: (id, name) of each."""

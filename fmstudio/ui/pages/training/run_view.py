@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from fmstudio.ui.pages.training.answers import AnswersTable
 from fmstudio.ui.theme import restyle
@@ -53,7 +53,8 @@ class RunView(QScrollArea):
         super().__init__(parent)
         self.job: Job | None = None
         self._card: QWidget | None = None
-        self._shown_result: str = ""
+        self._shown_names: tuple[str, ...] = ()
+        self._tiles: list[QFrame] = []
         self._pace = Pace()
         self._frame = QTimer(self, interval=FRAME_MS, singleShot=True)
         self._frame.timeout.connect(self._draw)
@@ -107,7 +108,6 @@ class RunView(QScrollArea):
         """Show a run; `about` says what is trained on what."""
         if self.job is None or self.job.id != job.id:
             self._pace = Pace()
-            self._shown_result = ""
         self.job = job
         self._title.setText(str(job.spec.meta.get("name") or job.title))
         self._about.setText(about)
@@ -176,15 +176,20 @@ class RunView(QScrollArea):
             self._problem_box.addWidget(self._card)
 
     def _draw_numbers(self, job: Job) -> None:
+        """Numbers change ten times a second while it trains: tiles are kept and their texts changed, so nothing flickers."""
         figures = figures_of(job)
-        text = repr(figures)
-        if text == self._shown_result:
-            return
-        self._shown_result = text
-        clear(self._numbers)
-        for name, value, tip in figures:
-            self._numbers.addWidget(_tile(self.tr(name), value, self.tr(tip)))
-        self._numbers.addStretch(1)
+        names = tuple(name for name, _, _ in figures)
+        if names != self._shown_names:
+            self._shown_names = names
+            clear(self._numbers)
+            self._tiles = [_tile(self.tr(name), value, self.tr(tip)) for name, value, tip in figures]
+            for tile in self._tiles:
+                self._numbers.addWidget(tile)
+            self._numbers.addStretch(1)
+        for tile, (name, value, tip) in zip(self._tiles, figures, strict=True):
+            tile.findChildren(QLabel)[1].setText(value)
+            tile.setToolTip(self.tr(tip))
+            tile.setAccessibleName(f"{self.tr(name)}: {value}")
 
     def _draw_answers(self, job: Job) -> None:
         found = job.result.get("answers") if job.is_finished else None
