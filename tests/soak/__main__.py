@@ -55,7 +55,7 @@ def soak(
     """
     from tests.soak.world import World
 
-    params: dict[str, Any] = {"n_ctx": 2048, "state_mb": 256}
+    params: dict[str, Any] = {"n_ctx": 2048, "state_mb": 32}
     if model is None:
         model, adapters = _tiny(folder)
         params["state_mb"] = 4
