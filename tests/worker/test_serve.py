@@ -731,8 +731,11 @@ class TestQueue:
         backend = ScriptedBackend()
         start = time.monotonic()
         with serving(lambda: (backend, INFO)) as running:
-            next(post_chat(running.port, KEY, say("long", max_tokens=100_000)))
+            stream = post_chat(running.port, KEY, say("long", max_tokens=100_000))
+            next(stream)
         assert time.monotonic() - start < 10
+        with pytest.raises((UserError, OSError)):  # and never as if it were whole
+            list(stream)
 
 
 def _waits(running: Server, count: int) -> bool:

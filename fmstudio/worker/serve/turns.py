@@ -266,6 +266,10 @@ class ModelQueue:
         error: Exception | None = None
         try:
             for chunk in active.chunks:
+                if chunk.finish_reason == "cancelled" and not turn.cancelled.is_set():
+                    self.observe(chunk)
+                    error = _ended_in_the_middle()  # nobody who asked wanted that: it must not look like an answer
+                    break
                 put(chunk)
                 if chunk.finish_reason is not None:
                     self.observe(chunk)
@@ -280,6 +284,12 @@ class ModelQueue:
         if not self.takes_turns:
             return False
         return time.monotonic() >= until or bool(self._waiting and isinstance(self._waiting[0], _Call))
+
+
+def _ended_in_the_middle() -> UserError:
+    return UserError(
+        "The model engine was asked to end in the middle of the answer.", remedy="Load the model again and go on."
+    )
 
 
 def _do(call: _Call) -> None:
