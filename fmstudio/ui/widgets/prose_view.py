@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QDesktopServices,
     QFontInfo,
     QFontMetricsF,
+    QImage,
     QResizeEvent,
     QTextBlockFormat,
     QTextCharFormat,
@@ -58,6 +59,7 @@ class ProseView(QTextBrowser):
         self._stable_source = 0
         self._stable_position = 0
         self._has_formulas = False
+        self._pictures: dict[str, QImage] = {}
 
     # ---- text ------------------------------------------------------------------------------------------------------
 
@@ -163,7 +165,9 @@ class ProseView(QTextBrowser):
             image.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
         color = Theme.current().color("text")
         name = f"formula:{color.name()}:{em:g}:{is_display:d}:{tex}"
-        picture = paint(drawing, em, color, self.devicePixelRatioF(), above, below)
+        if name not in self._pictures:  # the tail of a growing answer is rendered many times
+            self._pictures[name] = paint(drawing, em, color, self.devicePixelRatioF(), above, below)
+        picture = self._pictures[name]
         self.document().addResource(QTextDocument.ResourceType.ImageResource.value, QUrl(name), picture)
         image.setName(name)
         image.setWidth(drawing.width * em / 16)
@@ -202,6 +206,7 @@ class ProseView(QTextBrowser):
 
     @Slot()
     def _draw_again(self) -> None:
+        self._pictures = {}
         self._replace(lambda _t, _d: True)
 
     def _replace(self, wanted: Any) -> None:
