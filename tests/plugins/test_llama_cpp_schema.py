@@ -235,3 +235,13 @@ def test_a_forced_beginning_must_fit_the_schema(backend: LlamaCppBackend) -> Non
     assert text_of(ask(backend, grammar=grammar, forced_prefix="y")) == "es"
     with pytest.raises(UserError, match="beginning"):
         ask(backend, grammar=grammar, forced_prefix="x")
+
+
+def test_characters_stay_whole_so_that_lengths_are_kept(backend: LlamaCppBackend) -> None:
+    schema = {"type": "string", "maxLength": 5}
+    texts = [
+        json.loads(text_of(ask(backend, json_schema=schema, temperature=2.0, seed=seed, max_tokens=100)))
+        for seed in range(60)
+    ]
+    assert all(len(text) <= 5 and "\ufffd" not in text for text in texts)
+    assert any(not text.isascii() for text in texts), "the case came up"

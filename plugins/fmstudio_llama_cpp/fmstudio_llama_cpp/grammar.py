@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,19 @@ from fmstudio_llama_cpp import native_log
 from fmstudio_llama_cpp.vocabulary import Vocabulary
 
 MAX_GRAMMAR = 256 * 1024
+
+
+_FORBIDDEN = -1e30
+
+
+def _unfinished(data: bytes) -> bytes | None:
+    """The character that is begun at the end of UTF-8, empty when all are whole; None where it is broken."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    try:
+        decoder.decode(data)
+    except UnicodeDecodeError:
+        return None
+    return decoder.getstate()[0]
 
 
 class Grammar:
@@ -44,6 +58,9 @@ class Grammar:
                 remedy="Correct the grammar or the schema.",
                 details=f"{native_log.tail()}\n\n{source[:4000]}",
             )
+        # llama.cpp counts broken characters as characters: a text of five could then read as one of eight.
+        self._vocabulary = None if trigger else vocabulary
+        self._pending = b""
         self._one = (lib.llama_token_data * 1)()
         self._array = lib.llama_token_data_array(self._one, 1, -1, False)
 
@@ -53,15 +70,50 @@ class Grammar:
         entry.id, entry.logit, entry.p = token, 1.0, 0.0
         self._array.size, self._array.selected, self._array.sorted = 1, -1, False
         self._lib.llama_sampler_apply(self._sampler, ctypes.byref(self._array))
-        return bool(self._one[0].logit > 0)
+        return bool(self._one[0].logit > 0) and self._is_text(token)
 
     def apply(self, candidates: Any) -> None:
         """Rule out (minus infinity) what may not come next."""
         self._lib.llama_sampler_apply(self._sampler, ctypes.byref(candidates))
+        if self._vocabulary is None:
+            return
+        import numpy as np
+
+        place = ctypes.cast(candidates.data, ctypes.POINTER(ctypes.c_uint8))
+        kind = [("id", np.int32), ("logit", np.float32), ("p", np.float32)]
+        entries = np.ctypeslib.as_array(place, (candidates.size * 12,)).view(kind)
+        if self._pending:
+            possible = np.flatnonzero(entries["logit"] > _FORBIDDEN)
+            broken = [index for index in possible if not self._is_text(int(entries["id"][index]))]
+            entries["logit"][broken] = -np.inf
+        else:
+            entries["logit"][~self._begins_text()[entries["id"]]] = -np.inf
+
+    def _begins_text(self) -> Any:
+        """For each token, whether it may stand after whole characters; made once for a vocabulary, at first need."""
+        vocabulary = self._vocabulary
+        assert vocabulary is not None
+        if vocabulary.begins_text is None:
+            import numpy as np
+
+            vocabulary.begins_text = np.array([self._is_text(token) for token in range(vocabulary.n_tokens)])
+        return vocabulary.begins_text
 
     def accept(self, token: int) -> None:
         """Go on by a token that is allowed."""
         self._lib.llama_sampler_accept(self._sampler, token)
+        if self._vocabulary is not None:
+            self._pending = _unfinished(self._pending + self._vocabulary.piece(token)) or b""
+
+    def _is_text(self, token: int) -> bool:
+        """Whether the characters stay whole, or may yet become so, with this token."""
+        vocabulary = self._vocabulary
+        if vocabulary is None:
+            return True
+        piece = vocabulary.piece(token)
+        if not piece:  # the end of the answer, or nothing
+            return not self._pending
+        return (not self._pending and piece.isascii()) or _unfinished(self._pending + piece) is not None
 
     def accept_all(self, tokens: Sequence[int]) -> None:
         """Go on by the beginning that an answer was given.

@@ -23,6 +23,7 @@ class Vocabulary:
         self.bos: int = lib.llama_vocab_bos(self.handle)
         self.eos: int = lib.llama_vocab_eos(self.handle)
         self.adds_bos: bool = lib.llama_vocab_get_add_bos(self.handle)
+        self.begins_text: Any = None  # kept here for grammars, which come and go with answers
         self._pieces: dict[int, bytes] = {}
         self._special_pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
