@@ -17,6 +17,7 @@ from fmstudio.ui.pages.recipes import RecipesPage
 from fmstudio.ui.shell import MainWindow
 from tests.helpers import write_jsonl
 from tests.ui.conftest import OpenWindow
+from tests.ui.keyboard import Keyboard
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 40_000
@@ -210,30 +211,11 @@ def test_a_dropped_recipe_opens_in_recipes(
     qtbot.waitUntil((tmp_path / "again.yaml").exists, timeout=LONG)
 
 
-def press(qtbot: Any, window: MainWindow, *keys: Qt.Key, control: bool = False) -> None:
-    """Press keys where the keyboard is, as a person without a mouse does."""
-    modifier = Qt.KeyboardModifier.ControlModifier if control else Qt.KeyboardModifier.NoModifier
-    for key in keys:
-        qtbot.keyClick(QApplication.focusWidget() or window, key, modifier)
-
-
-def tab_to(qtbot: Any, window: MainWindow, wanted: QWidget) -> None:
-    """Press Tab until a control has the keyboard."""
-    for _ in range(60):
-        if wanted.hasFocus():
-            return
-        press(qtbot, window, Qt.Key.Key_Tab)
-    raise AssertionError(f"Tab does not lead to {wanted.accessibleName()}")
-
-
-def test_a_transform_a_query_and_an_export_need_no_mouse(
-    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
-) -> None:
-    Key = Qt.Key
+def test_a_transform_needs_no_mouse(open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any) -> None:
     window = open_window(project_folder)
     path = write_jsonl(tmp_path / "texts.jsonl", [{"text": f"colour {i}", "n": i} for i in range(30)])
     page = import_by_drop(qtbot, window, path, 30)
-    view = page.view
+    view, keys = page.view, Keyboard(window)
     qtbot.waitUntil(lambda: view.rows.table.rows.total == 30, timeout=LONG)
     for reached in (
         page.list.list,
@@ -243,40 +225,17 @@ def test_a_transform_a_query_and_an_export_need_no_mouse(
         view.rows.filter,
         view.rows.table,
     ):
-        tab_to(qtbot, window, reached)
-    press(qtbot, window, Key.Key_H, control=True)
+        keys.tab_to(reached)
+    keys.press("Ctrl+H")
     qtbot.waitUntil(lambda: view.panels.transform.form is not None, timeout=LONG)
-    qtbot.keyClicks(QApplication.focusWidget(), "colour")
-    press(qtbot, window, Key.Key_Tab)
-    qtbot.keyClicks(QApplication.focusWidget(), "color")
+    keys.write("colour")
+    keys.press("Tab")
+    keys.write("color")
     qtbot.waitUntil(view.panels.transform.run_button.isEnabled, timeout=LONG)
-    tab_to(qtbot, window, view.panels.transform.run_button)
-    press(qtbot, window, Key.Key_Space)
+    keys.tab_to(view.panels.transform.run_button)
+    keys.press("Space")
     qtbot.waitUntil(lambda: view.dataset is not None and view.dataset.version == 2, timeout=LONG)
     assert view.rows.table.hasFocus()
-
-    qtbot.keyClick(window, Key.Key_3, Qt.KeyboardModifier.AltModifier)
-    qtbot.keyClicks(QApplication.focusWidget(), "SELECT text, n FROM texts WHERE n > 27 ORDER BY n")
-    press(qtbot, window, Key.Key_Return, control=True)
-    qtbot.waitUntil(lambda: view.tabs.sql.table.rows.total == 2, timeout=LONG)
-    assert (view.tabs.sql.table.rows.record(0) or {}) == {"text": "color 28", "n": 28}
-    tab_to(qtbot, window, view.tabs.sql.table)
-
-    press(qtbot, window, Key.Key_E, control=True)
-    panel = view.panels.export
-    qtbot.waitUntil(lambda: panel.formats.currentItem() is not None and panel.formats.hasFocus(), timeout=LONG)
-    press(qtbot, window, Key.Key_Down, Key.Key_Down)
-    chosen = panel.formats.current()
-    assert chosen is not None and chosen.id == "csv"
-    tab_to(qtbot, window, panel.target.field)
-    press(qtbot, window, Key.Key_A, control=True)
-    qtbot.keyClicks(QApplication.focusWidget(), str(tmp_path / "out.csv"))
-    press(qtbot, window, Key.Key_Return, control=True)
-    qtbot.waitUntil(panel.result.isVisible, timeout=LONG)
-    assert (tmp_path / "out.csv").read_text().splitlines()[:2] == ["text,n", "color 0,0"]
-    tab_to(qtbot, window, panel.result.copy_button)
-    press(qtbot, window, Key.Key_Escape)
-    assert view.panels.front is None
 
 
 def test_what_can_be_done_is_in_the_palette_with_its_keys(
