@@ -64,10 +64,11 @@ class BareLoop:
     Args:
         engine: Whose model and settings it takes over.
         temperature: As in the requests beside it; 0 = greedy.
+        threads: 0 = as many as the engine takes by itself.
     """
 
-    def __init__(self, engine: Engine, *, temperature: float = 0.7) -> None:
-        threads = usual_threads()
+    def __init__(self, engine: Engine, *, temperature: float = 0.7, threads: int = 0) -> None:
+        threads = threads or usual_threads()
         from llama_cpp import llama_cpp as lib
 
         self.lib: Any = lib

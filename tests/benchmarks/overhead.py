@@ -1,6 +1,7 @@
 """What the engine adds to each token, early and late in a long answer: it must not grow with the length.
 
-The tiny llama takes a fraction of a millisecond a token, so that what lies around the evaluation shows.
+The tiny llama takes a fraction of a millisecond a token, so that what lies around the evaluation shows. One
+thread each: threads that wait for each other would be most of what is measured.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def run() -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="fmstudio-overhead-") as folder:
         tiny_llama.CONTEXT = 8192
         _, model = tiny_llama.build_tiny_llama(Path(folder))
-        with running(model, n_ctx=N_CTX) as engine:
-            bare = BareLoop(engine, temperature=0)
+        with running(model, n_ctx=N_CTX, n_threads=1) as engine:
+            bare = BareLoop(engine, temperature=0, threads=1)
             for _ in range(ROUNDS):
                 ours, peer = _arrivals(engine), _bare_arrivals(bare)
                 early.append(_per_token_us(ours, EARLY) - _per_token_us(peer, EARLY))
