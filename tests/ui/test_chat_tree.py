@@ -289,7 +289,7 @@ def test_a_token_is_clicked_and_branched_at(
     view = page.views.tokens
     qtbot.waitUntil(view.isVisible, timeout=15_000)
     qtbot.keyClick(view, Key.Key_Right)
-    assert [view.list.item(i).text().split("\t")[0] for i in range(2)] == ["p", "lo"]
+    assert [view.list.item(i).text().split("\t")[1].split()[0] for i in range(2)] == ["p", "lo"]
     server.script = Script(pieces=["!"], tokens=[9])
     qtbot.keyClick(view, Key.Key_Return)
     qtbot.waitUntil(lambda: len(stored(context, page)) == 3, timeout=15_000)
