@@ -21,6 +21,7 @@ from fmstudio.jobs.launcher import Launcher, Process, worker_argv
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
 from fmstudio.jobs.probe import Outcome, Probe, Working, forget, recall, settings_key
 from fmstudio.jobs.protocol import Error, Ready, Shutdown, Wire
+from fmstudio.jobs.spec import problem_from
 from fmstudio.jobs.sse import ChatEvent, post_chat
 
 KEY_VARIABLE = "FMSTUDIO_API_KEY"
@@ -285,8 +286,7 @@ class Engine:
                     self._begin()
                     return
             if self._error is not None:
-                error = self._error
-                self._fail(Problem(error.message, error.remedy, error.details, error.is_user_error))
+                self._fail(problem_from(self._error))
             else:
                 problem = outcome.problem("The model engine")
                 if is_crash:
@@ -294,7 +294,9 @@ class Engine:
                 self._fail(problem, outcome.signal_name)
 
     def _fail(self, problem: Problem, signal: str = "") -> None:
-        self.problem = with_action(problem, self._started().params, signal=signal)
+        self.problem = with_action(
+            problem, self._started().params, signal=signal, loaded_ctx=int(self.info.get("n_ctx") or 0)
+        )
         self._set("failed")
 
     def _set(self, state: EngineState) -> None:

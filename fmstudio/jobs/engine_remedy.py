@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fmstudio.api.gguf_context import LEAST_CONTEXT
 from fmstudio.jobs.outcome import Problem
 
-DEFAULT_CTX = 4096
 LEAST_CTX = 1024
 _GRAPHICS = ("cuda", "vulkan", "metal", "rocm", "hip error", "sycl", "device memory", "vk_", "gpu")
 _NO_MEMORY = ("out of memory", "not enough memory", "failed to allocate", "unable to allocate", "bad_alloc", "alloc")
 _NO_WEIGHTS = "could not load"  # the weights alone are too large: no shorter context helps
+_CONTEXT_SAID = re.compile(r"make room for a context of ([\d,]+) tokens")
 _NO_CONTEXT = ("make room for a context", "kv cache", "kv buffer", "failed to initialize the context", "compute buffer")
 
 
-def with_action(problem: Problem, params: Mapping[str, Any], *, signal: str = "") -> Problem:
-    """Add the remedy a machine can apply, where there is one; the message and remedy stay.
+def with_action(problem: Problem, params: Mapping[str, Any], *, signal: str = "", loaded_ctx: int = 0) -> Problem:
+    """Add the remedy a machine can apply, where there is one; the message and remedy stay, and so does one it came with.
 
     Args:
         params: What the model was loaded with, in the names of the llama.cpp backend.
         signal: Name of the signal that ended the process, if one did.
+        loaded_ctx: Tokens of the context that the engine had allocated; 0 = it was still loading.
     """
-    return replace(problem, remedy_action=_action(f"{problem.message}\n{problem.details}".lower(), params, signal))
+    if problem.remedy_action:
+        return problem
+    text = f"{problem.message}\n{problem.details}".lower()
+    return replace(problem, remedy_action=_action(text, params, signal, loaded_ctx))
 
 
-def _action(text: str, params: Mapping[str, Any], signal: str) -> dict[str, Any]:
+def _action(text: str, params: Mapping[str, Any], signal: str, loaded_ctx: int) -> dict[str, Any]:
     """Cheapest change first: less on the graphics card, a shorter context, then a coarser cache."""
     if "needs flash attention" in text:
         return {"flash_attention": "auto"}
+    if "does not divide" in text and params.get("kv_type", "f16") != "f16":  # heads too narrow for blocks of 32 values
+        return {"kv_type": "f16"}
     lacks_memory = signal == "SIGKILL" or any(word in text for word in (*_NO_MEMORY, *_NO_CONTEXT))
     is_graphics = any(word in text for word in _GRAPHICS)
     layers = int(params.get("n_gpu_layers", -1))
@@ -38,9 +46,19 @@ def _action(text: str, params: Mapping[str, Any], signal: str) -> dict[str, Any]
         return {"n_gpu_layers": layers // 2 if layers > 1 and not signal else 0}
     if not lacks_memory or _NO_WEIGHTS in text:
         return {}
-    n_ctx = int(params.get("n_ctx") or DEFAULT_CTX)
+    n_ctx = loaded_ctx or _wanted(text) or int(params.get("n_ctx") or 0)
+    if not n_ctx:  # the engine chose by itself and ended before it could say what: no choice of its own is shorter
+        return {"n_ctx": LEAST_CONTEXT}
     if n_ctx > LEAST_CTX:
         return {"n_ctx": max(LEAST_CTX, n_ctx // 2)}
+    if signal:  # others take the memory: half of so short a cache is next to nothing
+        return {}
     if params.get("kv_type", "f16") == "f16" and params.get("flash_attention", "auto") != "off":
         return {"kv_type": "q8_0"}
     return {}
+
+
+def _wanted(text: str) -> int:
+    """Tokens of the context there was no room for, as the engine named them; 0 = it did not."""
+    found = _CONTEXT_SAID.search(text)
+    return int(found[1].replace(",", "")) if found else 0

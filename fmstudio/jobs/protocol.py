@@ -73,6 +73,7 @@ class Error:
     details: str = ""
     is_user_error: bool = False
     can_retry: bool = False
+    remedy_action: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

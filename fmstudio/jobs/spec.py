@@ -235,4 +235,11 @@ class Job:
 
 def problem_from(message: Error) -> Problem:
     """What a worker said of its failure, as the app shows it."""
-    return Problem(message.message, message.remedy, message.details, message.is_user_error, message.can_retry)
+    return Problem(
+        message.message,
+        message.remedy,
+        message.details,
+        message.is_user_error,
+        message.can_retry,
+        dict(message.remedy_action),
+    )

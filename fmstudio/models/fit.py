@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from fmstudio.api.gguf_context import automatic_context, trained_context
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio.api.gguf_memory import (
     CONTEXTS,
@@ -18,8 +20,8 @@ from fmstudio.api.gguf_memory import (
     memory_of,
 )
 
-WANTED_CONTEXT: Final = 8192
-"""Context worth a smaller cache type: a longer chat rarely needs more, a shorter one is felt."""
+FitReason = Literal["whole", "share", "shorter", "compressed", "too-large"]
+_KV_TYPES: Final[tuple[KvType, ...]] = ("f16", "q8_0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Fit:
         free: RAM free now, bytes. vram: free memory of the GPU, 0 without one.
         n_gpu_layers: Layers that fit on the GPU (0 without one; `n_layers` + 1 = all).
         fits: Whether even these settings fit.
-        reason: Why these settings: ``whole``, ``shorter``, ``compressed``, ``too-large``.
-        n_ctx_train: Context the model was trained for.
+        reason: Why these settings: ``whole`` (no shorter than it need be), ``share`` (as the engine chooses: more would take
+            over a quarter of what is free beside the weights), ``shorter``, ``compressed``, ``too-large``.
+        n_ctx_train: Context the model was trained for. automatic: the one the engine takes where none is set.
     """
 
     memory: Memory
@@ -40,8 +43,9 @@ class Fit:
     vram: int
     n_gpu_layers: int
     fits: bool
-    reason: str
+    reason: FitReason
     n_ctx_train: int
+    automatic: int
 
     @property
     def settings(self) -> dict[str, int | str]:
@@ -64,29 +68,25 @@ def estimate(
 def suggest(path: Path, free: int, vram: int = 0, n_batch: int = DEFAULT_BATCH) -> Fit:
     """Choose context, cache type and GPU layers for what is free.
 
-    The longest context up to `WANTED_CONTEXT` with an exact cache; where that does not fit, the same with a cache of 8
-    bits (an eighth of a percent of quality) before the context is cut below half.
+    What the engine chooses by itself (`automatic_context`); where that does not fit, the same with a cache of 8 bits (an
+    eighth of a percent of quality), then ever shorter ones.
 
     Raises:
         UserError: The file is damaged.
     """
     header = read_gguf_header(path)
-    n_train = header.context_length or DEFAULT_CONTEXT
-    wanted = min(WANTED_CONTEXT, n_train)
-    contexts = [n for n in CONTEXTS if n < wanted]
-    tries: list[tuple[int, KvType]] = [(wanted, "f16"), (wanted, "q8_0")]
-    for n in contexts:
-        tries += [(n, "f16"), (n, "q8_0")]
-    room = free * HEADROOM
-    for n_ctx, kv_type in tries:
+    n_train = trained_context(header)
+    chosen = automatic_context(header, vram or free, n_batch=n_batch)
+    why: FitReason = "whole" if chosen.reason in ("trained", "most") else "share"
+    contexts = [chosen.n_ctx, *(n for n in CONTEXTS if n < chosen.n_ctx)]
+    for n_ctx, kv_type in product(contexts, _KV_TYPES):
         memory = memory_of(header, n_ctx=n_ctx, kv_type=kv_type, n_batch=n_batch)
         layers = gpu_layers(memory, vram)
-        if memory.total - _on_gpu(memory, layers) <= room:
-            reason = "whole" if n_ctx == wanted else "shorter"
-            reason = "compressed" if kv_type != "f16" else reason
-            return Fit(memory, free, vram, layers, True, reason, n_train)
-    smallest = memory_of(header, n_ctx=min(CONTEXTS[-1], n_train), kv_type="q8_0", n_batch=n_batch)
-    return Fit(smallest, free, vram, gpu_layers(smallest, vram), False, "too-large", n_train)
+        if memory.total - _on_gpu(memory, layers) <= free * HEADROOM:
+            reason: FitReason = "compressed" if kv_type != "f16" else why if n_ctx == chosen.n_ctx else "shorter"
+            return Fit(memory, free, vram, layers, True, reason, n_train, chosen.n_ctx)
+    smallest = memory_of(header, n_ctx=contexts[-1], kv_type="q8_0", n_batch=n_batch)
+    return Fit(smallest, free, vram, gpu_layers(smallest, vram), False, "too-large", n_train, chosen.n_ctx)
 
 
 def _on_gpu(memory: Memory, layers: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fmstudio.api.gguf_context import free_memory
 from fmstudio.api.gguf_memory import KV_BYTES, KvType
 from fmstudio.models.fit import Fit, estimate, suggest
 
@@ -66,9 +67,7 @@ def report_fit(path: Path, engine: Mapping[str, Any] | None, kept: Measured | No
     Raises:
         UserError: The file is damaged.
     """
-    import psutil
-
-    fit = suggest(path, int(psutil.virtual_memory().available), int((engine or {}).get("vram") or 0))
+    fit = suggest(path, free_memory(), int((engine or {}).get("vram") or 0))
     live = measure(path, engine) if engine else None
     notes = tuple((engine or {}).get("notes") or ()) if live else ()
     return FitReport(fit, live or kept, live is not None, notes)

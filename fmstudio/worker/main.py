@@ -39,7 +39,7 @@ def explain(error: BaseException) -> Error:
 
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UserError):
-        return Error(error.message, error.remedy, error.details or details, True, error.can_retry)
+        return Error(error.message, error.remedy, error.details or details, True, error.can_retry, error.remedy_action)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Error(
             "The disk is full, or a file would grow beyond what is allowed here.",

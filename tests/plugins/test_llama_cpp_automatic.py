@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from fmstudio.api.gguf_context import free_memory
 from fmstudio.api.gguf_header import GgufHeader, read_gguf_header
 from fmstudio.api.gguf_memory import memory_of
 from tests.plugins.llama_kit import loaded
 from tests.tiny_llama import build_tiny_llama
 from tests.unit.test_gguf_header import gguf_bytes
 
-from fmstudio_llama_cpp.automatic import choose, free_gpu_memory, free_memory  # isort: skip - see the kit
+from fmstudio_llama_cpp.automatic import choose, free_gpu_memory  # isort: skip - see the kit
 from fmstudio_llama_cpp.params import LlamaCppParams  # isort: skip
 
 GB = 10**9

@@ -13,6 +13,8 @@ from typing import Any
 from fmstudio.api.chat_template import template_hash
 from fmstudio.jobs.outcome import Problem
 
+_DRAFTS = (("", "drafted"), ("_accepted", "accepted"))
+
 
 @dataclass
 class Script:
@@ -26,6 +28,7 @@ class Script:
         thoughts: Pieces of reasoning sent before the answer.
         die_after: Close the connection without an end after that many pieces.
         error: Refuse with this error object.
+        speculation: What the last event says of guessing ahead.
     """
 
     pieces: list[str] = field(default_factory=lambda: ["Hello", ", ", "world", "."])
@@ -35,6 +38,7 @@ class Script:
     thoughts: list[str] = field(default_factory=list)
     die_after: int | None = None
     error: dict[str, Any] | None = None
+    speculation: dict[str, Any] = field(default_factory=dict)
 
 
 class FakeOpenAI:
@@ -138,8 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._event({"choices": [{"delta": {"content": piece}, "finish_reason": None, **said}]})
         count = len(script.pieces)
         usage = {"prompt_tokens": 7, "completion_tokens": count}
-        timings = {"predicted_per_second": 31.5, "prompt_ms": 12.0}
-        self._event({"choices": [{"delta": {}, "finish_reason": "stop"}], "timings": timings})
+        timings: dict[str, Any] = {"predicted_per_second": 31.5, "prompt_ms": 12.0}
+        guessed: dict[str, Any] = {}
+        if script.speculation:
+            guessed = {"speculation": script.speculation}
+            timings |= {f"draft_n{end}": script.speculation[key] for end, key in _DRAFTS}
+        self._event({"choices": [{"delta": {}, "finish_reason": "stop"}], "timings": timings, **guessed})
         self._event({"choices": [], "usage": usage, "timings": timings})
         self.wfile.write(b"data: [DONE]\n\n")
 

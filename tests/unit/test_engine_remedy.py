@@ -11,15 +11,20 @@ from fmstudio.jobs.outcome import Problem, ProcessOutcome
 
 NO_ROOM = Problem("llama.cpp could not make room for a context of 32,768 tokens: failed to allocate buffer.")
 
+NARROW = Problem("K cache type q8_0 with block size 32 does not divide n_embd_head_k=16.")
+LEAST_ROOM = Problem("llama.cpp could not make room for a context of 1,024 tokens: failed to allocate buffer.")
+
 
 @pytest.mark.parametrize(
     ("problem", "params", "signal", "action"),
     [
         (NO_ROOM, {"n_ctx": 32768}, "", {"n_ctx": 16384}),
-        (NO_ROOM, {}, "", {"n_ctx": 2048}),
-        (NO_ROOM, {"n_ctx": 1024}, "", {"kv_type": "q8_0"}),
-        (NO_ROOM, {"n_ctx": 1024, "kv_type": "q8_0"}, "", {}),
-        (NO_ROOM, {"n_ctx": 1024, "flash_attention": "off"}, "", {}),
+        (NO_ROOM, {}, "", {"n_ctx": 16384}),
+        (NO_ROOM, {"n_ctx": 1_000_000}, "", {"n_ctx": 16384}),
+        (LEAST_ROOM, {"n_ctx": 1024}, "", {"kv_type": "q8_0"}),
+        (LEAST_ROOM, {"n_ctx": 1024, "kv_type": "q8_0"}, "", {}),
+        (NARROW, {"n_ctx": 1024, "kv_type": "q8_0"}, "", {"kv_type": "f16"}),
+        (LEAST_ROOM, {"n_ctx": 1024, "flash_attention": "off"}, "", {}),
         (Problem("It crashed.", details="ggml_cuda: out of memory"), {"n_ctx": 8192}, "", {"n_gpu_layers": 0}),
         (Problem("No room.", details="vulkan: out of memory"), {"n_gpu_layers": 24}, "", {"n_gpu_layers": 12}),
         (Problem("No room.", details="vulkan: out of memory"), {"n_gpu_layers": 1}, "", {"n_gpu_layers": 0}),
@@ -39,3 +44,17 @@ def test_each_failure_has_its_action(
     mended = with_action(problem, params, signal=signal)
     assert mended.remedy_action == action
     assert (mended.message, mended.remedy) == (problem.message, problem.remedy)
+
+
+def test_a_smaller_context_starts_from_the_one_that_was_loaded() -> None:
+    killed = ProcessOutcome.from_returncode(-9).problem("The model engine")
+    found = [
+        with_action(killed, params, signal="SIGKILL", loaded_ctx=n).remedy_action
+        for params, n in (({}, 32_768), ({}, 8192), ({"n_ctx": 1_000_000}, 4096), ({}, 1024), ({}, 0))
+    ]
+    assert found == [{"n_ctx": 16_384}, {"n_ctx": 4096}, {"n_ctx": 2048}, {}, {"n_ctx": 2048}]
+
+
+def test_a_remedy_the_engine_named_itself_stays() -> None:
+    refused = Problem("“x.gguf” cannot draft for this model.", remedy_action={"draft_model": "", "speculation": "off"})
+    assert with_action(refused, {"n_ctx": 8192}, signal="SIGKILL") == refused

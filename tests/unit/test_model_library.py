@@ -133,16 +133,18 @@ def test_sliding_windows_and_recurrent_layers_take_less(tmp_path: Path) -> None:
 def test_settings_are_suggested_for_what_is_free(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     header(path, LLAMA)
-    roomy = suggest(path, free=16 << 30)
-    assert (roomy.fits, roomy.reason, roomy.settings) == (True, "whole", {"n_ctx": 8192, "kv_type": "f16"})
-    tight = suggest(path, free=1_000_000_000)
-    assert (tight.fits, tight.reason, tight.memory.kv_type) == (True, "compressed", "q8_0")
+    roomy = suggest(path, free=64 << 30)
+    assert (roomy.fits, roomy.reason, roomy.settings) == (True, "whole", {"n_ctx": 32_768, "kv_type": "f16"})
+    tight = suggest(path, free=6_000_000_000)
+    assert (tight.fits, tight.reason, tight.settings) == (True, "share", {"n_ctx": 8192, "kv_type": "f16"})
     small = suggest(path, free=400_000_000)
-    assert small.fits and small.memory.n_ctx < 8192
+    assert (small.fits, small.reason, small.settings) == (True, "compressed", {"n_ctx": 2048, "kv_type": "q8_0"})
+    tiny = suggest(path, free=300_000_000)
+    assert tiny.fits and tiny.memory.n_ctx < tiny.automatic == 2048
     none = suggest(path, free=100_000_000)
     assert (none.fits, none.reason) == (False, "too-large")
     gpu = suggest(path, free=1_000_000_000, vram=24 << 30)
-    assert gpu.n_gpu_layers == 33 and gpu.fits and gpu.reason == "whole"
+    assert gpu.n_gpu_layers == 33 and gpu.fits and gpu.reason == "whole" and gpu.memory.n_ctx == 32_768
     assert 0 < gpu_layers(memory_of(read_gguf_header(path)), 500_000_000) < 33
 
 

@@ -176,3 +176,18 @@ def test_the_tail_of_a_log_begins_where_it_is_asked_to(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before after")
     assert (log_tail(log), log_tail(log, 7), log_tail(tmp_path / "none", 3)) == ("before after", "after", "")
+
+
+def test_a_missing_draft_model_is_refused_with_a_way_on(model: Path, tmp_path: Path) -> None:
+    """What the worker's error proposes to a machine reaches the card, and mends it."""
+    engine = Engine(SubprocessLauncher(), log_path=tmp_path / "engine.log", python=sys.executable)
+    try:
+        engine.start(model, params={"speculation": "draft"})
+        with pytest.raises(UserError, match="no draft model") as caught:
+            engine.wait_ready(120)
+        assert caught.value.remedy_action == {"speculation": "lookup"}
+        engine.restart(caught.value.remedy_action)
+        engine.wait_ready(120)
+        assert ask(engine, 5)[0]
+    finally:
+        engine.stop()

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from fmstudio.api.gguf_context import automatic_context, trained_context
 from fmstudio.api.gguf_header import GgufHeader
-from fmstudio.api.gguf_memory import CONTEXTS, Memory, gpu_layers, memory_of
+from fmstudio.api.gguf_memory import Memory, gpu_layers, memory_of
 from fmstudio_llama_cpp.cores import physical_cores
 from fmstudio_llama_cpp.params import LlamaCppParams
 
-MAX_CTX = 1 << 22
-SHARE = 4
-"""Part of the memory left beside the weights that the context may take: other programs want some, too."""
-LEAST_CTX = 2048
 _GPU = 1  # ggml_backend_dev_type (ggml-backend.h); integrated GPUs use the computer's own memory
 
 
@@ -40,7 +36,7 @@ def choose(header: GgufHeader, params: LlamaCppParams, settings: dict[str, Any],
         settings: What the probe found to work here; a number of GPU layers in it wins.
         free: Free memory, bytes. vram: free memory of GPUs, 0 without one.
     """
-    n_train = min(header.context_length or LEAST_CTX, MAX_CTX)
+    n_train = trained_context(header)
     wanted_layers = int(settings.get("n_gpu_layers", params.n_gpu_layers))
     on_gpu = vram if wanted_layers else 0
     n_ctx, why = _context(header, params, n_train, free, on_gpu)
@@ -63,44 +59,20 @@ def _said(layers: int, memory: Memory) -> str:
 def _context(header: GgufHeader, params: LlamaCppParams, n_train: int, free: int, vram: int) -> tuple[int, str]:
     if params.n_ctx:
         return min(params.n_ctx, n_train), "as set" if params.n_ctx <= n_train else "all the model was trained for"
+    found = automatic_context(header, vram or free, kv_type=params.kv_type, n_batch=params.n_batch)
     where = "GPU memory" if vram else "memory"
-    least = memory_of(header, n_ctx=1, kv_type=params.kv_type)
-    room = max(0, (vram or free) - least.weights) // SHARE
-    tries = [n for n in (min(n_train, CONTEXTS[0]), *CONTEXTS) if min(LEAST_CTX, n_train) <= n <= n_train]
-    for n_ctx in sorted(set(tries), reverse=True):
-        memory = memory_of(header, n_ctx=n_ctx, kv_type=params.kv_type, n_batch=params.n_batch)
-        takes = memory.cache + memory.compute
-        if takes > room:
-            continue
-        if n_ctx == n_train:
-            return (
-                n_ctx,
-                f"all the model was trained for; it takes {_size(takes)} of {_size(vram or free)} free {where}",
-            )
-        if n_ctx == CONTEXTS[0]:
-            return (
-                n_ctx,
-                f"the most that is chosen by itself; it takes {_size(takes)} of {_size(vram or free)} free {where}",
-            )
-        return n_ctx, f"the longest that a quarter of the {_size(room * SHARE)} beside the weights holds"
-    return min(LEAST_CTX, n_train), f"the least that is of use; only {_size(vram or free)} of {where} are free"
+    room, takes = _size(vram or free), _size(found.takes)
+    why = {
+        "trained": f"all the model was trained for; it takes {takes} of {room} free {where}",
+        "most": f"the most that is chosen by itself; it takes {takes} of {room} free {where}",
+        "share": f"the longest that a quarter of the {_size(found.beside)} beside the weights holds",
+        "least": f"the least that is of use; only {room} of {where} are free",
+    }
+    return found.n_ctx, why[found.reason]
 
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def free_memory() -> int:
-    """Bytes of memory this process may still take; a container's limit is taken into account."""
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        return free if limit == "max" else max(0, min(free, int(limit) - used))
-    except (OSError, ValueError):
-        return free
 
 
 def free_gpu_memory(lib: Any) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api import UserError
+from fmstudio.api.gguf_context import MAX_CONTEXT, free_memory
 from fmstudio.api.gguf_header import GgufHeader, read_gguf_header, require_chat_model
 from fmstudio.api.gguf_soundness import require_sound_model
 from fmstudio_llama_cpp import automatic, native_log
@@ -78,7 +79,7 @@ def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> 
     _refuse_contradictions(params)
     lib = _library()
     vram = automatic.free_gpu_memory(lib)
-    chosen = automatic.choose(header, params, settings, free=automatic.free_memory(), vram=vram)
+    chosen = automatic.choose(header, params, settings, free=free_memory(), vram=vram)
     model = _open_weights(lib, path, chosen.n_gpu_layers, settings)
     try:
         opened = _open_context(lib, model, header, params, settings, chosen)
@@ -108,9 +109,7 @@ def open_embedding_model(path: Path, params: LlamaCppParams, settings: dict[str,
     if n_train <= 0:
         lib.llama_model_free(model)
         raise UserError(f"“{path.name}” does not say how long its context is.", remedy="Choose another file of it.")
-    return NativeModel(
-        lib, header, model, None, min(params.n_ctx or EMBEDDING_CTX, n_train, automatic.MAX_CTX), n_train, 0
-    )
+    return NativeModel(lib, header, model, None, min(params.n_ctx or EMBEDDING_CTX, n_train, MAX_CONTEXT), n_train, 0)
 
 
 def _refuse_contradictions(params: LlamaCppParams) -> None:

@@ -73,7 +73,7 @@ class Answering(QObject):
         turn = self.turn = self.waiting.popleft()
         turn.text = turn.prefix
         self.started.emit()
-        self.link.load(turn.model, turn.settings.n_ctx)
+        self.link.load(turn.model, turn.engine_params)
         self._on_link()
         return True
 
@@ -85,7 +85,7 @@ class Answering(QObject):
         turn = self.turn
         if turn is None or self._stream is not None:
             return
-        if self.link.is_ready_for(turn.model, turn.settings.n_ctx):
+        if self.link.is_ready_for(turn.model, turn.engine_params):
             self._start_stream(turn)
         elif self.link.state == "failed":
             problem = self.link.problem or Problem(self.tr("The engine could not be started."))

@@ -94,6 +94,7 @@ class Choosing(QObject):
         model = c.library.get(c.model_id)
         self._header.show_models(c.library.chat_models(), c.model_id)
         self._panel.show_adapters(c.library.adapters_for(model), model)
+        self._panel.show_draft_models(c.library.draft_models(model), model)
         self._panel.show_settings(c.settings)
         self._show_cost()
         self.show_engine()

@@ -37,6 +37,7 @@ class StreamEnd:
         problem: Set when `reason` is ``error``.
         remedy_action: Changes of the engine's parameters that mend the problem, where the engine knows some.
         template_hash: Names the chat template the messages went through, where the server reports it.
+        speculation: How guessing ahead went, where it was on: see `fmstudio.api.Speculation`.
     """
 
     reason: EndReason
@@ -45,6 +46,7 @@ class StreamEnd:
     problem: Problem | None = None
     remedy_action: dict[str, Any] = field(default_factory=dict)
     template_hash: str = ""
+    speculation: dict[str, Any] = field(default_factory=dict)
 
 
 class ChatStream(QObject):
@@ -111,6 +113,7 @@ class ChatStream(QObject):
             return
         self._end.usage = event.get("usage") or self._end.usage
         self._end.template_hash = event.get("template_hash") or self._end.template_hash
+        self._end.speculation = event.get("speculation") or self._end.speculation
         if timings := event.get("timings"):
             self._end.timings = timings
             self.timed.emit(timings)

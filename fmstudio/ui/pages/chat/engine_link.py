@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 LinkState = Literal["off", "loading", "ready", "failed"]
 WATCH_MS = 200
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class EngineLink(QObject):
@@ -96,14 +99,14 @@ class EngineLink(QObject):
         return dict(action) if isinstance(action, dict) else {}
 
     def mend(self, action: dict[str, Any]) -> None:
-        """Load the model with these parameters (``{"n_ctx": 2048}``) from the next start on, until another is loaded."""
+        """Load the model with these parameters (``{"kv_type": "q8_0"}``) from the next start on, until another is loaded."""
         self._mended = (self.model_id, {**self._mended_for(self.model_id), **action})
 
     def _mended_for(self, model_id: str) -> dict[str, Any]:
         return self._mended[1] if self._mended[0] == model_id else {}
 
-    def _params(self, model: ModelEntry, n_ctx: int) -> dict[str, Any]:
-        return {**model.engine_params, **({"n_ctx": n_ctx} if n_ctx else {}), **self._mended_for(model.id)}
+    def _params(self, model: ModelEntry, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        return {**model.engine_params, **self._mended_for(model.id), **chosen}
 
     @property
     def info(self) -> dict[str, Any]:
@@ -133,25 +136,25 @@ class EngineLink(QObject):
             return self.tr("loaded")
         return self.tr("stopped") if self.state == "failed" else self.tr("not loaded")
 
-    def is_ready_for(self, model: ModelEntry, n_ctx: int = 0) -> bool:
-        """Whether that model is loaded with that context length and its chat template, or that server connected."""
+    def is_ready_for(self, model: ModelEntry, chosen: Mapping[str, Any] = NOTHING) -> bool:
+        """Whether that model is loaded with these parameters and its chat template, or that server connected."""
         if model.format == "endpoint" or self.server is not None:
             return self.server is not None and self.server.entry == model and self.state == "ready"
-        wanted = (model.id, self._params(model, n_ctx))
+        wanted = (model.id, self._params(model, chosen))
         return self.state == "ready" and self._wanted == wanted and self.client is not None
 
-    def load(self, model: ModelEntry, n_ctx: int = 0) -> None:
+    def load(self, model: ModelEntry, chosen: Mapping[str, Any] = NOTHING) -> None:
         """Make that model ready; nothing to do when it is. Adapters travel with each request.
 
         Args:
-            n_ctx: Context length in tokens; 0 = the engine's default. Another length loads the model again.
+            chosen: The engine's parameters that the person chose (`ChatSettings.engine_params`); others load it again.
         """
         if model.format == "endpoint":
             self._connect(model)
             return
         self._leave_server()
-        params = self._params(model, n_ctx)
-        if self.is_ready_for(model, n_ctx) or (self.state == "loading" and self._wanted == (model.id, params)):
+        params = self._params(model, chosen)
+        if self.is_ready_for(model, chosen) or (self.state == "loading" and self._wanted == (model.id, params)):
             return
         self._wanted = (model.id, params)
         self.model_id, self.model_name = model.id, model.name

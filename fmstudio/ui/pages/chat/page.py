@@ -135,7 +135,6 @@ class ChatPage(Page):
         self.link.changed.connect(self.counter.start)
         self.showing.changed.connect(self._show_empty_or_chat)
         self.showing.problem_shown.connect(self._show_turns)
-        self.showing.mended.connect(self._on_mended)
         self.choosing.listed.connect(self._show_empty_or_chat)
         self.choosing.new_chat_wanted.connect(self.new_chat)
         c.question_kept.connect(self.composer.clear)
@@ -315,8 +314,3 @@ class ChatPage(Page):
         """Show the turns, also where there are none but a card below them."""
         self._show_view(None)
         self._middle.setCurrentWidget(self.transcript)
-
-    @Slot(object)
-    def _on_mended(self, action: dict[str, Any]) -> None:
-        if "n_ctx" in action:
-            self.panel.n_ctx.setValue(int(action["n_ctx"]))

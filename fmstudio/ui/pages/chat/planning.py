@@ -45,7 +45,7 @@ class Planner:
         model = self.library.get(way.model_id)
         if model is None:
             return None
-        settings = way.settings
+        settings = self.library.settings_for(model, way.settings)
         active = [(a, entry) for a in settings.active_adapters() if (entry := self.library.get(a.model_id))]
         return Turn(
             self.conversation_id,
@@ -57,6 +57,7 @@ class Planner:
             prompt_messages(
                 settings.filled_prompt, self.thread.path_to(question_id), with_images=reads_pictures(model)
             ),
+            draft=self.library.draft_for(settings),
             id=new_message_id(),
             kind=kind,
         )
@@ -106,9 +107,12 @@ def settings_of(facts: dict[str, Any]) -> ChatSettings:
     adapters = tuple(
         AdapterChoice(str(a.get("id")), True, float(a.get("scale", 1))) for a in facts.get("adapters") or ()
     )
+    guessing = facts.get("guess_ahead") or {}
     return replace(
         ChatSettings(),
         **known,
+        speculation=str(guessing.get("method") or "off"),
+        draft_model_id=str((guessing.get("model") or {}).get("id") or ""),
         n_ctx=int(facts.get("n_ctx") or 0),
         system_prompt=str(facts.get("system_prompt") or ""),
         adapters=adapters,

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 MAX_SEED = 2**31 - 1
@@ -14,6 +15,9 @@ PRESET_FIELDS = (
     "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "system_prompt", "adapters",
     "is_seed_fixed", "seed",
 )  # fmt: skip
+
+LOADED_WITH = frozenset({"n_ctx", "speculation", "draft_model"})
+"""The engine's parameters that a conversation decides; see `ChatSettings.engine_params`."""
 
 
 def variables_in(text: str) -> list[str]:
@@ -47,6 +51,8 @@ class ChatSettings:
         repeat_penalty: 1 = off.
         max_tokens: Longest answer in tokens.
         n_ctx: Context length to load the model with, in tokens; 0 = the engine's default.
+        speculation: How the engine guesses ahead: ``off``, ``lookup`` (from the text) or ``draft`` (a second model).
+        draft_model_id: The model of the library that guesses, with ``draft``.
         seed: Used when `is_seed_fixed`; otherwise each answer draws its own, and stores it.
         system_prompt: May hold ``{{name}}`` places, filled from `variables` when an answer is asked for.
         asks_title: The model is asked for a title after the first answer.
@@ -60,6 +66,8 @@ class ChatSettings:
     repeat_penalty: float = 1.0
     max_tokens: int = 512
     n_ctx: int = 0
+    speculation: str = "off"
+    draft_model_id: str = ""
     seed: int = 0
     is_seed_fixed: bool = False
     system_prompt: str = ""
@@ -111,6 +119,24 @@ class ChatSettings:
         """The sampler's fields, as the engine takes them."""
         names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens")
         return {name: getattr(self, name) for name in names}
+
+    def engine_params(self, draft: Path | None) -> dict[str, Any]:
+        """What the model is loaded with, where it is not the engine's own choice.
+
+        Args:
+            draft: File of the model `draft_model_id`; None when it is not there: the engine then says so.
+        """
+        params: dict[str, Any] = {"n_ctx": self.n_ctx} if self.n_ctx else {}
+        if self.speculation != "off":
+            params["speculation"] = self.speculation
+        if self.speculation == "draft":
+            params["draft_model"] = str(draft or "")
+        return params
+
+    def mended(self, action: Mapping[str, Any]) -> tuple[ChatSettings, dict[str, Any]]:
+        """The same with a change of the engine's parameters, and what of the change a conversation is not set to."""
+        mended = replace(self, **{key: action[key] for key in ("n_ctx", "speculation") if key in action})
+        return mended, {key: value for key, value in action.items() if key not in LOADED_WITH}
 
     def draw_seed(self) -> int:
         """The seed of the next answer."""

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fmstudio.ui.pages.chat.guess_ahead import GuessAhead
 from fmstudio.ui.pages.chat.panel_rows import AdapterRow, VariablesForm
 from fmstudio.ui.pages.chat.presets_box import PresetsBox
 from fmstudio.ui.pages.chat.settings import MAX_SEED, AdapterChoice, ChatSettings, variables_in
@@ -124,7 +125,7 @@ class SettingsPanel(QFrame):
         self.is_seed_fixed.setToolTip(self.tr("Off: every answer draws its own seed. Each answer's seed is stored."))
         self.is_seed_fixed.toggled.connect(self._on_changed)
         self.seed = self._whole(0, MAX_SEED, self.tr("The same seed, settings and context give the same answer"))
-        self._tips = {name: getattr(self, name).toolTip() for name in ("top_k", "min_p", "repeat_penalty")}
+        self._tips = {name: getattr(self, name).toolTip() for name in ("top_k", "min_p", "repeat_penalty", "n_ctx")}
         form = QFormLayout()
         form.setSpacing(8)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -140,6 +141,9 @@ class SettingsPanel(QFrame):
             widget.setAccessibleName(name)
             widget.setMinimumWidth(72)
             form.addRow(name, widget)
+        self.guessing = GuessAhead(self)
+        self.guessing.changed.connect(self._on_guessing)
+        self.guessing.add_to(form)
         self.seed.setAccessibleName(self.tr("Seed"))
         self.seed.setMinimumWidth(72)
         form.addRow(self.is_seed_fixed, self.seed)
@@ -173,6 +177,7 @@ class SettingsPanel(QFrame):
         self.is_seed_fixed.setChecked(settings.is_seed_fixed)
         self.seed.setEnabled(settings.is_seed_fixed)
         self.asks_title.setChecked(settings.asks_title)
+        self.guessing.show_settings(settings)
         self.presets.show_settings(settings)
         self._show_variables()
         if self.system.toPlainText() != settings.system_prompt:
@@ -189,9 +194,18 @@ class SettingsPanel(QFrame):
         elif model is not None:
             text = self.tr("No adapter for {name} yet. Train one, or add a LoRA in GGUF format on the Models page.")
         self._no_adapters.setText(text.format(name=model.name if model is not None else ""))
-        self.n_ctx.setEnabled(model is None or model.format != "endpoint")
+        is_server = model is not None and model.format == "endpoint"
+        self.n_ctx.setEnabled(not is_server)
+        self.n_ctx.setToolTip(
+            self.tr("A server decides itself how long its context is.") if is_server else self._tips["n_ctx"]
+        )
         self._no_adapters.setVisible(not adapters)
         self._show_rows()
+
+    def show_draft_models(self, drafts: Sequence[ModelEntry], model: ModelEntry | None) -> None:
+        """List the models that could guess ahead for the chosen one."""
+        self.guessing.show_models(drafts, model)
+        self.guessing.show_settings(self._settings)
 
     def show_dialect(self, dialect: Dialect | None) -> None:
         """Grey out the settings that the server which answers does not know; None = all are known."""
@@ -235,6 +249,12 @@ class SettingsPanel(QFrame):
     def _on_adapter(self, choice: AdapterChoice) -> None:
         self._settings = self._settings.with_adapter(choice)
         self.changed.emit(self._settings)
+
+    @Slot()
+    def _on_guessing(self) -> None:
+        settings = self.guessing.applied(self._settings)
+        self.show_settings(settings)
+        self.changed.emit(settings)
 
     @Slot(object)
     def _on_preset(self, preset: Preset) -> None:

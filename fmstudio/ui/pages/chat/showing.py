@@ -26,12 +26,10 @@ class Showing(QObject):
     Signals:
         changed(): There are turns to show, or none any more.
         problem_shown(): A card with a problem stands below the turns: they must be seen.
-        mended(dict): The engine's parameters are changed like this before the turn is made again.
     """
 
     changed = Signal()
     problem_shown = Signal()
-    mended = Signal(object)
 
     def __init__(
         self, controller: ConversationController, judging: Judging, transcript: Transcript, composer: Composer
@@ -113,8 +111,9 @@ class Showing(QObject):
 
     def _mend(self, action: dict[str, Any]) -> None:
         """Change what the engine proposes, then make the turn again."""
-        self._controller.link.mend(action)
-        self.mended.emit(action)
+        settings, others = self._controller.settings.mended(action)
+        self._controller.set_settings(settings)
+        self._controller.link.mend(others)
         self._controller.retry()
 
     def _dismiss(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.ui.pages.chat.client import StreamEnd
@@ -20,6 +20,7 @@ class Turn:
 
     Attributes:
         parent_id: The question it answers.
+        draft: The model that guesses ahead, where one was chosen and is there.
         id: The answer's id, drawn before it is saved.
         messages: What is sent: system prompt and turns.
         kind: ``answer``, ``continue``, ``branch`` (at a token), ``drafts``, ``models`` or ``reproduce``.
@@ -41,6 +42,7 @@ class Turn:
     settings: ChatSettings
     seed: int
     messages: list[dict[str, Any]]
+    draft: ModelEntry | None = None
     id: str = ""
     kind: str = "answer"
     prefix: str = ""
@@ -77,6 +79,11 @@ class Turn:
             return {**body, "forced_prefix": self.prefix_tokens}
         return {**body, "forced_prefix": self.prefix} if self.prefix else body
 
+    @property
+    def engine_params(self) -> dict[str, Any]:
+        """What the model is loaded with for this answer."""
+        return self.settings.engine_params(self.draft.path if self.draft else None)
+
     def planned_facts(self) -> dict[str, Any]:
         """What is known of the answer before it is made."""
         facts = {
@@ -90,6 +97,9 @@ class Turn:
             "context_hash": context_hash(self.messages),
             "kind": self.kind,
         }
+        if self.settings.speculation != "off":
+            model = {"model": _identity(self.draft)} if self.draft else {}
+            facts["guess_ahead"] = {"method": self.settings.speculation, **model}
         more = {"about": self.about, "preset": self.settings.preset, "prefix": self.prefix, "label": self.label}
         return {**facts, **{key: value for key, value in more.items() if value}}
 
@@ -113,6 +123,8 @@ class Turn:
         more: dict[str, Any] = {"tokens": [*self.prefix_tokens, *self.tokens]} if self._knows_tokens else {}
         if self.reasoning:
             more["reasoning"] = self.reasoning
+        if end.speculation:
+            more["speculation"] = end.speculation
         return {
             **self.planned_facts(),
             **more,
@@ -147,6 +159,8 @@ class Shown:
 
     Attributes:
         drafted, accepted: Tokens guessed ahead by speculative decoding, and those that were right.
+        off_reason: Why the engine gave guessing up for the conversation; empty while it is on. plain_ms, ahead_ms: what a
+            token took without and with guessing, 0 where it was not measured.
     """
 
     tokens_per_second: float = 0.0
@@ -156,11 +170,15 @@ class Shown:
     finish_reason: str = ""
     drafted: int = 0
     accepted: int = 0
+    off_reason: str = ""
+    plain_ms: float = 0.0
+    ahead_ms: float = 0.0
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> Shown:
         """Read them from a stored answer's facts; what was not measured is 0."""
         timings, usage = facts.get("timings") or {}, facts.get("usage") or {}
+        guessed = facts.get("speculation") or {}
         return cls(
             float(timings.get("predicted_per_second") or 0),
             float(timings.get("first_text_ms") or 0),
@@ -169,6 +187,9 @@ class Shown:
             str(facts.get("finish_reason") or ""),
             int(timings.get("draft_n") or 0),
             int(timings.get("draft_n_accepted") or 0),
+            str(guessed.get("reason") or ""),
+            float(guessed.get("plain_ms") or 0),
+            float(guessed.get("ahead_ms") or 0),
         )
 
 
@@ -185,6 +206,27 @@ class Library:
     def chat_models(self) -> list[ModelEntry]:
         """What can answer: GGUF files for the engine, and servers."""
         return [m for m in self.entries if (m.kind == "base" and m.format == "gguf") or m.format == "endpoint"]
+
+    def draft_models(self, model: ModelEntry | None) -> list[ModelEntry]:
+        """What could guess ahead for a model, the smallest first; whether its vocabulary is the same, the engine says."""
+        own = model.id if model is not None else ""
+        found = [m for m in self.chat_models() if m.format == "gguf" and m.id != own and not m.is_missing]
+        return sorted(found, key=lambda m: m.bytes)
+
+    def draft_for(self, settings: ChatSettings) -> ModelEntry | None:
+        """The model that guesses ahead under these settings; None when none does, or it is not in the library."""
+        return self.get(settings.draft_model_id) if settings.speculation == "draft" else None
+
+    def settings_for(self, model: ModelEntry, settings: ChatSettings) -> ChatSettings:
+        """The settings as they act on a model: one does not guess ahead for itself."""
+        is_own = settings.speculation == "draft" and settings.draft_model_id == model.id
+        return replace(settings, speculation="off") if is_own else settings
+
+    def engine_params(self, model: ModelEntry, settings: ChatSettings) -> dict[str, Any]:
+        """What that model is loaded with under these settings."""
+        settings = self.settings_for(model, settings)
+        draft = self.draft_for(settings)
+        return settings.engine_params(draft.path if draft else None)
 
     def adapters_for(self, base: ModelEntry | None) -> list[ModelEntry]:
         """GGUF adapters made for that base, and those whose base is not known (the engine decides)."""

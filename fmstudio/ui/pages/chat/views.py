@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -134,7 +135,8 @@ class Views(QObject):
             controller.problem_raised.emit(Problem(text, self.tr("Wait for the answer, or add the model's file.")), {})
             return
         self._pending = then
-        controller.link.load(model, int(facts.get("n_ctx") or 0))
+        settings = replace(controller.settings, n_ctx=int(facts.get("n_ctx") or 0))  # who guesses ahead is no matter
+        controller.link.load(model, controller.library.engine_params(model, settings))
         self._on_link()
 
     @Slot()

@@ -92,11 +92,21 @@ def numbers_of(facts: dict[str, Any]) -> str:
                 share=shown.accepted / shown.drafted, count=number(shown.drafted)
             )
         )
+    if shown.off_reason:
+        parts.append(_gave_up(shown))
     if shown.first_text_ms:
         parts.append(_tr("first text after {time}").format(time=seconds(shown.first_text_ms / 1000)))
     if "seed" in facts:
         parts.append(_tr("seed {seed}").format(seed=facts["seed"]))
     return " · ".join(parts)
+
+
+def _gave_up(shown: Shown) -> str:
+    """Why guessing ahead is off for this conversation: the measured figures, else the engine's own words."""
+    if not (shown.plain_ms and shown.ahead_ms):
+        return shown.off_reason
+    words = _tr("guessing switched off, it was slower here: {ahead:.1f} ms a token, {plain:.1f} ms without")
+    return words.format(ahead=shown.ahead_ms, plain=shown.plain_ms)
 
 
 def first_words(model: ModelEntry | None) -> str:
@@ -168,7 +178,13 @@ def remedy_words(action: dict[str, Any]) -> str:
         "n_gpu_layers": _tr("Put {value} layers on the GPU"),
         "n_batch": _tr("Read {value} tokens at once"),
     }
-    said = [words.get(key, key + " = {value}").format(value=_value(value)) for key, value in action.items()]
+    guessing = {"off": _tr("Do not guess ahead"), "lookup": _tr("Guess ahead from the text")}
+    said = [
+        guessing.get(value, str(value)) if key == "speculation"
+        else words.get(key, key + " = {value}").format(value=_value(value))
+        for key, value in action.items()
+        if key != "draft_model"  # said by how to guess ahead
+    ]  # fmt: skip
     return _tr(", ").join(said)
 
 

@@ -36,9 +36,12 @@ def fit_sentences(report: FitReport) -> list[str]:
 def _reason(fit: Fit) -> str:
     context, kv = number(fit.memory.n_ctx), fit.memory.kv_type
     whole = " (all the model was trained for)" if fit.memory.n_ctx == fit.n_ctx_train else ""
+    by_itself = f"Suggested, and what the engine takes by itself: a context of {context} tokens"
     return {
-        "whole": f"Suggested: a context of {context} tokens{whole}; it fits with an exact cache.",
-        "shorter": f"Suggested: a context of {context} tokens; a longer one would not fit beside the weights.",
+        "whole": f"{by_itself}{whole}; it fits with an exact cache.",
+        "share": f"{by_itself}; a longer one would take more than a quarter of the memory beside the weights.",
+        "shorter": f"Suggested: a context of {context} tokens; the {number(fit.automatic)} that the engine takes by itself "
+        "would not fit.",
         "compressed": f"Suggested: a context of {context} tokens{whole} with a {kv} cache; an exact one would not fit.",
         "too-large": "It may not fit: close other programs, take a smaller quantisation, or put layers on a GPU.",
     }[fit.reason]

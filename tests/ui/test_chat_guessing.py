@@ -1,0 +1,180 @@
+"""Guessing ahead in the chat: chosen in the panel, loaded with, told below the answer, greyed for servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+
+from fmstudio.jobs.outcome import Problem
+from fmstudio.project.models import ModelEntry
+from fmstudio.ui.context import AppContext
+from fmstudio.ui.pages.chat import ChatPage
+from fmstudio.ui.pages.chat.planning import settings_of
+from fmstudio.ui.pages.chat.settings import ChatSettings
+from fmstudio.ui.pages.chat.turn import Library
+from fmstudio.ui.pages.chat.words import remedy_words
+from tests.ui.chat_kit import FakeOpenAI, Script, write_tiny_gguf
+from tests.ui.test_chat_page import ask, base, context, page, problem_card, server, stored, wait_idle
+
+__all__ = ["base", "context", "page", "server"]
+
+SLOWER = "Guessing ahead was slower here (31.0 ms a token, 20.1 ms without it) and is off for this conversation."
+
+
+@pytest.fixture
+def draft(context: AppContext, base: ModelEntry, tmp_path: Path) -> ModelEntry:
+    assert context.project is not None
+    return context.project.models.add(write_tiny_gguf(tmp_path / "draft.gguf", 16), "Draft")
+
+
+def choose(page: ChatPage, method: str) -> None:
+    """What a click in the list does."""
+    box = page.panel.guessing.method
+    box.setCurrentIndex(box.findData(method))
+    box.activated.emit(box.currentIndex())
+
+
+def test_a_way_to_guess_loads_the_model_again_with_it(
+    context: AppContext, draft: ModelEntry, page: ChatPage, qtbot: Any
+) -> None:
+    qtbot.waitUntil(lambda: page.panel.guessing.draft.count() == 1, timeout=15_000)
+    rows = page.panel.guessing
+    page.controller.set_model(page.controller.library.entries[0].id)
+    chosen, other = page.controller.model_id, rows.draft.itemData(0)
+    assert other != chosen and not rows.draft.isVisible()
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 2)
+    choose(page, "lookup")
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 4)
+    assert context.engine.params == {"speculation": "lookup"} and len(context.engine.starts) == 2
+    choose(page, "draft")
+    assert rows.draft.isVisible() and rows.draft.currentData() == other, "the only one there is"
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 6)
+    entry = page.controller.library.get(other)
+    assert entry is not None and entry.path != context.engine.starts[-1]
+    assert context.engine.params == {"speculation": "draft", "draft_model": str(entry.path)}
+    facts = stored(context, page)[-1].facts
+    assert (facts["guess_ahead"]["method"], facts["guess_ahead"]["model"]["id"]) == ("draft", other)
+    again = settings_of(facts)
+    assert (again.speculation, again.draft_model_id) == ("draft", other), "a turn is made again as it was made"
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 8)
+    assert len(context.engine.starts) == 3, "nothing changed, nothing is loaded"
+    choose(page, "off")
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 10)
+    assert context.engine.params is None and not rows.draft.isVisible()
+
+
+def test_it_is_kept_with_the_conversation(context: AppContext, draft: ModelEntry, page: ChatPage, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: page.panel.guessing.draft.count() == 1, timeout=15_000)
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 2)
+    choose(page, "draft")
+    page.controller.save_settings()
+    first = page.controller.conversation
+    assert first is not None
+
+    def is_kept() -> bool:
+        kept = page.listing.conversations.get(first.id)
+        return kept is not None and kept.settings.get("speculation") == "draft"
+
+    qtbot.waitUntil(is_kept, timeout=15_000)
+    page.controller.open(None)
+    page.controller.settings = ChatSettings()
+    page.choosing.show_settings()
+    assert page.panel.guessing.method.currentData() == "off"
+    page.listing.open_id(first.id)
+    assert page.panel.guessing.method.currentData() == "draft"
+    assert page.panel.guessing.draft.currentData() == page.controller.settings.draft_model_id != ""
+
+
+def test_without_a_second_model_there_is_no_draft_and_it_says_so(page: ChatPage) -> None:
+    from PySide6.QtGui import QStandardItemModel
+
+    items = page.panel.guessing.method.model()
+    assert isinstance(items, QStandardItemModel)
+    assert not items.item(2).isEnabled() and "no second model" in items.item(2).toolTip()
+
+
+def test_a_model_does_not_draft_for_itself(base: ModelEntry, draft: ModelEntry) -> None:
+    library, settings = Library([base, draft]), ChatSettings(speculation="draft", draft_model_id=draft.id)
+    assert library.engine_params(base, settings) == {"speculation": "draft", "draft_model": str(draft.path)}
+    assert library.engine_params(draft, settings) == {}
+    assert Library([base]).engine_params(base, settings) == {"speculation": "draft", "draft_model": ""}
+
+
+def test_a_draft_model_the_engine_refuses_is_a_card_with_a_way_on(
+    context: AppContext, draft: ModelEntry, page: ChatPage, qtbot: Any
+) -> None:
+    qtbot.waitUntil(lambda: page.panel.guessing.draft.count() == 1, timeout=15_000)
+    choose(page, "draft")
+    action = {"draft_model": "", "speculation": "off"}
+    why = "“draft.gguf” cannot draft for this model: its vocabulary is another."
+    context.engine.next_problem = Problem(why, "Choose a smaller model of the same family.", remedy_action=action)
+    ask(page, qtbot)
+    qtbot.waitUntil(lambda: problem_card(page) is not None, timeout=15_000)
+    card = problem_card(page)
+    assert card is not None
+    mend = next(b for b in card.findChildren(QPushButton) if b.text() == "Do not guess ahead")
+    qtbot.mouseClick(mend, Qt.MouseButton.LeftButton)
+    wait_idle(page, qtbot, 2)
+    assert context.engine.params is None and page.panel.guessing.method.currentData() == "off"
+    choose(page, "draft")
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 4)
+    assert context.engine.params["speculation"] == "draft", "a remedy does not stand in the way of the next choice"
+
+
+def test_remedies_are_said_in_words() -> None:
+    assert remedy_words({"draft_model": "", "speculation": "off"}) == "Do not guess ahead"
+    assert remedy_words({"speculation": "lookup"}) == "Guess ahead from the text"
+    assert remedy_words({"n_ctx": 2048, "kv_type": "q8_0"}) == "Use a context of 2,048 tokens, Keep the context in q8_0"
+
+
+def test_the_answer_says_how_guessing_went_and_why_it_was_switched_off(
+    context: AppContext, page: ChatPage, server: FakeOpenAI, qtbot: Any
+) -> None:
+    said = {"method": "lookup", "drafted": 40, "accepted": 30, "plain_ms": 20.1, "ahead_ms": 12.0, "reason": ""}
+    server.script = Script(speculation=said)
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 2)
+    assert stored(context, page)[-1].facts["speculation"] == said
+    numbers = page.transcript.cards[-1].data.numbers
+    assert "75% of 40 guesses right" in numbers and "switched off" not in numbers
+    off = {**said, "drafted": 0, "accepted": 0, "ahead_ms": 31.0, "reason": SLOWER}
+    server.script = Script(speculation=off)
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 4)
+    numbers = page.transcript.cards[-1].data.numbers
+    assert "guessing switched off, it was slower here: 31.0 ms a token, 20.1 ms without" in numbers
+    server.script = Script(speculation={**off, "plain_ms": 0, "ahead_ms": 0, "reason": "It cannot."})
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 6)
+    assert "It cannot." in page.transcript.cards[-1].data.numbers
+    server.script = Script()
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 8)
+    assert "speculation" not in stored(context, page)[-1].facts
+
+
+def test_a_server_decides_for_itself(context: AppContext, page: ChatPage, server: FakeOpenAI, qtbot: Any) -> None:
+    assert context.project is not None
+    context.project.endpoints.add(f"http://127.0.0.1:{server.port}/v1", "their-model", "Theirs", has_key=False)
+    page.choosing.load()
+
+    def found() -> list[ModelEntry]:
+        return [entry for entry in page.controller.library.entries if entry.name == "Theirs"]
+
+    qtbot.waitUntil(lambda: bool(found()), timeout=15_000)
+    rows = page.panel.guessing
+    assert rows.method.isEnabled() and "check them at once" in rows.method.toolTip()
+    page.controller.set_model(found()[0].id)
+    assert not rows.method.isEnabled() and "Theirs is a server" in rows.method.toolTip()
+    assert not page.panel.n_ctx.isEnabled() and "decides itself" in page.panel.n_ctx.toolTip()
