@@ -147,20 +147,28 @@ def test_the_answer_says_how_guessing_went_and_why_it_was_switched_off(
     wait_idle(page, qtbot, 2)
     assert stored(context, page)[-1].facts["speculation"] == said
     numbers = page.transcript.cards[-1].data.numbers
-    assert "75% of 40 guesses right" in numbers and "switched off" not in numbers
-    off = {**said, "drafted": 0, "accepted": 0, "ahead_ms": 31.0, "reason": SLOWER}
+    assert "75% of 40 guesses right" in numbers
+    assert page.transcript.cards[-1].data.note == ""
+    off = {**said, "drafted": 12, "accepted": 1, "ahead_ms": 31.0, "reason": SLOWER}
+    why = "guessing ahead is off, it was slower: 31.0 ms a token, 20.1 ms without"
     server.script = Script(speculation=off)
     ask(page, qtbot)
     wait_idle(page, qtbot, 4)
-    numbers = page.transcript.cards[-1].data.numbers
-    assert "guessing switched off, it was slower here: 31.0 ms a token, 20.1 ms without" in numbers
-    server.script = Script(speculation={**off, "plain_ms": 0, "ahead_ms": 0, "reason": "It cannot."})
+    shown = page.transcript.cards[-1].data
+    assert shown.note == why and "8% of 12 guesses right" in shown.numbers and why not in shown.numbers
+    off |= {"drafted": 0, "accepted": 0}
+    server.script = Script(speculation=off)
     ask(page, qtbot)
     wait_idle(page, qtbot, 6)
+    shown = page.transcript.cards[-1].data
+    assert shown.note == "" and why in shown.numbers and "guesses" not in shown.numbers
+    server.script = Script(speculation={**off, "plain_ms": 0, "ahead_ms": 0, "reason": "It cannot."})
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 8)
     assert "It cannot." in page.transcript.cards[-1].data.numbers
     server.script = Script()
     ask(page, qtbot)
-    wait_idle(page, qtbot, 8)
+    wait_idle(page, qtbot, 10)
     assert "speculation" not in stored(context, page)[-1].facts
 
 

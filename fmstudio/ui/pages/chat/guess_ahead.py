@@ -33,14 +33,13 @@ class GuessAhead(QObject):
         self._form: QFormLayout | None = None
         self.method, self.draft = QComboBox(), QComboBox()
         for data, text in (
-            ("off", self.tr("off")), ("lookup", self.tr("from the text")), ("draft", self.tr("with a draft model")),
+            ("off", self.tr("off")), ("lookup", self.tr("from text")), ("draft", self.tr("by a model")),
         ):  # fmt: skip
             self.method.addItem(text, data)
         self.draft.setPlaceholderText(self.tr("Choose a model"))
         for box, name in ((self.method, self.tr("Guess ahead")), (self.draft, self.tr("Draft model"))):
             box.setAccessibleName(name)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+            box.setMinimumWidth(72)
             box.activated.connect(self._on_chosen)
         self.draft.setToolTip(self.tr(
             "A much smaller model with the same vocabulary, mostly of the same family; another vocabulary is refused"
@@ -58,8 +57,8 @@ class GuessAhead(QObject):
         chosen = self.draft.currentData()
         self.draft.clear()
         for entry in drafts:
-            self.draft.addItem(f"{entry.name} · {size(entry.bytes)}", entry.id)
-            self.draft.setItemData(self.draft.count() - 1, str(entry.path), TIP)
+            self.draft.addItem(entry.name, entry.id)
+            self.draft.setItemData(self.draft.count() - 1, f"{entry.path}\n{size(entry.bytes)}", TIP)
         self.draft.setCurrentIndex(self.draft.findData(chosen))
         items: Any = self.method.model()
         assert isinstance(items, QStandardItemModel)

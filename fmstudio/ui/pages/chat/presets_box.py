@@ -42,6 +42,7 @@ class PresetsBox(QWidget):
         self._settings = ChatSettings()
         self.box = QComboBox()
         self.box.setAccessibleName(self.tr("Preset"))
+        self.box.setMinimumWidth(72)  # a long name does not push the panel beyond its edge
         self.box.setToolTip(self.tr("Sampler, system prompt and adapters under a name"))
         self.box.activated.connect(self._on_chosen)
         self.save = button(

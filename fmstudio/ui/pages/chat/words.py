@@ -38,7 +38,7 @@ def card_data(
         speaker=_speaker(message.facts) if is_answer else _tr("You"),
         text=message.content,
         numbers=numbers_of(message.facts) if is_answer else "",
-        note=_ending(message.facts),
+        note=_note(message.facts),
         rating=message.rating,
         correction=message.correction or "",
         version=versions.index(message.id) + 1,
@@ -92,7 +92,7 @@ def numbers_of(facts: dict[str, Any]) -> str:
                 share=shown.accepted / shown.drafted, count=number(shown.drafted)
             )
         )
-    if shown.off_reason:
+    if shown.off_reason and not shown.drafted:  # where it was given up, `_note` says why
         parts.append(_gave_up(shown))
     if shown.first_text_ms:
         parts.append(_tr("first text after {time}").format(time=seconds(shown.first_text_ms / 1000)))
@@ -105,7 +105,7 @@ def _gave_up(shown: Shown) -> str:
     """Why guessing ahead is off for this conversation: the measured figures, else the engine's own words."""
     if not (shown.plain_ms and shown.ahead_ms):
         return shown.off_reason
-    words = _tr("guessing switched off, it was slower here: {ahead:.1f} ms a token, {plain:.1f} ms without")
+    words = _tr("guessing ahead is off, it was slower: {ahead:.1f} ms a token, {plain:.1f} ms without")
     return words.format(ahead=shown.ahead_ms, plain=shown.plain_ms)
 
 
@@ -136,6 +136,13 @@ def cost_words(costs: Sequence[TokenCost], on: Set[str]) -> str:
 def seconds(value: float) -> str:
     """A short time with the digits it deserves."""
     return f"{value * 1000:.0f} ms" if value < 1 else duration(value)
+
+
+def _note(facts: dict[str, Any]) -> str:
+    """How the answer ended, where that is not as a matter of course, and why guessing was given up on the way."""
+    shown = Shown.of(facts)
+    parts = (_ending(facts), _gave_up(shown) if shown.off_reason and shown.drafted else "")
+    return " · ".join(part for part in parts if part)
 
 
 def _ending(facts: dict[str, Any]) -> str:
