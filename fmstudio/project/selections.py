@@ -17,7 +17,6 @@ import duckdb
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
 from fmstudio.project.row_index import RowIndex
-from fmstudio.recipes.sandbox import sentence
 
 KEPT = 3
 WHOLE_BYTES = 16 << 20
@@ -118,6 +117,8 @@ def question_error(
             error = same
         else:
             what, remedy = "This order", "Write columns or expressions, e.g. length(text) DESC."
+    from fmstudio.recipes.sandbox import sentence  # brings pydantic; only a refusal needs it
+
     said = sentence(error, what, columns, sql=question.where or question.order_by)
     return UserError(said.message, remedy=said.remedy or remedy, details=said.details)
 

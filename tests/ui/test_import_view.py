@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QMimeData, Qt, QUrl
+from PySide6.QtCore import QCoreApplication, QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel
 
@@ -40,6 +40,7 @@ def submit(qtbot: Any, page: DataPage, datasets: int) -> None:
 
 
 def words_of(widget: Any) -> str:
+    QCoreApplication.sendPostedEvents()  # a label that came into a layout a moment ago is shown by one
     return " ".join(found.text() for found in widget.findChildren(QLabel) if not found.isHidden())
 
 
