@@ -75,7 +75,7 @@ def test_a_run_is_begun_stopped_resumed_and_its_adapter_is_in_the_library(
     page: Any = window.pages["training"]
     form = page.form
     qtbot.waitUntil(lambda: form.params is not None and form.base.currentText().startswith("tiny-llama"), timeout=LONG)
-    form.params.set_values({"epochs": 40.0, "max_eval_records": 2, "max_new_tokens": 4, "checkpoint_seconds": 0.0})
+    form.params.set_values({"epochs": 8.0, "max_eval_records": 2, "max_new_tokens": 4, "checkpoint_seconds": 0.0})
     click(qtbot, form.start)
 
     view = page.run_view
@@ -84,10 +84,10 @@ def test_a_run_is_begun_stopped_resumed_and_its_adapter_is_in_the_library(
     click(qtbot, view.cancel)
     qtbot.waitUntil(lambda: view.job.state == "cancelled", timeout=LONG)
     done = len(view.job.metrics["train_loss"])
-    assert done < 40 * ROWS * 0.9 / 8
+    assert done < 8 * ROWS * 0.9 / 8
     click(qtbot, view.resume)
     qtbot.waitUntil(lambda: view.job.state == "succeeded", timeout=LONG)
-    assert "Top-1 agreement" in words(view) and "Held-out answers" in words(view)
+    qtbot.waitUntil(lambda: "Top-1 agreement" in words(view) and "Held-out answers" in words(view), timeout=LONG)
     steps = [step for step, _ in view.job.metrics["train_loss"]]
     assert len(steps) < 2 * len(set(steps)), "it went on; it did not begin anew"
 

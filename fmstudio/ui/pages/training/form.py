@@ -228,7 +228,7 @@ class RunForm(QScrollArea):
         reason = self._reason_not_to_start()
         self._why_not.setText(reason)
         self._why_not.setVisible(bool(reason))
-        self.start.setEnabled(not reason)
+        self.start.setEnabled(self._can_start())
         if self._facts is None:
             self._summary.setText(self.tr("Looking at the rows…") if self._dataset() else "")
             self._estimate.setText("")
@@ -293,6 +293,10 @@ class RunForm(QScrollArea):
             return self.tr("A parameter is not understood: see the marked fields.")
         return "" if self.name.text().strip() else self.tr("Give the adapter a name.")
 
+    def _can_start(self) -> bool:
+        """Not while the rows are still looked at, either: a click that does nothing would be a lie."""
+        return self._facts is not None and self.params is not None and not self._reason_not_to_start()
+
     def _values(self) -> dict[str, Any]:
         return self.params.values() if self.params is not None else {}
 
@@ -309,6 +313,5 @@ class RunForm(QScrollArea):
 
     @Slot()
     def _start(self) -> None:
-        can_start = self._facts is not None and self.params is not None and not self._reason_not_to_start()
-        if can_start:
+        if self._can_start():
             self.start_wanted.emit(self.run())
