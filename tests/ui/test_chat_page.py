@@ -362,6 +362,15 @@ def test_another_page_can_ask_for_an_adapter(page: ChatPage, adapter: ModelEntry
     assert page.controller.settings.active_adapters()[0].model_id == adapter.id
 
 
+def test_an_adapter_that_acts_is_shown_even_when_it_was_made_for_another_base(
+    page: ChatPage, adapter: ModelEntry, base: ModelEntry, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr(type(page.controller.library), "adapters_for", lambda _self, _base: [])
+    page.page_shown(adapter_id=adapter.id, model_id=base.id)
+    qtbot.waitUntil(lambda: any(r.switch.isChecked() for r in page.panel.adapter_rows), timeout=15_000)
+    assert page.panel._no_adapters.isHidden()
+
+
 def test_without_a_model_the_page_leads_to_the_library(
     context: AppContext, page: ChatPage, base: ModelEntry, qtbot: Any
 ) -> None:

@@ -93,7 +93,11 @@ class Choosing(QObject):
         c = self._controller
         model = c.library.get(c.model_id)
         self._header.show_models(c.library.chat_models(), c.model_id)
-        self._panel.show_adapters(c.library.adapters_for(model), model)
+        fitting = c.library.adapters_for(model)
+        # One that acts is shown even where it was made for another base: the engine said that it fits.
+        chosen = [] if model is None or model.format == "endpoint" else map(c.library.get, _ids(c.settings))
+        acting = [entry for entry in chosen if entry is not None and entry not in fitting]
+        self._panel.show_adapters([*fitting, *acting], model)
         self._panel.show_draft_models(c.library.draft_models(model), model)
         self._panel.show_settings(c.settings)
         self._show_cost()
@@ -131,3 +135,7 @@ class Choosing(QObject):
         """Free the model."""
         self._controller.stop()
         self._controller.link.unload()
+
+
+def _ids(settings: ChatSettings) -> list[str]:
+    return [one.model_id for one in settings.adapters]
