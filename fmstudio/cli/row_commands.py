@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 RATINGS = {"good": 1, "bad": -1, "none": None}
 
 
-def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Add this module's commands."""
+def dataset_commands(commands: Any, shared: argparse.ArgumentParser) -> Callable[..., Any]:
+    """Give a maker of commands that work on a dataset of a project: ``maker(name, text, handler)`` → its parser."""
     in_project = argparse.ArgumentParser(add_help=False, parents=[shared])
     in_project.add_argument("--project", metavar="DIR", default="", help="the project folder")
 
@@ -30,6 +30,12 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
         parser.set_defaults(handler=handler)
         return parser
 
+    return command
+
+
+def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add this module's commands."""
+    command = dataset_commands(commands, shared)
     edit = command("edit", "set cells of a row", edit_row)
     edit.add_argument("row_id", type=int, metavar="ROW_ID")
     edit.add_argument(

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from typing import Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table
-from fmstudio.cli.row_commands import change, say_pending
+from fmstudio.cli.row_commands import change, dataset_commands, say_pending
 from fmstudio.cli.session import open_project, run_job
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
-    in_project = argparse.ArgumentParser(add_help=False, parents=[shared])
-    in_project.add_argument("--project", metavar="DIR", default="", help="the project folder")
-
-    def command(name: str, text: str, handler: Callable[[argparse.Namespace], None]) -> Any:
-        parser = commands.add_parser(name, parents=[in_project], help=text)
-        parser.add_argument("dataset")
-        parser.set_defaults(handler=handler)
-        return parser
-
+    command = dataset_commands(commands, shared)
     versions = command("versions", "list the versions of a dataset, or name one", list_versions)
     versions.add_argument("--name", default="", metavar="N=NAME", help="name version N; N= takes its name away")
 
