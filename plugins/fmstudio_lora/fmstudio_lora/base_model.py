@@ -16,6 +16,7 @@ from typing import Any
 
 from fmstudio.api import TaskContext, UserError
 from fmstudio.api.gguf_header import read_gguf_header, require_chat_model
+from fmstudio_lora.quick_gguf import read_once
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3")
 """Model types whose layers the packed attention and the exporter know."""
@@ -116,8 +117,9 @@ def _convert(path: Path, folder: Path, ctx: TaskContext) -> None:
     ctx.progress(0, None, f"reading {path.name}")
     options: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True, "trust_remote_code": False}
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **options)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, **options)
+        with read_once():
+            model: Any = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **options)
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **options)
     except (ValueError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError, TypeError) as error:
         raise UserError(
             f"{path.name} cannot be opened for training: {str(error).splitlines()[0][:300] if str(error) else 'damaged'}",
