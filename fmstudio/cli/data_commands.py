@@ -134,8 +134,8 @@ def show_rows(args: argparse.Namespace) -> None:
         if args.rejects:
             rejects = project.rejects(args.dataset, args.limit, args.version)
             print_json({"rejects": rejects}) if args.json else print_table(
-                ("version", "file", "line", "reason", "raw"),
-                [(r["version"], r.get("file"), r.get("line"), r["reason"], r["raw"]) for r in rejects],
+                ("version", "file", "line", "byte", "reason", "raw"),
+                [(r["version"], r.get("file"), r.get("line"), r.get("byte"), r["reason"], r["raw"]) for r in rejects],
             )
             return
         if args.dropped:

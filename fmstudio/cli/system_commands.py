@@ -14,7 +14,13 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
     demo = commands.add_parser("demo", parents=[shared], help="run the whole loop on real data and a real model")
     demo.add_argument("--project", metavar="DIR", default="", help="folder to make (default: ./fmstudio-demo)")
-    demo.add_argument("--max-steps", type=int, default=0, help="stop training after so many steps (default: one epoch)")
+    demo.add_argument(
+        "--max-steps",
+        type=int,
+        default=0,
+        help="stop training after so many steps (default: one epoch, or 2.5 minutes)",
+    )
+    demo.add_argument("--answers", type=int, default=0, help="held-out answers to write and compare (default: 16)")
     demo.add_argument("--no-window", action="store_true", help="do not open the window at the end")
     demo.set_defaults(handler=demo_command)
 

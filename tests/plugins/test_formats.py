@@ -108,6 +108,29 @@ def test_jsonl_with_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> Non
     assert report.rejects[0].byte == 23 and "byte order mark" in report.notes[0]
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-32-be", "cp1252", "gb18030", "shift_jis"])
+@pytest.mark.parametrize(
+    ("importer", "name", "before", "bad", "after"),
+    [
+        ("jsonl", "x.jsonl", '{"a": "%s"}\n' * 3, "{broken\n", '{"a": "%s"}\n'),
+        ("csv", "x.csv", "a,b\n" + "%s,1\n" * 3, "1,2,3\n", "%s,2\n"),
+        ("json", "x.json", '[{"a": "%s"},\n{"a": "%s"},\n', '{"a": "b" "c"},\n', '{"a": "%s"}]\n'),
+        ("yaml", "x.yaml", "- a: %s\n- a: %s\n", "- a: [1\n", "- a: %s\n"),
+    ],
+)
+def test_the_byte_of_what_is_broken_is_that_in_the_file(
+    tmp_path: Path, codec: str, importer: str, name: str, before: str, bad: str, after: str
+) -> None:
+    word = {"cp1252": "größe", "gb18030": "尺寸", "shift_jis": "サイズ"}.get(codec, "größe 尺寸 🙂")
+    text = [part.replace("%s", word) for part in (before, bad, after)]
+    report = FakeReport()
+    rows = read(importer, file(tmp_path / name, "".join(text).encode(codec)), report, encoding=codec)
+    assert len(rows) == before.count("%s") + 1
+    (reject,) = report.rejects
+    assert reject.byte is not None
+    assert "".join(text).encode(codec)[reject.byte :].decode(codec).lstrip().startswith(bad.strip()[:4])
+
+
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-32", "cp1252", "utf-8-sig"])
 def test_encodings_are_found_and_stated(codec: str, tmp_path: Path) -> None:
     texts = ["Die Bäume blühen schön über der Straße.", "Voilà, très bien, où est le café près de la forêt ?"] * 20

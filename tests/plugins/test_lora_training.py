@@ -100,6 +100,17 @@ def assert_same_weights(first: Path, second: Path) -> None:
         assert torch.equal(a[name], b[name]), name
 
 
+def test_a_run_ends_in_the_time_it_is_given_also_when_it_is_gone_on_with(
+    tiny: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(Cancelled):
+        train(tiny[0], tmp_path / "run", StopAtStep(tmp_path / "work", 2), max_minutes=1e-9)
+    ctx = FakeContext(tmp_path / "work")
+    assert train(tiny[0], tmp_path / "run", ctx, max_minutes=1e-9).metrics["steps"] == 4
+    assert sum("All 10 steps would take" in text for _, text in ctx.logs) == 1
+    assert train(tiny[0], tmp_path / "b", FakeContext(tmp_path / "b-work"), max_minutes=9).metrics["steps"] == 10
+
+
 def test_a_half_written_checkpoint_is_passed_over_for_the_one_before(tiny: tuple[Path, Path], tmp_path: Path) -> None:
     whole = train(tiny[0], tmp_path / "a", FakeContext(tmp_path / "a-work"))
     workdir = tmp_path / "b-work"

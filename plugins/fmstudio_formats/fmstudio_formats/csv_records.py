@@ -30,7 +30,7 @@ def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
         end += cut
         yield Block(whole, line, byte, end)
         line += count_lines(whole)
-        byte = None if byte is None else byte + cut
+        byte = source.after(byte, whole)
     if pending:
         yield Block(pending, line, byte, end + len(pending))
 
@@ -85,6 +85,7 @@ class CarefulReader:
     dialect: Dialect
     width: int
     report: ImportReport
+    source: Source
     carry: bytes = field(default=b"", init=False)
     _line: int = field(default=1, init=False)
     _byte: int | None = field(default=0, init=False)
@@ -145,5 +146,4 @@ class CarefulReader:
 
     def _pass_over(self, raw: list[bytes]) -> None:
         self._line += len(raw)
-        if self._byte is not None:
-            self._byte += sum(map(len, raw))
+        self._byte = self.source.after(self._byte, b"".join(raw))

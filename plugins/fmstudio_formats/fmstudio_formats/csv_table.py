@@ -49,14 +49,14 @@ class CsvImporter(Importer):
         assert isinstance(params, CsvParams)
         head = open_utf8(path, params.encoding, report)
         try:
-            start, sample = head.start, head.read(SAMPLE)
+            is_plain, sample = head.start is not None and not head.is_recoded, head.read(SAMPLE)
         finally:
             head.close()
         dialect = find_dialect(sample, params.delimiter, params.quote, path, report)
         source = open_utf8(path, params.encoding, _Quiet())
         try:
             table = _Table(source, dialect, path, params, report, ctx)
-            if start is not None and params.types == "detect":
+            if is_plain and params.types == "detect":
                 table.columns.expect(survey(path, dialect, table.names, source.size, sample))
             yield from table.batches()
         finally:
@@ -95,12 +95,12 @@ class _Table:
         )
         cut = self._dialect.skipped + (ends[0] if self._params.has_header else 0)
         taken = block.data[:cut]
-        byte = None if block.byte is None else block.byte + cut
+        byte = self._source.after(block.byte, taken)
         return Block(block.data[cut:], block.line + count_lines(taken), byte, block.end)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        careful = CarefulReader(self._dialect, len(self.names), self._report)
+        careful = CarefulReader(self._dialect, len(self.names), self._report, self._source)
         last = self._first
         for block, columns in in_order(self._all_blocks(), self._parse):
             self._ctx.check_cancelled()

@@ -7,6 +7,7 @@ only the broken lines are lost. What was found is always stated.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -44,15 +45,18 @@ class Source:
     """An open text file as UTF-8 bytes without byte order mark, read from start to end.
 
     Attributes:
-        start: Offset of the first byte in the file, or None when the file is compressed or in another encoding, so
-            that offsets in what is read are none in the file.
+        start: Offset of the first byte in the file, or None when the file is compressed, so that offsets in what is read
+            are none in the file.
+        is_recoded: Whether the file is in another encoding than UTF-8.
         size: Size of the file in bytes.
         packing: Name of the compression; empty for none.
     """
 
     def __init__(self, raw: Plain | Packed, codec: str, name: str, mark: int, size: int) -> None:
         self._raw, self.size, self.packing = raw, size, raw.packing
-        self.start = None if codec or raw.packing else mark
+        self.start = None if raw.packing else mark
+        self.is_recoded = bool(codec)
+        self._width = _width_in(codec) if codec else len
         self._stream: _Bytes = _Transcoder(raw, codec, name, mark) if codec else raw
         self._given = 0
 
@@ -61,6 +65,10 @@ class Source:
         data = self._stream.read(size)
         self._given += len(data)
         return data
+
+    def after(self, byte: int | None, data: bytes) -> int | None:
+        """Offset in the file after `data`, which was read at the offset `byte`; None once the file turned out damaged."""
+        return None if byte is None or self._stream.damage else byte + self._width(data)
 
     def consumed(self, done: int) -> float:
         """Bytes of the file that `done` bytes of what was read stand for."""
@@ -102,6 +110,32 @@ def open_utf8(path: Path, encoding: str, report: ImportReport) -> Source:
     raw = open_bytes(path)
     raw.read(mark)
     return Source(raw, "" if codec in ("utf-8", "ascii") else codec, path.name, mark, size)
+
+
+def _width_in(codec: str) -> Callable[[bytes], int]:
+    """How many bytes a text, given in UTF-8, takes in another encoding."""
+    if codec.startswith(("utf-16", "utf-32")):
+        wide = 4 if codec.startswith("utf-32") else 2
+        # A character beyond the first 65 536 is two units of UTF-16; in UTF-8 it begins with a byte from 0xF0 on.
+        return lambda data: wide * _characters(data) + (2 * _count(data, 0xF0) if wide == 2 else 0)
+    try:
+        is_single = len(bytes(range(256)).decode(codec, "replace")) == 256 and not codec.startswith(
+            ("utf-7", "hz", "iso2022")
+        )
+    except UnicodeError:
+        is_single = False
+    return _characters if is_single else lambda data: len(data.decode("utf-8", "replace").encode(codec, "replace"))
+
+
+def _characters(data: bytes) -> int:
+    """Number of characters in UTF-8: the bytes that continue none."""
+    return _count(data, 0) - _count(data, 0x80) + _count(data, 0xC0)
+
+
+def _count(data: bytes, least: int) -> int:
+    import numpy as np
+
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) >= least)) if least else len(data)
 
 
 def is_utf8(data: bytes) -> bool:

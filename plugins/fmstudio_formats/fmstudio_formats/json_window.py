@@ -107,7 +107,7 @@ class Window:
 
     def reject(self, reason: str, line: int | None = None) -> None:
         """Report the place where something is wrong."""
-        byte = None if self._byte is None else self._byte + _size(self._text[: self._at])
+        byte = self._source.after(self._byte, _bytes(self._text[: self._at]))
         shown = self.start().encode("utf-8", "replace").decode("utf-8")
         self.report.reject(Reject(reason, line or self.line, byte, shown))
 
@@ -151,8 +151,7 @@ class Window:
         self._ctx.check_cancelled()
         used = self._text[: self._at]
         self._line += used.count("\n")
-        if self._byte is not None:
-            self._byte += _size(used)
+        self._byte = self._source.after(self._byte, _bytes(used))
         data = self._source.read(max(_READ, len(self._text) - self._at))
         self._text = self._text[self._at :] + self._decode(data, not data)
         self._at, self._is_end = 0, not data
@@ -161,5 +160,5 @@ class Window:
         return len(used)
 
 
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

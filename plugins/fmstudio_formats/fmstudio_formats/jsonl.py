@@ -48,12 +48,12 @@ def read_json_lines(source: Source, path: Path, report: ImportReport, ctx: TaskC
             parser.learn(block.data, table)
             yield from table.to_batches()
         else:
-            yield from batcher.batched(_read_lines(block, report))
+            yield from batcher.batched(_read_lines(block, source, report))
         last = block
     source.tell_damage(path, report, last.line + count_of(b"\n", last.data))
 
 
-def _read_lines(block: Block, report: ImportReport) -> Iterator[dict[str, Any]]:
+def _read_lines(block: Block, source: Source, report: ImportReport) -> Iterator[dict[str, Any]]:
     byte = block.byte
     for number, raw in enumerate(block.data.split(b"\n"), block.line):
         if raw.strip():
@@ -62,7 +62,7 @@ def _read_lines(block: Block, report: ImportReport) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 shown = raw[:8000].decode("utf-8", "replace").rstrip("\r")[:2000]
                 report.reject(Reject(str(error), number, byte, shown))
-        byte = None if byte is None else byte + len(raw) + 1
+        byte = source.after(byte, raw + b"\n")
 
 
 def parse_line(raw: bytes) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
             skipped, data = _skip_line(source, held)
             report.reject(_too_long(line, byte, b"".join(pieces)))
             end += skipped
-            line, byte = line + 1, None if byte is None else byte + skipped
+            line, byte = line + 1, None if byte is None or source.is_recoded else byte + skipped
             pieces, held = [data] if data else [], len(data)
             continue
         whole = b"".join((*pieces, memoryview(data)[:cut]))
@@ -67,7 +67,7 @@ def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
         end += len(whole)
         yield Block(whole, line, byte, end)
         line += count_of(b"\n", whole)
-        byte = None if byte is None else byte + len(whole)
+        byte = source.after(byte, whole)
     if tail := b"".join(pieces):
         yield Block(tail, line, byte, end + len(tail))
 

@@ -74,7 +74,7 @@ def _pieces(source: Source, path: Path, unit: str, report: ImportReport, ctx: Ta
 
 
 def _lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[tuple[int, str]]:
-    number, done = 0, 0
+    number, done, byte = 0, 0, source.start
     pending: list[bytes] = []  # a long line in pieces, joined once
     held = 0
     while True:
@@ -99,6 +99,7 @@ def _lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -
             except UnicodeDecodeError as error:
                 shown = raw[:8000].decode("utf-8", "replace")[:2000]
                 reason = f"Not UTF-8: byte {raw[error.start]:#04x} at column {error.start + 1}."
-                report.reject(Reject(reason, number, None, shown))
+                report.reject(Reject(reason, number, byte, shown))
+            byte = source.after(byte, raw + b"\n")
         if not data:
             return

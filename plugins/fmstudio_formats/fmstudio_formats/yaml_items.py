@@ -79,14 +79,14 @@ class Items:
             whole, pending = (pending[:cut], pending[cut:]) if cut else (pending, b"")
             yield _Piece(whole, line, byte)
             line += whole.count(b"\n")
-            byte = None if byte is None else byte + len(whole)
+            byte = self._source.after(byte, whole)
 
     def _parsed(self, piece: _Piece) -> Iterator[Any]:
         try:
             yield from self._load(piece)
             return
         except UserError as error:
-            parts = list(_split(piece))
+            parts = list(self._split(piece))
             if len(parts) == 1:
                 self._rejected.append((piece, error))
                 return
@@ -102,14 +102,13 @@ class Items:
         return [item for document in documents for item in (document if isinstance(document, list) else [document])
                 if item is not None or isinstance(document, list)]  # fmt: skip
 
-
-def _split(piece: _Piece) -> Iterator[_Piece]:
-    """Halve a piece between items; so one broken item among many is found in few steps."""
-    starts = [match.start() for match in _ITEM.finditer(piece.data) if match.start()]
-    if not starts:
-        yield piece
-        return
-    cut = starts[len(starts) // 2]
-    line = piece.line + piece.data.count(b"\n", 0, cut)
-    yield _Piece(piece.data[:cut], piece.line, piece.byte)
-    yield _Piece(piece.data[cut:], line, None if piece.byte is None else piece.byte + cut)
+    def _split(self, piece: _Piece) -> Iterator[_Piece]:
+        """Halve a piece between items; so one broken item among many is found in few steps."""
+        starts = [match.start() for match in _ITEM.finditer(piece.data) if match.start()]
+        if not starts:
+            yield piece
+            return
+        cut = starts[len(starts) // 2]
+        line = piece.line + piece.data.count(b"\n", 0, cut)
+        yield _Piece(piece.data[:cut], piece.line, piece.byte)
+        yield _Piece(piece.data[cut:], line, self._source.after(piece.byte, piece.data[:cut]))

@@ -21,6 +21,9 @@ from fmstudio_lora.fused import head_loss
 from fmstudio_lora.packing import pack, plan
 from fmstudio_lora.params import LoraParams
 
+_TIMED_STEPS = 4
+"""Steps after which it is known how long one takes."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -43,15 +46,21 @@ class Run:
 
 @dataclass(slots=True)
 class Outcome:
-    """Counts and losses of a finished run; `eval_losses` by step, nats a token."""
+    """Counts and losses of a run; `eval_losses` by step, nats a token; `planned` is the step it ends with."""
 
     steps: int = 0
+    planned: int = 0
     tokens: int = 0
     learned_tokens: int = 0
     seconds: float = 0.0
     eval_losses: dict[int, float] = field(default_factory=dict)
     train_losses: list[float] = field(default_factory=list)
     resumed_at: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all planned steps are done."""
+        return self.steps >= self.planned
 
     def add(self, *, loss: float, tokens: int, learned: int, seconds: float) -> None:
         """Count one finished step."""
@@ -63,7 +72,7 @@ class Outcome:
 
 
 def total_steps(n_rows: int, params: LoraParams) -> int:
-    """Steps of the whole run."""
+    """Steps of the whole run, if it may take as long as it takes."""
     per_epoch = math.ceil(n_rows / (params.batch_size * params.gradient_accumulation))
     steps = max(1, math.ceil(per_epoch * params.epochs))
     return min(steps, params.max_steps) if params.max_steps else steps
@@ -100,7 +109,6 @@ def train(run: Run, ctx: TaskContext) -> Outcome:
     import torch
 
     params, model = run.params, run.model
-    steps = total_steps(len(run.train), params)
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(
         list(weights.values()), lr=params.learning_rate, weight_decay=params.weight_decay, betas=(0.9, 0.999)
@@ -108,15 +116,16 @@ def train(run: Run, ctx: TaskContext) -> Outcome:
     outcome = _resume(run, weights, optimizer, ctx)
     per_epoch = math.ceil(len(run.train) / (params.batch_size * params.gradient_accumulation))
     every = params.eval_every or per_epoch
+    outcome.planned = outcome.planned or total_steps(len(run.train), params)
     random_state = torch.get_rng_state()
     saved_at = time.monotonic()
     try:
-        if outcome.steps not in outcome.eval_losses and (outcome.steps % every == 0 or outcome.steps == steps):
+        if outcome.steps not in outcome.eval_losses and (outcome.steps % every == 0 or outcome.is_over):
             _evaluate(run, outcome, ctx)
-        for step in range(outcome.steps, steps):
-            started = time.monotonic()
+        while not outcome.is_over:
+            started, step = time.monotonic(), outcome.steps
             random_state = torch.get_rng_state()
-            rate = learning_rate(step, steps, params)
+            rate = learning_rate(step, outcome.planned, params)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             rows = [run.train[i] for i in rows_of_step(step, len(run.train), params)]
@@ -138,10 +147,12 @@ def train(run: Run, ctx: TaskContext) -> Outcome:
             random_state = torch.get_rng_state()
             seconds = time.monotonic() - started
             outcome.add(loss=loss, tokens=tokens, learned=learned, seconds=seconds)
-            _report(ctx, outcome, steps, loss, rate, tokens / seconds)
-            if outcome.steps % every == 0 or outcome.steps == steps:
+            if outcome.steps == _TIMED_STEPS:
+                _keep_to_the_time(outcome, params, ctx)
+            _report(ctx, outcome, loss, rate, tokens / seconds)
+            if outcome.steps % every == 0 or outcome.is_over:
                 _evaluate(run, outcome, ctx)
-            if time.monotonic() - saved_at >= params.checkpoint_seconds or outcome.steps == steps:
+            if time.monotonic() - saved_at >= params.checkpoint_seconds or outcome.is_over:
                 _save(run, weights, optimizer, outcome, random_state)
                 saved_at = time.monotonic()
     except Cancelled:
@@ -159,8 +170,18 @@ def _not_a_number(step: int, loss: float, norm: float) -> UserError:
     )
 
 
-def _report(ctx: TaskContext, outcome: Outcome, steps: int, loss: float, rate: float, speed: float) -> None:
-    step = outcome.steps
+def _keep_to_the_time(outcome: Outcome, params: LoraParams, ctx: TaskContext) -> None:
+    """Plan fewer steps where all of them would take longer than the user wants; the rates then fall to zero sooner."""
+    each = outcome.seconds / outcome.steps
+    fitting = max(outcome.steps, int(params.max_minutes * 60 / each)) if params.max_minutes else outcome.planned
+    if fitting < outcome.planned:
+        whole = outcome.planned * each / 60
+        ctx.log(f"All {outcome.planned} steps would take {whole:.1f} minutes on this machine; {fitting} are made.")
+        outcome.planned = fitting
+
+
+def _report(ctx: TaskContext, outcome: Outcome, loss: float, rate: float, speed: float) -> None:
+    step, steps = outcome.steps, outcome.planned
     ctx.metric("train_loss", loss, step)
     ctx.metric("learning_rate", rate, step)
     ctx.metric("tokens_per_second", speed, step)
@@ -211,6 +232,7 @@ def _save(run: Run, weights: dict[str, Any], optimizer: Any, outcome: Outcome, r
         "optimizer": optimizer.state_dict(),
         "random": random_state,
         "steps": outcome.steps,
+        "planned": outcome.planned,
         "tokens": outcome.tokens,
         "learned_tokens": outcome.learned_tokens,
         "seconds": outcome.seconds,
@@ -232,5 +254,5 @@ def _resume(run: Run, weights: dict[str, Any], optimizer: Any, ctx: TaskContext)
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     ctx.log(f"Going on from the checkpoint after step {state['steps']}.")
-    names = ("steps", "tokens", "learned_tokens", "seconds", "eval_losses", "train_losses")
+    names = ("steps", "planned", "tokens", "learned_tokens", "seconds", "eval_losses", "train_losses")
     return Outcome(**{name: state[name] for name in names}, resumed_at=state["steps"])

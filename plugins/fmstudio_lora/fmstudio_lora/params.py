@@ -34,6 +34,12 @@ class LoraParams(Params):
     max_steps: int = Field(
         default=0, ge=0, title="Most steps", description="Stop after this many steps; 0 = by epochs."
     )
+    max_minutes: float = Field(
+        default=0.0,
+        ge=0,
+        title="Most minutes",
+        description="Fewer steps where all of them would take longer here; 0 = as long as it takes.",
+    )
     batch_size: int = Field(default=8, ge=1, le=4096, title="Batch size", description="Rows that make one batch.")
     gradient_accumulation: int = Field(
         default=1, ge=1, le=4096, title="Gradient accumulation", description="Batches gathered for one step."
