@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,10 @@ from typing import Any
 
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.cell_values import decode, encode_record
-from fmstudio.project.overlay_model import Overlay
+from fmstudio.project.overlay_model import Cells, Overlay
 
 NOTHING = "null"
 """A missing value, as JSON."""
-
-Cell = Sequence[Any]
-"""Row id, column and value (as JSON) of an edit."""
 
 Originals = Mapping[tuple[int, str], str]
 """(Row id, column) → what the cell held in the version, as JSON."""
@@ -27,13 +25,13 @@ class Operation:
 
     Attributes:
         new_columns: Columns it made, with their types.
-        cells: Cells it set, by row id.
+        cells: Cells it set, by row id, as `Cells.put` takes them.
         added: Rows it added, as (row id, JSON).
         deleted: Ids of rows it deleted.
     """
 
     new_columns: Mapping[str, str] = field(default_factory=dict)
-    cells: Sequence[Cell] = ()
+    cells: Mapping[int, str] = field(default_factory=dict)
     added: Sequence[tuple[int, str | None]] = ()
     deleted: Sequence[int] = ()
 
@@ -50,14 +48,16 @@ def read_operations(catalog: Catalog, numbers: Sequence[int]) -> list[Operation]
     for row in catalog.records(f"SELECT id, params FROM operations WHERE id IN ({ids})"):
         found[row["id"]].new_columns = (row["params"] or {}).get("new_columns", {})
     # Three questions, as each kind of edit has columns of its own: undoing a large commit waits for these.
-    cells: dict[int, Any] = defaultdict(list)
+    cells: dict[int, dict[int, str]] = defaultdict(dict)
     sql = f"FROM edits WHERE operation_id IN ({ids}) AND kind ="
+    # Joined here: as many single values in Python would take three times as long as the whole undo may.
+    cells_of = f"'{{' || string_agg(to_json(column_name) || ':' || to_json(coalesce(value::VARCHAR, '{NOTHING}')), ',') || '}}'"
+    by_row = f"{cells_of} {sql} 'set' GROUP BY operation_id, row_id"
     if len(numbers) == 1:
-        cells[numbers[0]] = catalog.query(f"SELECT row_id, column_name, value {sql} 'set' ORDER BY row_id")
+        cells[numbers[0]] = dict(catalog.query(f"SELECT row_id, {by_row}"))
     else:
-        order = "ORDER BY operation_id, row_id"
-        for number, *cell in catalog.query(f"SELECT operation_id, row_id, column_name, value {sql} 'set' {order}"):
-            cells[number].append(cell)
+        for number, row_id, text in catalog.query(f"SELECT operation_id, row_id, {by_row}"):
+            cells[number][row_id] = text
     for number, ids_ in catalog.query(f"SELECT operation_id, list(row_id) {sql} 'delete' GROUP BY operation_id"):
         found[number].deleted = ids_
     added: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
@@ -104,7 +104,7 @@ def folded(overlay: Overlay, key: str, operations: Sequence[Operation], original
 
 class _Folding:
     def __init__(self, overlay: Overlay, originals: Originals) -> None:
-        self._cells: dict[int, Any] = dict(overlay.cells)
+        self._cells = overlay.cells.copy() if isinstance(overlay.cells, Cells) else Cells(overlay.cells)
         self._added = dict(overlay.added)
         self._deleted = set(overlay.deleted)
         self._columns = dict(overlay.new_columns)
@@ -124,23 +124,22 @@ class _Folding:
         added = dict(sorted(self._added.items()))
         return Overlay(key, self._cells, added, frozenset(self._deleted), self._columns)
 
-    def _set_cells(self, edits: Sequence[Cell]) -> None:
-        cells, added, originals, last = self._cells, self._added, self._originals, -1
-        for row_id, column, value in edits:
-            if row_id == last:  # its cells are this operation's own
-                cells[row_id][column] = value or NOTHING
-            elif row_id not in cells and row_id not in added:
-                cells[row_id], last = {column: value or NOTHING}, row_id
-            elif row_id in added:
-                added[row_id] = encode_record({**decode(added[row_id]), column: decode(value or NOTHING)})
+    def _set_cells(self, edits: Mapping[int, str]) -> None:
+        again = (self._cells.keys() | self._added.keys()) & edits.keys()
+        self._cells.put({row_id: text for row_id, text in edits.items() if row_id not in again} if again else edits)
+        for row_id in again:
+            fresh: dict[str, str] = json.loads(edits[row_id])
+            if row_id in self._added:
+                values = {column: decode(value) for column, value in fresh.items()}
+                self._added[row_id] = encode_record({**decode(self._added[row_id]), **values})
             else:
-                self._set_again(row_id, column, value or NOTHING, originals.get((row_id, column)))
+                self._set_again(row_id, fresh)
 
-    def _set_again(self, row_id: int, column: str, value: str, original: str | None) -> None:
-        """Set a cell of a row that has edits; what it held in the version is no edit."""
-        cells = {name: text for name, text in self._cells[row_id].items() if name != column}
-        if value != original:
-            cells[column] = value
+    def _set_again(self, row_id: int, fresh: Mapping[str, str]) -> None:
+        """Set cells of a row that has edits; what one held in the version is no edit."""
+        originals = self._originals
+        cells = {column: value for column, value in self._cells[row_id].items() if column not in fresh}
+        cells |= {column: value for column, value in fresh.items() if value != originals.get((row_id, column))}
         if cells:
             self._cells[row_id] = cells
         else:

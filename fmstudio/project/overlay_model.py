@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fmstudio.project.cell_values import decode
+
+
+class Cells(MutableMapping[int, Mapping[str, str]]):
+    """Edited cells: row id → column → value, as JSON. What was stored is read when its row is first asked for.
+
+    Undoing an edit of 100 000 cells shows a page of 200 rows: reading the others would be most of the wait.
+    """
+
+    def __init__(self, rows: Mapping[int, Mapping[str, str] | str] | None = None) -> None:
+        self._rows: dict[int, Any] = dict(rows or {})
+
+    def copy(self) -> Cells:
+        """The same cells, to be changed."""
+        return Cells(self._rows)
+
+    def put(self, stored: Mapping[int, str]) -> None:
+        """Take rows as they are stored: row id → a JSON object of column → value, the value again as JSON."""
+        self._rows.update(stored)
+
+    def __getitem__(self, row_id: int) -> Mapping[str, str]:
+        found = self._rows[row_id]
+        if isinstance(found, str):
+            found = self._rows[row_id] = json.loads(found)
+        cells: Mapping[str, str] = found
+        return cells
+
+    def __setitem__(self, row_id: int, cells: Mapping[str, str]) -> None:
+        self._rows[row_id] = cells
+
+    def __delitem__(self, row_id: int) -> None:
+        del self._rows[row_id]
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self._rows
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +64,7 @@ class Overlay:
     """
 
     key: str = ""
-    cells: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    cells: Mapping[int, Mapping[str, str]] = field(default_factory=Cells)
     added: Mapping[int, str] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     new_columns: Mapping[str, str] = field(default_factory=dict)
