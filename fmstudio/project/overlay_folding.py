@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.cell_values import decode, encode_record
-from fmstudio.project.overlay_model import Cells, Overlay
+from fmstudio.project.overlay_model import STORED, Cells, Overlay
 
 NOTHING = "null"
 """A missing value, as JSON."""
@@ -51,8 +50,7 @@ def read_operations(catalog: Catalog, numbers: Sequence[int]) -> list[Operation]
     cells: dict[int, dict[int, str]] = defaultdict(dict)
     sql = f"FROM edits WHERE operation_id IN ({ids}) AND kind ="
     # Joined here: as many single values in Python would take three times as long as the whole undo may.
-    cells_of = f"'{{' || string_agg(to_json(column_name) || ':' || to_json(coalesce(value::VARCHAR, '{NOTHING}')), ',') || '}}'"
-    by_row = f"{cells_of} {sql} 'set' GROUP BY operation_id, row_id"
+    by_row = f"{STORED} {sql} 'set' GROUP BY operation_id, row_id"
     if len(numbers) == 1:
         cells[numbers[0]] = dict(catalog.query(f"SELECT row_id, {by_row}"))
     else:
@@ -127,8 +125,9 @@ class _Folding:
     def _set_cells(self, edits: Mapping[int, str]) -> None:
         again = (self._cells.keys() | self._added.keys()) & edits.keys()
         self._cells.put({row_id: text for row_id, text in edits.items() if row_id not in again} if again else edits)
+        stored = Cells(edits) if again else Cells()
         for row_id in again:
-            fresh: dict[str, str] = json.loads(edits[row_id])
+            fresh = stored[row_id]
             if row_id in self._added:
                 values = {column: decode(value) for column, value in fresh.items()}
                 self._added[row_id] = encode_record({**decode(self._added[row_id]), **values})

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, KeysView, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fmstudio.project.cell_values import decode
+
+_AFTER, _BETWEEN = "\x1e", "\x1f"
+"""Between cells, and between name and value; in JSON both would be escaped."""
+
+STORED = "string_agg(to_json(column_name) || chr(31) || coalesce(value::VARCHAR, 'null'), chr(30))"
+"""SQL for the edits of a row as one text."""
 
 
 class Cells(MutableMapping[int, Mapping[str, str]]):
@@ -24,21 +30,26 @@ class Cells(MutableMapping[int, Mapping[str, str]]):
         return Cells(self._rows)
 
     def put(self, stored: Mapping[int, str]) -> None:
-        """Take rows as they are stored: row id → a JSON object of column → value, the value again as JSON."""
+        """Take rows as `STORED` gives them."""
         self._rows.update(stored)
 
     def __getitem__(self, row_id: int) -> Mapping[str, str]:
         found = self._rows[row_id]
         if isinstance(found, str):
-            found = self._rows[row_id] = json.loads(found)
-        cells: Mapping[str, str] = found
-        return cells
+            cells = (part.partition(_BETWEEN) for part in found.split(_AFTER))
+            found = self._rows[row_id] = {json.loads(name): value for name, _, value in cells}
+        read: Mapping[str, str] = found
+        return read
 
     def __setitem__(self, row_id: int, cells: Mapping[str, str]) -> None:
         self._rows[row_id] = cells
 
     def __delitem__(self, row_id: int) -> None:
         del self._rows[row_id]
+
+    def keys(self) -> KeysView[int]:
+        """The rows that have edits; Python's own view of a mapping looks them up one by one."""
+        return self._rows.keys()
 
     def __contains__(self, row_id: object) -> bool:
         return row_id in self._rows
