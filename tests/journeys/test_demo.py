@@ -18,7 +18,7 @@ def test_the_demo_goes_from_files_to_a_tested_adapter(tmp_path: Path) -> None:
     assert (figures["rows_before"], figures["rows_after"]) == (2025, 898)
     assert figures["eval_loss_after"] < figures["eval_loss_before"] - 0.2
     assert figures["top1_agreement"] >= 0.98
-    assert figures["greedy_parity"] >= 0.9
+    assert figures["greedy_parity"] >= 0.8
     assert figures["base"] == "SmolLM2-135M-Instruct F16"
     assert set(figures["seconds"]) == {"import", "clean", "embed", "convert", "train", "chat", "total"}
     assert all(set(answer) == {"prompt", "before", "after"} for answer in figures["answers"])
