@@ -106,6 +106,11 @@ def _gguf(path: Path) -> ModelFacts:
     check_places(header)
     if header.is_vocab_only:
         raise UserError(f"{path.name} holds a vocabulary only, no weights.", remedy="Choose the model's own GGUF file.")
+    if header.architecture == "clip":
+        raise UserError(
+            f"{path.name} is the part of a vision model that reads pictures (a projector), no model by itself.",
+            remedy="Keep it in the folder of its model and add that: it is used as soon as a picture is attached.",
+        )
     facts = {
         "architecture": text_of(header.architecture),
         "n_params": header.n_params,

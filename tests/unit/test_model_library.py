@@ -247,3 +247,11 @@ def test_a_folder_of_sentence_transformers_is_an_embedding_model(project: Projec
     assert project.models.check(folder).facts.kind == "base"
     (folder / "modules.json").write_text("[]")
     assert project.models.add(folder).kind == "embedding"
+
+
+def test_a_projector_is_no_model_by_itself(project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "vision-part.gguf"
+    file.write_bytes(gguf_bytes({"general.architecture": "clip"}, [("v.patch_embd.weight", (8, 8), 0)]))
+    with pytest.raises(UserError, match="reads pictures") as caught:
+        project.models.add(file)
+    assert "folder of its model" in caught.value.remedy

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmstudio.ui.pages.chat.engine_link import EngineLink
 
 NEARLY_FULL = 0.9
-ROOM_FOR_STATE = 520
+ROOM_FOR_STATE = 660
 
 
 PARTS = (("system", "series_2"), ("history", "accent"), ("attached", "series_3"))

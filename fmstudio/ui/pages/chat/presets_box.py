@@ -60,7 +60,7 @@ class PresetsBox(QWidget):
         """List the presets there are."""
         self.presets = list(presets)
         self.box.clear()
-        self.box.addItem(self.tr("No preset") if presets else self.tr("No preset yet"), "")
+        self.box.addItem(self.tr("No preset") if presets else self.tr("None yet"), "")
         for preset in presets:
             self.box.addItem(f"{preset.name} v{preset.version}", preset.id)
         self.show_settings(self._settings)
