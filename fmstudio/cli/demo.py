@@ -46,9 +46,9 @@ MEASURED = (
 class Demo:
     """The stages of the demo over one fresh project; collects what each one measured."""
 
-    def __init__(self, project: Project, queue: JobQueue, params: dict[str, int] | None = None) -> None:
+    def __init__(self, project: Project, queue: JobQueue, max_steps: int = 0) -> None:
         self._project = project
-        self._params = params or {}
+        self._max_steps = max_steps
         self._queue = queue
         self.figures: dict[str, Any] = {"project": str(project.folder), "seconds": {}}
 
@@ -116,7 +116,8 @@ class Demo:
             "dataset": DATASET,
             "base": self._base().id,
         }
-        described["params"].update(self._params)
+        if self._max_steps:
+            described["params"]["max_steps"] = self._max_steps
         run = TrainRun.parse(described)
         job = run_job(self._project, self._project.specs.train(run), self._queue)
         result = job.result
@@ -168,8 +169,7 @@ def run_demo(args: argparse.Namespace) -> None:
     folder = _free_folder(args.project)
     project = Project.create(folder, "Demo")
     try:
-        shorter = {"max_steps": args.max_steps, "max_eval_records": args.answers}
-        figures = Demo(project, make_queue(project), {name: n for name, n in shorter.items() if n}).run()
+        figures = Demo(project, make_queue(project), args.max_steps).run()
     finally:
         project.close()
     if args.json:

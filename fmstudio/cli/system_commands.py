@@ -20,7 +20,6 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
         default=0,
         help="stop training after so many steps (default: one epoch, or 2 minutes)",
     )
-    demo.add_argument("--answers", type=int, default=0, help="held-out answers to write and compare (default: 16)")
     demo.add_argument("--no-window", action="store_true", help="do not open the window at the end")
     demo.set_defaults(handler=demo_command)
 

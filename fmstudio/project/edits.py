@@ -155,7 +155,7 @@ class Edits:
         """What waits for a commit."""
         state = self._datasets.overlays.state(dataset_id)
         overlay = self._datasets.overlays.of(dataset_id, state.operations)
-        cells = sum(len(row) for row in overlay.cells.values())
+        cells = overlay.cells.count
         return Pending(cells, len(overlay.added), len(overlay.deleted), len(state.operations))
 
     def overlay(self, dataset_id: str) -> Overlay:

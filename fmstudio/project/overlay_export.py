@@ -34,7 +34,7 @@ def export_overlay(rows: RowReader, files: Sequence[Path], overlay: Overlay, tar
         "rows": str(whole),
         "deleted": str(deleted),
         "new_columns": dict(overlay.new_columns),
-        "cells": sum(len(row) for row in overlay.cells.values()),
+        "cells": overlay.cells.count,
         "added": len(overlay.added),
         "deleted_rows": len(overlay.deleted),
     }

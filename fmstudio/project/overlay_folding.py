@@ -102,7 +102,7 @@ def folded(overlay: Overlay, key: str, operations: Sequence[Operation], original
 
 class _Folding:
     def __init__(self, overlay: Overlay, originals: Originals) -> None:
-        self._cells = overlay.cells.copy() if isinstance(overlay.cells, Cells) else Cells(overlay.cells)
+        self._cells = overlay.cells.copy()
         self._added = dict(overlay.added)
         self._deleted = set(overlay.deleted)
         self._columns = dict(overlay.new_columns)

@@ -29,6 +29,11 @@ class Cells(MutableMapping[int, Mapping[str, str]]):
         """The same cells, to be changed."""
         return Cells(self._rows)
 
+    @property
+    def count(self) -> int:
+        """How many cells there are in all rows."""
+        return sum(row.count(_AFTER) + 1 if isinstance(row, str) else len(row) for row in self._rows.values())
+
     def put(self, stored: Mapping[int, str]) -> None:
         """Take rows as `STORED` gives them."""
         self._rows.update(stored)
@@ -75,7 +80,7 @@ class Overlay:
     """
 
     key: str = ""
-    cells: Mapping[int, Mapping[str, str]] = field(default_factory=Cells)
+    cells: Cells = field(default_factory=Cells)
     added: Mapping[int, str] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     new_columns: Mapping[str, str] = field(default_factory=dict)

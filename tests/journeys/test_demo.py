@@ -12,13 +12,11 @@ from tests.helpers import fmstudio_json
 @pytest.mark.slow
 def test_the_demo_goes_from_files_to_a_tested_adapter(tmp_path: Path) -> None:
     project = str(tmp_path / "demo")
-    figures = fmstudio_json(
-        "demo", "--project", project, "--no-window", "--max-steps", "12", "--answers", "6", timeout=900
-    )
+    figures = fmstudio_json("demo", "--project", project, "--no-window", "--max-steps", "12", timeout=900)
     assert (figures["rows_before"], figures["rows_after"]) == (2025, 898)
     assert figures["eval_loss_after"] < figures["eval_loss_before"] - 0.2
     assert figures["top1_agreement"] >= 0.98
-    assert figures["greedy_parity"] >= 0.8
+    assert figures["greedy_parity"] >= 0.9
     assert figures["base"] == "SmolLM2-135M-Instruct F16"
     assert set(figures["seconds"]) == {"import", "clean", "embed", "convert", "train", "chat", "total"}
     assert all(set(answer) == {"prompt", "before", "after"} for answer in figures["answers"])

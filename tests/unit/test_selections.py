@@ -12,7 +12,7 @@ import pytest
 from fmstudio.api import UserError
 from fmstudio.project import selections
 from fmstudio.project.filters import FilterColumn, is_caseless, words_where
-from fmstudio.project.overlay_model import Overlay
+from fmstudio.project.overlay_model import Cells, Overlay
 from fmstudio.project.rows import RowReader
 
 ROWS = 20_000
@@ -42,7 +42,9 @@ def reader(files: list[Path]) -> Iterator[RowReader]:
     reader.close()
 
 
-OVERLAY = Overlay("k", {4: {"n": "99"}, 8: {"text": '"edited"'}}, {90_001: '{"text": "added", "n": 3}'}, frozenset([6]))
+OVERLAY = Overlay(
+    "k", Cells({4: {"n": "99"}, 8: {"text": '"edited"'}}), {90_001: '{"text": "added", "n": 3}'}, frozenset([6])
+)
 
 
 @pytest.mark.parametrize("overlay", [Overlay(), OVERLAY], ids=["published", "edited"])

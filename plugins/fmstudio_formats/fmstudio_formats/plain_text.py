@@ -74,7 +74,7 @@ def _pieces(source: Source, path: Path, unit: str, report: ImportReport, ctx: Ta
 
 
 def _lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[tuple[int, str]]:
-    number, done, byte = 0, 0, source.start
+    number, done, at = 0, 0, source.start or 0
     pending: list[bytes] = []  # a long line in pieces, joined once
     held = 0
     while True:
@@ -99,7 +99,7 @@ def _lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -
             except UnicodeDecodeError as error:
                 shown = raw[:8000].decode("utf-8", "replace")[:2000]
                 reason = f"Not UTF-8: byte {raw[error.start]:#04x} at column {error.start + 1}."
-                report.reject(Reject(reason, number, byte, shown))
-            byte = source.after(byte, raw + b"\n")
+                report.reject(Reject(reason, number, None if source.start is None else at, shown))
+            at += len(raw) + 1
         if not data:
             return
