@@ -73,7 +73,13 @@ def ask(page: ChatPage, qtbot: Any, text: str = "Hello?") -> None:
 
 
 def wait_idle(page: ChatPage, qtbot: Any, turns: int) -> None:
-    qtbot.waitUntil(lambda: not page.controller.is_busy and len(page.controller.turns.path()) == turns, timeout=10_000)
+    """Until nothing is being written and so many turns are shown (Qt shows a card of a new turn one event later)."""
+
+    def is_idle() -> bool:
+        is_shown = all(not card.isHidden() for card in page.transcript.cards)
+        return not page.controller.is_busy and len(page.controller.turns.path()) == turns and is_shown
+
+    qtbot.waitUntil(is_idle, timeout=10_000)
 
 
 def stored(context: AppContext, page: ChatPage) -> list[Any]:
