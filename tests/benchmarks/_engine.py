@@ -111,6 +111,11 @@ class BareLoop:
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
         self.lib.llama_sampler_reset(self._chain)
 
+    def keep(self, count: int) -> None:
+        """Forget all but the first `count` tokens."""
+        self.lib.llama_memory_seq_rm(self.lib.llama_get_memory(self.context), 0, count, -1)
+        self.lib.llama_sampler_reset(self._chain)
+
     def prefill(self, tokens: Sequence[int]) -> float:
         """Seconds to evaluate them after what is held, in batches of `BATCH`, and to choose the next token."""
         lib = self.lib

@@ -1,6 +1,7 @@
 """Answers a second beside whole engines: `llama_cpp.server`, where it is installed, and transformers' `generate`.
 
 The same GGUF, prompt and number of tokens, greedy; time from the request to the last token, the prompt included.
+`FMSTUDIO_PEER_PYTHON` names a Python that has ``llama-cpp-python[server]``, whose packages need not go with ours.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.benchmarks._engine import running, smollm2, usual_threads
 
 ROUNDS = 5
 TOKENS = 96
+_PYTHON = os.environ.get("FMSTUDIO_PEER_PYTHON", sys.executable)
 _MESSAGES = [{"role": "user", "content": "Tell me a long story about the sea, the wind and the way home."}]
 _BODY = {"messages": _MESSAGES, "temperature": 0, "max_tokens": TOKENS}
 
@@ -33,7 +34,7 @@ def run() -> list[Figure]:
     """Medians of `ROUNDS` by turns; a peer that is not installed is left out and named on stderr."""
     model, figures = smollm2(), list[Figure]()
     with running(model, n_ctx=2048) as engine:
-        if find_spec("sse_starlette") and find_spec("pydantic_settings"):
+        if subprocess.run([_PYTHON, "-c", "import llama_cpp.server.app"], capture_output=True).returncode == 0:
             with _llama_server(model) as port:
                 figures.append(_beside(engine, "llama_cpp.server", lambda: _rate_of_server(port)))
         else:
@@ -69,7 +70,7 @@ def _llama_server(model: Path) -> Iterator[int]:
     argv = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     env = {**os.environ, "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "500")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "llama_cpp.server", *argv],
+        [_PYTHON, "-m", "llama_cpp.server", *argv],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=env,

@@ -41,6 +41,7 @@ class RowInspector(QFrame):
     saved = Signal(int, object)
     row_wanted = Signal(int)
     lineage_wanted = Signal(int)
+    _changed = Signal()
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -93,8 +94,8 @@ class RowInspector(QFrame):
         outer.setStretch(2, 1)
         self.setLayout(outer)
         self.setMinimumWidth(WIDTH)
-        self._later = QTimer(self, singleShot=True, interval=0)
-        self._later.timeout.connect(self._mark)
+        # Queued: what was just put into the layout counts as hidden until Qt has shown it, by an event posted before this.
+        self._changed.connect(self._mark, Qt.ConnectionType.QueuedConnection)
         self.show_record(None)
 
     # ---- reading ---------------------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class RowInspector(QFrame):
     def show_terms(self, terms: Sequence[Term]) -> None:
         """Mark what is looked for."""
         self._terms = list(terms)
-        self._later.start()
+        self._changed.emit()
 
     def _show(self) -> None:
         self._empty()
@@ -152,7 +153,7 @@ class RowInspector(QFrame):
             story.lineage_wanted.connect(self.lineage_wanted)
             self._content.addWidget(story)
         self._content.addStretch(1)
-        self._later.start()
+        self._changed.emit()
 
     def _types(self) -> dict[str, str]:
         return {c.name: c.type for c in self.dataset.columns} if self.dataset is not None else {}
