@@ -1,12 +1,11 @@
 """A frame of an answer that streams into a chat of 20 000 tokens: the budget is 16 ms, flat with length.
 
-Run: ``QT_QPA_PLATFORM=offscreen python -m tests.benchmarks.chat_stream``. A frame is what the page does 30 times a
-second: Markdown of the tail, layout, scrolling and painting, with 1 to 3 new tokens.
+A frame is what the page does 30 times a second: Markdown of the tail, layout, scrolling and painting, with 1 to 3 new
+tokens.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 
 from PySide6.QtWidgets import QApplication
@@ -14,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.chat_card_data import CardData
 from fmstudio.ui.widgets.chat_transcript import Transcript
+from tests.benchmarks import Figure
 
 BUDGET_MS, FRAMES = 16.0, 300
 PARAGRAPH = "Some words of an ordinary answer that goes on and **on** with `code` in it, as answers do. " * 4 + "\n\n"
@@ -51,33 +51,30 @@ def stream(transcript: Transcript, text: str, start: int, frames: int) -> tuple[
     return sorted(times), (time.process_time() - used) * 1000 / frames
 
 
-def main() -> None:
-    """Stream at several lengths of the answer and of the conversation before it."""
+def run() -> list[Figure]:
+    """Stream at several lengths of the answer and of the conversation before it; the first is what the others stand beside."""
     app = QApplication.instance() or QApplication([])
     assert isinstance(app, QApplication)
     Theme(app, "light")
-    worst = 0.0
+    figures, shortest = list[Figure](), 0.0
     for before, length in ((0, 500), (0, 5_000), (0, 20_000), (20_000, 500), (20_000, 4_000)):
-        transcript = Transcript()
-        transcript.resize(1000, 800)
-        transcript.show()
-        turns = [
-            CardData(f"t{i}", "assistant" if i % 2 else "user", "Model", answer(500)) for i in range(before // 500)
-        ]
-        transcript.show_turns(turns)
-        QApplication.processEvents()
-        text = answer(length + 1_000)
-        times, busy = stream(transcript, text, length * 4 - 600, FRAMES)
-        middle, late = statistics.median(times), times[int(len(times) * 0.95)]
-        worst = max(worst, late)
-        print(
-            f"{before:6,} tokens before, {length:6,} in the answer: median {middle:5.1f} ms, p95 {late:5.1f} ms,"
-            f" processor {busy:4.1f} ms"
-        )
+        times, busy = _measure(before, length)
+        late = times[int(len(times) * 0.95)]
+        shortest = shortest or late
+        name = f"chat frame p95, {length:,} tokens after {before:,} (median {times[len(times) // 2]:.1f}, processor {busy:.1f})"
+        figures.append(Figure(name, late, shortest, "ms", f"≤ {BUDGET_MS:g} ms", late <= BUDGET_MS, "500 tokens"))
+    return figures
+
+
+def _measure(before: int, length: int) -> tuple[list[float], float]:
+    transcript = Transcript()
+    transcript.resize(1000, 800)
+    transcript.show()
+    turns = [CardData(f"t{i}", "assistant" if i % 2 else "user", "Model", answer(500)) for i in range(before // 500)]
+    transcript.show_turns(turns)
+    QApplication.processEvents()
+    try:
+        return stream(transcript, answer(length + 1_000), length * 4 - 600, FRAMES)
+    finally:
         transcript.close()
         transcript.deleteLater()
-    print(f"budget {BUDGET_MS:.0f} ms: {'held' if worst <= BUDGET_MS else 'NOT held'} (slowest p95 {worst:.1f} ms)")
-
-
-if __name__ == "__main__":
-    main()
