@@ -43,7 +43,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCppBacken
 
 def parse(text: str, size: int, **options: Any) -> tuple[str, str, list[ToolCall]]:
     """Feed a text in pieces of `size` characters."""
-    parser = ReplyParser(**{"tools": ["weather"], "splits_reasoning": True, **options})
+    parser = ReplyParser(**{"tools": {"weather": {}}, "splits_reasoning": True, **options})
     news = [parser.push(text[i : i + size]) for i in range(0, len(text), size)] + [parser.finish()]
     return "".join(n[0] for n in news), "".join(n[1] for n in news), [call for n in news for call in n[2]]
 
@@ -100,7 +100,7 @@ class TestParser:
     def test_reasoning_that_the_prompt_began_and_that_never_ends(self, size: int) -> None:
         assert parse("so</think>\nYes", size, is_thinking=True) == ("Yes", "so", [])
         assert parse("so on", size, is_thinking=True) == ("", "so on", [])
-        assert parse("<think>x</think>y", size, splits_reasoning=False, tools=[]) == ("<think>x</think>y", "", [])
+        assert parse("<think>x</think>y", size, splits_reasoning=False, tools={}) == ("<think>x</think>y", "", [])
 
 
 class TestTooling:
@@ -130,11 +130,12 @@ class TestTooling:
             {"tools": [WEATHER], "tool_choice": "absent"},
             {"tools": [WEATHER], "tool_choice": "weather", "grammar": 'root ::= "x"'},
             {"tools": [{"type": "function"}]},
+            {"tools": [{"function": {"name": "f", "parameters": "none"}}], "tool_choice": "f"},
         ],
     )
     def test_nonsense_is_refused(self, fields: dict[str, Any]) -> None:
         with pytest.raises(UserError):
-            Tooling(ChatTemplate("", bos="", eos=""), GenerateRequest(messages=ASK, **fields))
+            Tooling(ChatTemplate("", bos="", eos=""), GenerateRequest(messages=ASK, **fields)).grammar()
 
 
 class TestOnAModel:

@@ -25,11 +25,13 @@ FAMILIES = {
     "Mistral": _TOOLS + "{% set call = '[TOOL_CALLS]' %}" + _TURNS,
     "Llama 3": _TOOLS + "{% set head = 'Environment: ipython' %}" + _TURNS,
     "functionary": _TOOLS + "{% set call = '<function=' %}" + _TURNS,
+    "Qwen3-Coder": _TOOLS + "{% set call = '<tool_call><function=f><parameter=n>' %}" + _TURNS,
     "Gemma": "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     + CHATML,
 }
 BEGINNINGS = {
     "Hermes": "<tool_call>", "Mistral": "[TOOL_CALLS]", "functionary": "<function=", "Gemma": "<tool_call>",
+    "Qwen3-Coder": "<tool_call>",
 }  # fmt: skip
 TOOL: Any = {
     "type": "function",

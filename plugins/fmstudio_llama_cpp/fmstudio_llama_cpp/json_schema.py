@@ -48,7 +48,7 @@ _BASE = {
     '("Z" | [+-] ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9])',
     "uuid": f'{_HEX}{{8}} "-" {_HEX}{{4}} "-" {_HEX}{{4}} "-" {_HEX}{{4}} "-" {_HEX}{{12}}',
 }
-_FORMATS = {"date": "date", "time": "clock", "date-time": 'date "T" clock', "uuid": "uuid"}
+FORMATS = {"date": "date", "time": "clock", "date-time": 'date "T" clock', "uuid": "uuid"}
 Schema = Mapping[str, Any] | bool
 
 
@@ -262,10 +262,10 @@ class SchemaRules:
         kind = schema.get("format")
         if kind is None:
             return "string" if not low and high is None else self.add(rf'"\"" {_repeat("char", low, high)} "\""')
-        if kind not in _FORMATS or low or high is not None:
-            extra = " with a length" if kind in _FORMATS else ""
+        if kind not in FORMATS or low or high is not None:
+            extra = " with a length" if kind in FORMATS else ""
             raise _refuse(f"the format {kind!r} cannot be enforced{extra}", where)
-        return self.add(rf'"\"" {_FORMATS[kind]} "\""')
+        return self.add(rf'"\"" {FORMATS[kind]} "\""')
 
 
 def _require_only(schema: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:

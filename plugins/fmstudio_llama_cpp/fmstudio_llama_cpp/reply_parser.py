@@ -2,7 +2,7 @@
 
 Formats: ``<think>…</think>`` first (Qwen3, DeepSeek-R1 and their kin); calls as ``<tool_call>{…}</tool_call>`` (Hermes,
 Qwen), ``[TOOL_CALLS]…`` (Mistral, both its list and its ``name[ARGS]{…}`` form), ``<function=name>{…}</function>``
-(functionary, Llama 3.1 with custom tools), or a bare JSON object with a ``name`` and ``parameters`` or ``arguments``
+(functionary, Llama 3.1 with custom tools), the marked-up form of Qwen3-Coder (see `xml_calls`), or a bare JSON object with a ``name`` and ``parameters`` or ``arguments``
 (Llama 3, with or without ``<|python_tag|>``). What looks like a call but is none is given as text: nothing is lost.
 """
 
@@ -11,19 +11,30 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from fmstudio.api import ToolCall
+from fmstudio_llama_cpp.xml_calls import (
+    CALL,
+    CALL_END,
+    FUNCTION,
+    FUNCTION_END,
+    PARAMETER,
+    XmlCall,
+    scan_call,
+    typed_arguments,
+)
 
 THINK, THINK_END = "<think>", "</think>"
-CALL, CALL_END = "<tool_call>", "</tool_call>"
-FUNCTION, FUNCTION_END = "<function=", "</function>"
 MISTRAL, PYTHON_TAG = "[TOOL_CALLS]", "<|python_tag|>"
 MARKERS = frozenset({THINK, THINK_END, CALL, CALL_END, MISTRAL, PYTHON_TAG, "[ARGS]", "[CALL_ID]"})
 _MISTRAL_CALL = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?\[ARGS\]\s*")
 
 _FUNCTION_CALL = re.compile(r"\s*<function=([\w.-]+)>\s*")
+_MARKED_UP = re.compile(rf"[^<>\n]+>\s*{PARAMETER}")  # after the mark of a function
+
+_CALLS = {CALL: "call", MISTRAL: "mistral", FUNCTION: "function"}  # what begins a call, and the state that reads it
 
 News = tuple[str, str, tuple[ToolCall, ...]]
 
@@ -32,7 +43,7 @@ class ReplyParser:
     """One answer's parser.
 
     Args:
-        tools: Names that may be called; empty = no calls are looked for.
+        tools: Schemas of their parameters by the names that may be called; empty = no calls are looked for.
         splits_reasoning: Whether to split reasoning off.
         is_thinking: The prompt already opened the reasoning.
 
@@ -40,8 +51,10 @@ class ReplyParser:
         has_calls: A call was found.
     """
 
-    def __init__(self, tools: Collection[str], *, splits_reasoning: bool, is_thinking: bool = False) -> None:
-        self._tools = frozenset(tools)
+    def __init__(
+        self, tools: Mapping[str, Mapping[str, Any]], *, splits_reasoning: bool, is_thinking: bool = False
+    ) -> None:
+        self._tools = dict(tools)
         self._held = ""
         self._state = "reasoning" if is_thinking else "start" if splits_reasoning else "head"
         self.has_calls = False
@@ -69,6 +82,10 @@ class ReplyParser:
         rest, self._held = self._held, ""
         if self._state == "reasoning":
             return "", rest, ()
+        if self._state == "xml":
+            scanned = scan_call(rest, is_whole=True)
+            calls = self._marked_up(scanned) if isinstance(scanned, XmlCall) else ()
+            return (rest[scanned.end :].lstrip("\n") if isinstance(scanned, XmlCall) and calls else rest), "", calls
         if self._state in ("json", "mistral", "call", "function") and rest.strip():
             whole = {"mistral": MISTRAL, "call": CALL, "function": FUNCTION}.get(self._state, "") + rest
             calls = self._read(whole)
@@ -111,17 +128,25 @@ class ReplyParser:
     def _in_text(self) -> News:
         if not self._tools:
             return self._release(0), "", ()
-        for marker, state in ((CALL, "call"), (MISTRAL, "mistral"), (FUNCTION, "function")):
-            text, found, rest = self._held.partition(marker)
-            if found:
-                self._held, self._state = rest, state
-                return text.rstrip("\n") if not text.strip() else text, "", ()
-        return self._release(max(_overlap(self._held, marker) for marker in (CALL, MISTRAL, FUNCTION))), "", ()
+        found = [(self._held.find(marker), marker) for marker in _CALLS if marker in self._held]
+        if not found:
+            return self._release(max(_overlap(self._held, marker) for marker in _CALLS)), "", ()
+        at, marker = min(found)
+        text, self._held, self._state = self._held[:at], self._held[at + len(marker) :], _CALLS[marker]
+        return text.rstrip("\n") if not text.strip() else text, "", ()
 
     def _in_call(self) -> News:
+        stripped = self._held.lstrip()
+        if stripped.startswith(FUNCTION):
+            self._held, self._state = CALL + self._held, "xml"
+        if self._state == "xml" or FUNCTION.startswith(stripped):
+            return "", "", ()
         return self._in_tags(CALL, CALL_END)
 
     def _in_function(self) -> News:
+        if _MARKED_UP.match(self._held):
+            self._held, self._state = FUNCTION + self._held, "xml"
+            return "", "", ()
         return self._in_tags(FUNCTION, FUNCTION_END, is_named=True)
 
     def _in_tags(self, start: str, end: str, *, is_named: bool = False) -> News:
@@ -134,6 +159,25 @@ class ReplyParser:
         self._skips_lines = bool(calls)
         self.has_calls = self.has_calls or bool(calls)
         return ("", "", calls) if calls else (f"{start}{body}{end}", "", ())
+
+    def _in_xml(self) -> News:
+        """Inside a call whose arguments are marked up, its first mark still held."""
+        scanned = scan_call(self._held)
+        if scanned == "more":
+            return "", "", ()
+        calls: tuple[ToolCall, ...] = ()
+        end = self._held.index(FUNCTION) + len(FUNCTION)
+        if isinstance(scanned, XmlCall):
+            calls, end = self._marked_up(scanned), scanned.end
+        text, self._held = self._held[:end], self._held[end:]
+        self._state, self._skips_lines = "text", bool(calls)
+        return "" if calls else text, "", calls
+
+    def _marked_up(self, call: XmlCall) -> tuple[ToolCall, ...]:
+        if call.name not in self._tools:
+            return ()
+        self.has_calls = True
+        return (_tool_call(call.name, typed_arguments(call, self._tools[call.name])),)
 
     def _in_json(self) -> News:
         return "", "", ()
@@ -165,7 +209,7 @@ class ReplyParser:
                 continue
             try:
                 value, at = decoder.raw_decode(text, at)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return ()
             for item in (
                 [{"name": named[1], "arguments": value}] if named else value if isinstance(value, list) else [value]
@@ -184,11 +228,15 @@ class ReplyParser:
         if isinstance(arguments, str):
             try:
                 arguments = json.loads(arguments)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return None
         if item.get("name") not in self._tools or not isinstance(arguments, dict):
             return None
-        return ToolCall(f"call_{uuid.uuid4().hex[:24]}", item["name"], json.dumps(arguments, ensure_ascii=False))
+        return _tool_call(item["name"], arguments)
+
+
+def _tool_call(name: str, arguments: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(f"call_{uuid.uuid4().hex[:24]}", name, json.dumps(arguments, ensure_ascii=False))
 
 
 def _overlap(text: str, marker: str) -> int:

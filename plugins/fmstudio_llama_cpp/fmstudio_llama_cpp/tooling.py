@@ -9,19 +9,11 @@ from typing import Any, Literal, cast
 
 from fmstudio.api import GenerateRequest, Message, UserError
 from fmstudio_llama_cpp.json_schema import SchemaRules, schema_grammar
-from fmstudio_llama_cpp.reply_parser import (
-    CALL,
-    CALL_END,
-    FUNCTION,
-    FUNCTION_END,
-    MISTRAL,
-    PYTHON_TAG,
-    THINK,
-    ReplyParser,
-)
+from fmstudio_llama_cpp.reply_parser import MISTRAL, PYTHON_TAG, THINK, ReplyParser
 from fmstudio_llama_cpp.template import ChatTemplate
+from fmstudio_llama_cpp.xml_calls import CALL, CALL_END, FUNCTION, FUNCTION_END, PARAMETER, call_rule, quoted
 
-Family = Literal["hermes", "mistral", "llama3", "functions"]
+Family = Literal["hermes", "mistral", "llama3", "functions", "xml"]
 # For templates that know no tools. The format is Hermes', the commonest one among small open models.
 _INTRODUCTION = """You can call functions. These are their signatures:
 <tools>
@@ -73,7 +65,7 @@ class Tooling:
         if not splits and not self._names:
             return None
         is_thinking = splits and prompt_text.rstrip().endswith(THINK)
-        return ReplyParser(self._names, splits_reasoning=splits, is_thinking=is_thinking)
+        return ReplyParser(self._schemas(), splits_reasoning=splits, is_thinking=is_thinking)
 
     def grammar(self) -> tuple[str, str]:
         """The grammar the answer must obey and what triggers it; empty = none.
@@ -92,23 +84,35 @@ class Tooling:
             return self._call_grammar(), rf"[\s\S]*?({_MARKERS[self._family]}[\s\S]*)"
         return "", ""
 
+    def _schemas(self) -> dict[str, Mapping[str, Any]]:
+        """What each tool that may be called takes."""
+        tools = self._asked.tools if self._names else ()
+        return {_name_of(tool): _parameters_of(tool) for tool in tools}
+
     def _call_grammar(self) -> str:
         wanted = [self._asked.tool_choice] if self._asked.tool_choice in self._names else self._names
-        by_name = {_name_of(tool): _function(tool) for tool in self._asked.tools}
+        schemas = self._schemas()
         rules = SchemaRules({})
         key = "parameters" if self._family == "llama3" else "arguments"
         calls = list[str]()
         for name in wanted:
-            parameters = by_name[name].get("parameters") or {"type": "object"}
+            parameters = schemas[name]
             nested = SchemaRules(parameters)
             nested.share(rules)
+            if self._family == "xml":
+                calls.append(call_rule(name, parameters, nested))
+                continue
             body = nested.rule(parameters, f"tool {name}")
             if self._family == "functions":
-                calls.append(f'{_quoted(f"{FUNCTION}{name}>")} ws {body} ws "{FUNCTION_END}"')
+                calls.append(f'{quoted(f"{FUNCTION}{name}>")} ws {body} ws "{FUNCTION_END}"')
                 continue
             calls.append(rf'"{{" ws "\"name\":" ws {_text(name)} "," ws "\"{key}\":" ws {body} ws "}}"')
         call = rules.add(" | ".join(calls))
         several = self._asked.parallel_tool_calls
+        if self._family == "xml":  # models are known to leave the first mark out where they call by themselves
+            begin = f'"{CALL}" ws' if self._must_call else f'("{CALL}" ws)?'
+            one = f'{begin} {call} ws "{CALL_END}"'
+            return rules.text(f'{one} ("\\n" {one}){{0,15}}' if several else one)
         if self._family == "hermes":
             one = f'"{CALL}" ws {call} ws "{CALL_END}"'
             return rules.text(f'{one} ("\\n" {one}){{0,15}}' if several else one)
@@ -120,12 +124,12 @@ class Tooling:
         return rules.text(call)
 
 
-_MARKERS: dict[Family, str] = {"hermes": CALL, "mistral": r"\[TOOL_CALLS\]", "functions": FUNCTION}
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+_MARKERS: dict[Family, str] = {
+    "hermes": CALL,
+    "mistral": r"\[TOOL_CALLS\]",
+    "functions": FUNCTION,
+    "xml": f"(?:{CALL}|{FUNCTION})",
+}
 
 
 def _text(name: str) -> str:
@@ -145,11 +149,20 @@ def _name_of(tool: Mapping[str, Any]) -> str:
     return name
 
 
+def _parameters_of(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = _function(tool).get("parameters") or {"type": "object"}
+    if not isinstance(parameters, Mapping):
+        raise UserError(
+            f"The parameters of the tool “{_name_of(tool)}” are no JSON schema.", remedy='Give {"type": "object", …}.'
+        )
+    return parameters
+
+
 def _family(template: ChatTemplate) -> Family:
     if "[TOOL_CALLS]" in template.source:
         return "mistral"
-    if FUNCTION in template.source and "<parameter=" not in template.source:
-        return "functions"
+    if FUNCTION in template.source:
+        return "xml" if PARAMETER in template.source else "functions"
     if PYTHON_TAG in template.source or "Environment: ipython" in template.source:
         return "llama3"
     return "hermes"
