@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from fmstudio.api.errors import UserError
 from fmstudio.core.conversation_states import conversations_folder
-from fmstudio.jobs.engine_remedy import with_action
+from fmstudio.jobs.engine_remedy import with_action, with_build
 from fmstudio.jobs.launcher import Launcher, Process, worker_argv
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
 from fmstudio.jobs.probe import Outcome, Probe, Working, forget, recall, settings_key
@@ -85,6 +85,7 @@ class Engine:
         self._generation = 0
         self._may_probe_again = True
         self._error: Error | None = None
+        self._library = ""
 
     @property
     def base_url(self) -> str:
@@ -184,7 +185,7 @@ class Engine:
         """The problem as an exception."""
         problem = self.problem or Problem("The model engine is not running.", "Load the model again.")
         action = problem.remedy_action
-        return UserError(problem.message, remedy=problem.remedy, details=problem.details, remedy_action=action)
+        return UserError(problem.message, remedy=problem.remedy_told, details=problem.details, remedy_action=action)
 
     def lost_connection(self, error: OSError) -> UserError:
         """Explain a broken connection: by the end of the process, which is reported a moment later, if it ended."""
@@ -227,6 +228,7 @@ class Engine:
 
     def _spawn(self, working: Working) -> None:
         start, generation = self._started(), self._generation
+        self._library = working.library
         try:
             params_file = self._write_params(start.params)
         except OSError as error:
@@ -291,6 +293,8 @@ class Engine:
                 problem = outcome.problem("The model engine")
                 if is_crash:
                     problem = replace(problem, remedy="Load the model again: settings that work are looked for anew.")
+                if outcome.is_illegal_instruction and not was_ready:  # else the next start looks for settings first
+                    problem = with_build(problem, self._python, self._library)
                 self._fail(problem, outcome.signal_name)
 
     def _fail(self, problem: Problem, signal: str = "") -> None:

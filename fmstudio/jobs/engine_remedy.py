@@ -1,8 +1,11 @@
-"""From how an engine failed to what to change: parameters a window can apply with one click."""
+"""From how an engine failed to what to change: parameters a window applies with one click, or a command it copies."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -30,6 +33,36 @@ def with_action(problem: Problem, params: Mapping[str, Any], *, signal: str = ""
         return problem
     text = f"{problem.message}\n{problem.details}".lower()
     return replace(problem, remedy_action=_action(text, params, signal, loaded_ctx))
+
+
+def with_build(problem: Problem, python: str, library: str) -> Problem:
+    """Say that the engine's library must be built for this processor, after it used an instruction this one lacks.
+
+    Args:
+        python: The interpreter that runs the engine.
+        library: What the settings were tried with, as ``"llama-cpp-python 0.3.36, numpy 2.3.1"``: the first is built.
+    """
+    command = build_command(python, library)
+    if not command:
+        return problem
+    remedy = (
+        "Its library was built for another processor. Build it for this one: run the command in a terminal (it needs the "
+        "network, a C++ compiler and some minutes), then try again."
+    )
+    return replace(problem, remedy=remedy, remedy_command=command)
+
+
+def build_command(python: str, library: str) -> str:
+    """The command that builds the installed version of a library anew on this machine; empty if none is known.
+
+    Nothing is taken from a cache or a ready-made wheel, and no other package is touched.
+    """
+    name, _, version = library.partition(",")[0].partition(" ")
+    if not version or not version[0].isdigit():  # unknown, or "missing"
+        return ""
+    words = [python, "-m", "pip", "install", f"{name}=={version}", "--no-binary", name]
+    words += ["--force-reinstall", "--no-deps", "--no-cache-dir"]
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def _action(text: str, params: Mapping[str, Any], signal: str, loaded_ctx: int) -> dict[str, Any]:

@@ -13,7 +13,8 @@ class Problem:
 
     `is_user_error` tells a mistake the user can mend from a fault (exit code 2 or 1 on the command line). `can_retry`
     says of such an error that the very same may succeed the next time: the disk was full, a connection broke.
-    `remedy_action` is the remedy for a machine: parameters to change, e.g. ``{"n_ctx": 2048}``.
+    `remedy_action` is the remedy for a machine: parameters to change, e.g. ``{"n_ctx": 2048}``. `remedy_command` is one
+    that a terminal runs, where the app itself must not: the card copies it.
     """
 
     message: str
@@ -22,9 +23,15 @@ class Problem:
     is_user_error: bool = False
     can_retry: bool = False
     remedy_action: dict[str, Any] = field(default_factory=dict, hash=False)
+    remedy_command: str = ""
+
+    @property
+    def remedy_told(self) -> str:
+        """What to do, for a reader without buttons."""
+        return f"{self.remedy} {self.remedy_command}".strip()
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        return f"{self.message} {self.remedy_told}".strip()
 
 
 _MEANING = {
@@ -49,6 +56,9 @@ _MEANING = {
     "SIGXFSZ": ("tried to write a file larger than allowed (SIGXFSZ)", "Free some disk space, then try again."),
 }
 
+
+# Windows has no signals: an illegal instruction is this exit code, as it comes with and without a sign.
+_ILLEGAL_CODES = frozenset({0xC000001D, 0xC000001D - (1 << 32)})
 
 _TIMED_OUT = "Timeout (0:"
 """How `faulthandler.dump_traceback_later` begins its report before it ends the process."""
@@ -89,6 +99,11 @@ class ProcessOutcome:
             return signals.Signals(self.signal).name
         except ValueError:
             return f"signal {self.signal}"
+
+    @property
+    def is_illegal_instruction(self) -> bool:
+        """Whether it used an instruction that this processor does not have."""
+        return self.signal_name == "SIGILL" or self.exit_code in _ILLEGAL_CODES
 
     def problem(self, what: str) -> Problem:
         """Explain an end nobody asked for.

@@ -20,6 +20,7 @@ from fmstudio.api.errors import UserError
 from fmstudio.api.gguf_header import peek_gguf_kind
 from fmstudio.core.jsonfile import read_json, write_json
 from fmstudio.core.paths import home
+from fmstudio.jobs.engine_remedy import with_build
 from fmstudio.jobs.launcher import Launcher, Process, worker_argv
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
 from fmstudio.jobs.protocol import Artifact, Done, Error, Wire
@@ -93,6 +94,8 @@ class Attempt:
     settings: dict[str, Any]
     ended: str
     log_tail: str = ""
+    library: str = ""
+    is_illegal_instruction: bool = False
 
 
 Outcome = Working | Problem
@@ -149,7 +152,10 @@ class Probe:
         meta = candidate.meta if isinstance(candidate, Artifact) else {}
         error = heard.get(Error.type)
         ended = _ended(outcome, error if isinstance(error, Error) else None, is_done=Done.type in heard)
-        self.attempts.append(Attempt(meta.get("settings", {}), ended, outcome.log_tail))
+        library = str(meta.get("library", ""))
+        self.attempts.append(
+            Attempt(meta.get("settings", {}), ended, outcome.log_tail, library, outcome.is_illegal_instruction)
+        )
         if ended == "works":
             working = Working(meta["settings"], str(meta["library"]))
             _remember(settings_key(self.backend, self.model, self.python), working, self.attempts)
@@ -171,11 +177,13 @@ class Probe:
         if not any(attempt.settings or attempt.ended.startswith("SIG") for attempt in self.attempts):
             problem = outcome.problem("The engine's test process")
             return Problem(problem.message, problem.remedy, f"{tried}\n\n{outcome.log_tail}")
-        return Problem(
+        problem = Problem(
             f"The model engine crashes on this computer with each of the {len(self.attempts)} settings tried.",
             "Install a build of its library made for this processor, or choose another model.",
             f"{tried}\n\n{outcome.log_tail}",
         )
+        illegal = [attempt for attempt in self.attempts if attempt.is_illegal_instruction]
+        return with_build(problem, self.python, illegal[0].library) if illegal else problem
 
 
 def _ended(outcome: ProcessOutcome, error: Error | None, *, is_done: bool) -> str:
@@ -218,5 +226,5 @@ def working_settings(
     answered.wait()
     found = answer[0]
     if isinstance(found, Problem):
-        raise UserError(found.message, remedy=found.remedy, details=found.details)
+        raise UserError(found.message, remedy=found.remedy_told, details=found.details)
     return found.settings

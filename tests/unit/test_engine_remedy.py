@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fmstudio.jobs.engine_remedy import with_action
+from fmstudio.jobs.engine_remedy import build_command, with_action, with_build
 from fmstudio.jobs.outcome import Problem, ProcessOutcome
 
 NO_ROOM = Problem("llama.cpp could not make room for a context of 32,768 tokens: failed to allocate buffer.")
@@ -58,3 +58,21 @@ def test_a_smaller_context_starts_from_the_one_that_was_loaded() -> None:
 def test_a_remedy_the_engine_named_itself_stays() -> None:
     refused = Problem("“x.gguf” cannot draft for this model.", remedy_action={"draft_model": "", "speculation": "off"})
     assert with_action(refused, {"n_ctx": 8192}, signal="SIGKILL") == refused
+
+
+def test_the_library_is_built_in_the_version_that_is_installed() -> None:
+    command = build_command("/a folder/python", "llama-cpp-python 0.3.36, numpy 2.3.1")
+    assert "llama-cpp-python==0.3.36 --no-binary llama-cpp-python" in command and "numpy" not in command
+    assert "'/a folder/python'" in command or '"/a folder/python"' in command
+
+
+@pytest.mark.parametrize("library", ["", "llama-cpp-python missing", "llama-cpp-python"])
+def test_nothing_is_built_that_is_not_known(library: str) -> None:
+    problem = Problem("It crashed.", "Choose another.")
+    assert build_command("python", library) == "" and with_build(problem, "python", library) == problem
+
+
+@pytest.mark.parametrize("outcome", [ProcessOutcome(0xC000001D), ProcessOutcome(-1073741795), ProcessOutcome(None, 4)])
+def test_an_illegal_instruction_is_known_on_each_system(outcome: ProcessOutcome) -> None:
+    assert outcome.is_illegal_instruction or (outcome.signal and outcome.signal_name != "SIGILL")
+    assert not ProcessOutcome(1).is_illegal_instruction and not ProcessOutcome(None, 11).is_illegal_instruction

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -41,6 +43,7 @@ class Crashy(ChatBackend):
         if "refuse" in orders:
             raise UserError(f"{model.name} is of no use.", remedy="Choose another.")
         self.dies = settings["fast"] and "sound" not in orders or "dies always" in orders
+        self.signal = signal.SIGILL if "instruction" in orders else signal.SIGSEGV
         self.log = model.with_suffix(".log")
         return ModelInfo(100, 100, True, 1, "crashy")
 
@@ -51,7 +54,7 @@ class Crashy(ChatBackend):
         with self.log.open("a") as log:
             log.write("evaluated\\n")
         if self.dies:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), self.signal)
         for number in range(request.max_tokens or 100000):
             if cancelled():
                 break
@@ -59,7 +62,7 @@ class Crashy(ChatBackend):
             yield Chunk(text=f"{number} ", token_ids=(number,))
         yield Chunk(finish_reason="stop", usage={"prompt_tokens": 1, "completion_tokens": 1})
 """
-TABLE = '[[chat_backend]]\nid = "crashy"\ntitle = "Crashy"\nclass = "crashy_code:Crashy"\nformats = ["txt"]\n'
+TABLE = 'requires = ["llama-cpp-python"]\n[[chat_backend]]\nid = "crashy"\ntitle = "Crashy"\nclass = "crashy_code:Crashy"\nformats = ["txt"]\n'
 
 
 @pytest.fixture
@@ -151,6 +154,22 @@ class TestProbing:
         assert engine.problem is not None and engine.problem.details.count("SIGSEGV") >= 2
         assert remembered(model) is None
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+    def test_a_library_built_for_another_processor_is_built_anew_by_a_command_for_the_terminal(
+        self, engine: Engine, crashy: Callable[[str], Path]
+    ) -> None:
+        engine.start(crashy("dies always of an instruction"), backend="crashy")
+        with pytest.raises(UserError, match="each of the 2 settings") as caught:
+            engine.wait_ready(60)
+        problem = engine.problem
+        assert problem is not None and problem.details.count("SIGILL") >= 2
+        version = importlib.metadata.version("llama-cpp-python")
+        words = shlex.split(problem.remedy_command)
+        assert words[:5] == [sys.executable, "-m", "pip", "install", f"llama-cpp-python=={version}"]
+        assert words[5:7] == ["--no-binary", "llama-cpp-python"]
+        assert set(words[7:]) == {"--force-reinstall", "--no-deps", "--no-cache-dir"}
+        assert problem.remedy_command in caught.value.remedy, "the command line has no button"
+
     def test_a_refusal_of_the_file_is_passed_on(self, engine: Engine, crashy: Callable[[str], Path]) -> None:
         engine.start(crashy("refuse"), backend="crashy")
         with pytest.raises(UserError, match=r"model\.txt is of no use") as caught:
@@ -163,11 +182,12 @@ class TestProbing:
         model = crashy("sound")
         working_settings(SubprocessLauncher(), "crashy", model, python=sys.executable)
         store = own_home / "engine_settings.json"
-        store.write_text(store.read_text().replace('"library": ""', '"library": "old 1.0"'))
+        library = f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
+        store.write_text(store.read_text().replace(library, "old 1.0"))
         assert remembered(model).library == "old 1.0"
         engine.start(model, backend="crashy")
         engine.wait_ready(60)
-        assert remembered(model).library == ""
+        assert remembered(model).library == library
         assert "probing" in engine.states  # type: ignore[attr-defined]
 
     def test_working_settings_probes_once_and_then_remembers(self, crashy: Callable[[str], Path]) -> None:

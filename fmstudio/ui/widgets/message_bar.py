@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from fmstudio.jobs.outcome import Problem
 from fmstudio.ui.widgets.parts import button, column, icon_label, label, row, tool_button
@@ -44,14 +45,15 @@ class ProblemCard(QFrame):
         if problem.remedy:
             texts.addWidget(label(problem.remedy, wrap=True, selectable=True))
         buttons, mending = row(gap=4), column(gap=4)
-        for text, act in actions:
+        for made in (*self._command_buttons(), *(button(text, act) for text, act in actions)):
             if stacked:
-                mending.addLayout(row(button(text, act), None))
+                mending.addLayout(row(made, None))
             else:
-                buttons.addWidget(button(text, act))
+                buttons.addWidget(made)
         if problem.details:
-            self._copy = button(self.tr("Copy details"), self.copy_details, kind="quiet", icon="copy")
-            buttons.addWidget(self._copy)
+            copy = button(self.tr("Copy details"), kind="quiet", icon="copy")
+            copy.clicked.connect(lambda: self._copied(copy, self._details()))
+            buttons.addWidget(copy)
         if on_close is not None:
             buttons.addWidget(tool_button("close", self.tr("Dismiss"), on_close))
         layout = row(icon_label("error", "danger"), gap=12, margins=(16, 10, 12, 10))
@@ -59,7 +61,7 @@ class ProblemCard(QFrame):
         if stacked:
             buttons.addStretch(1)
             texts.addSpacing(6)
-            if actions:
+            if actions or problem.remedy_command:
                 texts.addLayout(mending)
             texts.addLayout(buttons)
         else:
@@ -68,12 +70,27 @@ class ProblemCard(QFrame):
         # Minimum, not Maximum: wrapped text may need more height than its hint, which knows no width.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
 
-    def copy_details(self) -> None:
-        """Put message, remedy and details on the clipboard."""
+    def _command_buttons(self) -> list[QPushButton]:
+        command = self.problem.remedy_command
+        if not command:
+            return []
+        tip = self.tr("Puts this on the clipboard, to be run in a terminal:\n{command}").format(command=command)
+        made = button(self.tr("Copy the command"), icon="copy", tip=tip)
+        made.clicked.connect(lambda: self._copied(made, command))
+        return [made]
+
+    def _details(self) -> str:
+        """Message, remedy and details."""
         problem = self.problem
-        QGuiApplication.clipboard().setText(f"{problem.message}\n{problem.remedy}\n\n{problem.details}".strip() + "\n")
-        self._copy.setText(self.tr("Copied"))
-        QTimer.singleShot(1500, self._copy, lambda: self._copy.setText(self.tr("Copy details")))
+        return f"{problem.message}\n{problem.remedy_told}\n\n{problem.details}".strip() + "\n"
+
+    def _copied(self, pressed: QPushButton, text: str) -> None:
+        """Put a text on the clipboard, and say so on the button for a moment."""
+        QGuiApplication.clipboard().setText(text)
+        said = self.tr("Copied")
+        if pressed.text() != said:
+            QTimer.singleShot(1500, pressed, partial(pressed.setText, pressed.text()))
+            pressed.setText(said)
 
 
 class MessageBar(QWidget):
