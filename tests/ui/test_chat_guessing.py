@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QPushButton,
+    QSpinBox,
+    QStyle,
+    QStyleOptionSpinBox,
+)
 
 from fmstudio.jobs.outcome import Problem
 from fmstudio.project.models import ModelEntry
@@ -51,14 +57,15 @@ def test_a_way_to_guess_loads_the_model_again_with_it(
     choose(page, "lookup")
     ask(page, qtbot)
     wait_idle(page, qtbot, 4)
-    assert context.engine.params == {"speculation": "lookup"} and len(context.engine.starts) == 2
+    assert context.engine.params == {"speculation": "lookup", "draft_tokens": 8} and len(context.engine.starts) == 2
     choose(page, "draft")
     assert rows.draft.isVisible() and rows.draft.currentData() == other, "the only one there is"
     ask(page, qtbot)
     wait_idle(page, qtbot, 6)
     entry = page.controller.library.get(other)
     assert entry is not None and entry.path != context.engine.starts[-1]
-    assert context.engine.params == {"speculation": "draft", "draft_model": str(entry.path)}
+    drafting = {"speculation": "draft", "draft_tokens": 8, "draft_p_min": 0.75}
+    assert context.engine.params == {**drafting, "draft_model": str(entry.path)}
     facts = stored(context, page)[-1].facts
     assert (facts["guess_ahead"]["method"], facts["guess_ahead"]["model"]["id"]) == ("draft", other)
     again = settings_of(facts)
@@ -95,6 +102,79 @@ def test_it_is_kept_with_the_conversation(context: AppContext, draft: ModelEntry
     assert page.panel.guessing.draft.currentData() == page.controller.settings.draft_model_id != ""
 
 
+def pick(page: ChatPage, qtbot: Any, method: str) -> None:
+    """Choose with the arrow keys."""
+    box = page.panel.guessing.method
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_Home)
+    for _ in range(box.findData(method)):
+        qtbot.keyClick(box, Qt.Key.Key_Down)
+    assert box.currentData() == method
+
+
+def write_number(box: QAbstractSpinBox, qtbot: Any, text: str) -> None:
+    qtbot.mouseClick(box.lineEdit(), Qt.MouseButton.LeftButton)
+    qtbot.keyClick(box, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(box, text)
+    qtbot.keyClick(box, Qt.Key.Key_Tab)
+
+
+def press_up(box: QSpinBox, qtbot: Any) -> None:
+    """Click the upper arrow."""
+    option = QStyleOptionSpinBox()
+    box.initStyleOption(option)
+    control = QStyle.SubControl.SC_SpinBoxUp
+    arrow = box.style().subControlRect(QStyle.ComplexControl.CC_SpinBox, option, control, box)
+    qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=arrow.center())
+
+
+def test_length_and_certainty_of_guesses_are_set_by_hand_sent_and_kept(
+    context: AppContext, draft: ModelEntry, page: ChatPage, qtbot: Any
+) -> None:
+    rows = page.panel.guessing
+    qtbot.waitUntil(lambda: rows.draft.count() == 1, timeout=15_000)
+    assert not rows.tokens.isVisible() and not rows.certainty.isVisible(), "nothing is guessed"
+    assert "tokens" in rows.tokens.toolTip() and "certain" in rows.certainty.toolTip()
+    pick(page, qtbot, "lookup")
+    qtbot.waitUntil(rows.tokens.isVisible, timeout=5_000)
+    assert not rows.certainty.isVisible(), "a text is not certain of itself"
+    write_number(rows.tokens, qtbot, "12")
+    press_up(rows.tokens, qtbot)
+    assert rows.tokens.value() == 13
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 2)
+    assert context.engine.params == {"speculation": "lookup", "draft_tokens": 13}
+    pick(page, qtbot, "draft")
+    qtbot.waitUntil(rows.certainty.isVisible, timeout=5_000)
+    write_number(rows.certainty, qtbot, "0.4")
+    qtbot.keyClick(rows.certainty, Qt.Key.Key_Up)
+    assert rows.certainty.value() == 0.45
+    write_number(rows.tokens, qtbot, "99")
+    assert rows.tokens.value() == 9, "31 tokens at most: the second digit is not taken"
+    ask(page, qtbot)
+    wait_idle(page, qtbot, 4)
+    assert context.engine.params["draft_tokens"] == 9 and context.engine.params["draft_p_min"] == 0.45
+    again = settings_of(stored(context, page)[-1].facts)
+    assert (again.draft_tokens, again.draft_p_min) == (9, 0.45), "a turn is made again as it was made"
+    first = page.controller.conversation
+    assert first is not None
+    page.controller.save_settings()
+
+    def is_kept() -> bool:
+        kept = page.listing.conversations.get(first.id)
+        return kept is not None and kept.settings.get("draft_p_min") == 0.45
+
+    qtbot.waitUntil(is_kept, timeout=15_000)
+    page.controller.open(None)
+    page.controller.settings = ChatSettings()
+    page.choosing.show_settings()
+    assert not rows.tokens.isVisible() and (rows.tokens.value(), rows.certainty.value()) == (8, 0.75)
+    page.listing.open_id(first.id)
+    assert (rows.tokens.value(), rows.certainty.value()) == (9, 0.45)
+    pick(page, qtbot, "off")
+    qtbot.waitUntil(lambda: not rows.tokens.isVisible() and not rows.certainty.isVisible(), timeout=5_000)
+
+
 def test_without_a_second_model_there_is_no_draft_and_it_says_so(page: ChatPage) -> None:
     from PySide6.QtGui import QStandardItemModel
 
@@ -105,9 +185,10 @@ def test_without_a_second_model_there_is_no_draft_and_it_says_so(page: ChatPage)
 
 def test_a_model_does_not_draft_for_itself(base: ModelEntry, draft: ModelEntry) -> None:
     library, settings = Library([base, draft]), ChatSettings(speculation="draft", draft_model_id=draft.id)
-    assert library.engine_params(base, settings) == {"speculation": "draft", "draft_model": str(draft.path)}
+    drafting = {"speculation": "draft", "draft_tokens": 8, "draft_p_min": 0.75}
+    assert library.engine_params(base, settings) == {**drafting, "draft_model": str(draft.path)}
     assert library.engine_params(draft, settings) == {}
-    assert Library([base]).engine_params(base, settings) == {"speculation": "draft", "draft_model": ""}
+    assert Library([base]).engine_params(base, settings) == {**drafting, "draft_model": ""}
 
 
 def test_a_draft_model_the_engine_refuses_is_a_card_with_a_way_on(

@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout
 
+from fmstudio.ui.pages.chat.settings import MOST_DRAFT_TOKENS, ChatSettings
+from fmstudio.ui.widgets.parts import decimal_box, spin_box
 from fmstudio.ui.widgets.words import size
 
 if TYPE_CHECKING:
     from fmstudio.project.models import ModelEntry
-    from fmstudio.ui.pages.chat.settings import ChatSettings
 
 TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class GuessAhead(QObject):
-    """Two pickers in a form; the second is there only while a draft model is to guess.
+    """Two pickers and two numbers in a form; all but the first are there only where they act.
 
     Signals:
         changed(): The person chose something; see `applied`.
@@ -37,10 +38,31 @@ class GuessAhead(QObject):
         ):  # fmt: skip
             self.method.addItem(text, data)
         self.draft.setPlaceholderText(self.tr("Choose a model"))
-        for box, name in ((self.method, self.tr("Guess ahead")), (self.draft, self.tr("Draft model"))):
+        self.tokens, self.certainty = spin_box(), decimal_box()
+        self.tokens.setRange(1, MOST_DRAFT_TOKENS)
+        self.certainty.setRange(0, 1)
+        self.certainty.setSingleStep(0.05)
+        self._rows = {
+            self.method: self.tr("Guess ahead"),
+            self.draft: self.tr("Draft model"),
+            self.tokens: self.tr("Guess length"),
+            self.certainty: self.tr("Certainty"),
+        }
+        for box, name in self._rows.items():
             box.setAccessibleName(name)
             box.setMinimumWidth(72)
-            box.activated.connect(self._on_chosen)
+        self.method.activated.connect(self._on_chosen)
+        self.draft.activated.connect(self._on_chosen)
+        self.tokens.valueChanged.connect(self._on_chosen)
+        self.certainty.valueChanged.connect(self._on_chosen)
+        self.tokens.setToolTip(self.tr(
+            "Most tokens of one guess. Long guesses pay where much repeats; where they fail, they cost time. "
+            "Another length loads the model again with the next message."
+        ))  # fmt: skip
+        self.certainty.setToolTip(self.tr(
+            "The draft model goes on guessing while it is at least this certain: 0 always guesses to the full length, "
+            "1 hardly ever guesses. Another certainty loads the model again with the next message."
+        ))  # fmt: skip
         self.draft.setToolTip(self.tr(
             "A much smaller model with the same vocabulary, mostly of the same family; another vocabulary is refused"
         ))  # fmt: skip
@@ -49,8 +71,8 @@ class GuessAhead(QObject):
     def add_to(self, form: QFormLayout) -> None:
         """Add the rows to a form."""
         self._form = form
-        for box in (self.method, self.draft):
-            form.addRow(box.accessibleName(), box)
+        for box, name in self._rows.items():
+            form.addRow(name, box)
 
     def show_models(self, drafts: Sequence[ModelEntry], model: ModelEntry | None) -> None:
         """List what could draft for the chosen model; a server decides for itself."""
@@ -72,15 +94,24 @@ class GuessAhead(QObject):
         )
         server = self.tr("{name} is a server: it decides itself whether to guess ahead.")
         self.method.setToolTip(tip if is_here else server.format(name=model.name if model is not None else ""))
-        for box in (self.method, self.draft):
+        for box in self._rows:
             box.setEnabled(is_here)
 
     def show_settings(self, settings: ChatSettings) -> None:
         """Show how a conversation guesses."""
         self.method.setCurrentIndex(max(0, self.method.findData(settings.speculation)))
         self.draft.setCurrentIndex(self.draft.findData(settings.draft_model_id))
+        # Only where it is another: what is being typed would be written anew.
+        if self.tokens.value() != settings.draft_tokens:
+            with QSignalBlocker(self.tokens):
+                self.tokens.setValue(settings.draft_tokens)
+        if self.certainty.value() != settings.draft_p_min:
+            with QSignalBlocker(self.certainty):
+                self.certainty.setValue(settings.draft_p_min)
         if self._form is not None:
             self._form.setRowVisible(self.draft, settings.speculation == "draft")
+            self._form.setRowVisible(self.tokens, settings.speculation != "off")
+            self._form.setRowVisible(self.certainty, settings.speculation == "draft")
 
     def applied(self, settings: ChatSettings) -> ChatSettings:
         """The settings with what is chosen here; a draft model is remembered while another way guesses."""
@@ -88,7 +119,14 @@ class GuessAhead(QObject):
         if method == "draft" and self.draft.currentIndex() < 0 and self.draft.count():
             self.draft.setCurrentIndex(0)
         draft = str(self.draft.currentData() or settings.draft_model_id)
-        return replace(settings, speculation=method, draft_model_id=draft)
+        certainty = round(self.certainty.value(), 4)
+        return replace(
+            settings,
+            speculation=method,
+            draft_model_id=draft,
+            draft_tokens=self.tokens.value(),
+            draft_p_min=certainty,
+        )
 
     @Slot()
     def _on_chosen(self) -> None:

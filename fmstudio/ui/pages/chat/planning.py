@@ -108,11 +108,14 @@ def settings_of(facts: dict[str, Any]) -> ChatSettings:
         AdapterChoice(str(a.get("id")), True, float(a.get("scale", 1))) for a in facts.get("adapters") or ()
     )
     guessing = facts.get("guess_ahead") or {}
+    plain = ChatSettings()
     return replace(
-        ChatSettings(),
+        plain,
         **known,
         speculation=str(guessing.get("method") or "off"),
         draft_model_id=str((guessing.get("model") or {}).get("id") or ""),
+        draft_tokens=int(guessing.get("draft_tokens") or plain.draft_tokens),
+        draft_p_min=float(guessing.get("draft_p_min", plain.draft_p_min)),
         n_ctx=int(facts.get("n_ctx") or 0),
         system_prompt=str(facts.get("system_prompt") or ""),
         adapters=adapters,

@@ -16,8 +16,10 @@ PRESET_FIELDS = (
     "is_seed_fixed", "seed",
 )  # fmt: skip
 
-LOADED_WITH = frozenset({"n_ctx", "speculation", "draft_model"})
+CHOSEN_FOR_LOADING = ("n_ctx", "speculation", "draft_tokens", "draft_p_min")
+LOADED_WITH = frozenset({*CHOSEN_FOR_LOADING, "draft_model"})
 """The engine's parameters that a conversation decides; see `ChatSettings.engine_params`."""
+MOST_DRAFT_TOKENS = 31
 
 
 def variables_in(text: str) -> list[str]:
@@ -53,6 +55,8 @@ class ChatSettings:
         n_ctx: Context length to load the model with, in tokens; 0 = the engine's default.
         speculation: How the engine guesses ahead: ``off``, ``lookup`` (from the text) or ``draft`` (a second model).
         draft_model_id: The model of the library that guesses, with ``draft``.
+        draft_tokens: Most tokens of one guess.
+        draft_p_min: The draft model goes on guessing while it is at least this certain, from 0 to 1.
         seed: Used when `is_seed_fixed`; otherwise each answer draws its own, and stores it.
         system_prompt: May hold ``{{name}}`` places, filled from `variables` when an answer is asked for.
         asks_title: The model is asked for a title after the first answer.
@@ -68,6 +72,8 @@ class ChatSettings:
     n_ctx: int = 0
     speculation: str = "off"
     draft_model_id: str = ""
+    draft_tokens: int = 8
+    draft_p_min: float = 0.75
     seed: int = 0
     is_seed_fixed: bool = False
     system_prompt: str = ""
@@ -128,14 +134,14 @@ class ChatSettings:
         """
         params: dict[str, Any] = {"n_ctx": self.n_ctx} if self.n_ctx else {}
         if self.speculation != "off":
-            params["speculation"] = self.speculation
+            params |= {"speculation": self.speculation, "draft_tokens": self.draft_tokens}
         if self.speculation == "draft":
-            params["draft_model"] = str(draft or "")
+            params |= {"draft_model": str(draft or ""), "draft_p_min": self.draft_p_min}
         return params
 
     def mended(self, action: Mapping[str, Any]) -> tuple[ChatSettings, dict[str, Any]]:
         """The same with a change of the engine's parameters, and what of the change a conversation is not set to."""
-        mended = replace(self, **{key: action[key] for key in ("n_ctx", "speculation") if key in action})
+        mended = replace(self, **{key: action[key] for key in CHOSEN_FOR_LOADING if key in action})
         return mended, {key: value for key, value in action.items() if key not in LOADED_WITH}
 
     def draw_seed(self) -> int:

@@ -252,9 +252,9 @@ class SettingsPanel(QFrame):
 
     @Slot()
     def _on_guessing(self) -> None:
-        settings = self.guessing.applied(self._settings)
-        self.show_settings(settings)
-        self.changed.emit(settings)
+        self._settings = self.guessing.applied(self._settings)
+        self.guessing.show_settings(self._settings)
+        self.changed.emit(self._settings)
 
     @Slot(object)
     def _on_preset(self, preset: Preset) -> None:

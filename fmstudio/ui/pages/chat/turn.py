@@ -99,7 +99,12 @@ class Turn:
         }
         if self.settings.speculation != "off":
             model = {"model": _identity(self.draft)} if self.draft else {}
-            facts["guess_ahead"] = {"method": self.settings.speculation, **model}
+            facts["guess_ahead"] = {
+                "method": self.settings.speculation,
+                "draft_tokens": self.settings.draft_tokens,
+                "draft_p_min": self.settings.draft_p_min,
+                **model,
+            }
         more = {"about": self.about, "preset": self.settings.preset, "prefix": self.prefix, "label": self.label}
         return {**facts, **{key: value for key, value in more.items() if value}}
 
