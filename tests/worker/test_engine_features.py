@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ import pytest
 from fmstudio.api import UserError
 from fmstudio.jobs.engine import Engine, stream_chat
 from fmstudio.jobs.launcher import SubprocessLauncher
+from fmstudio.jobs.sse import ChatEvent
+from fmstudio.worker.serve.turns import SLICE_S
+from tests import tiny_llama
 from tests.tiny_llama import HIDDEN, build_tiny_llama
 
+CELLS = 4096
 ASK: list[dict[str, str]] = [{"role": "user", "content": "Where is the river?"}]
 
 TURNS = [{"role": ("user", "assistant")[n % 2], "content": f"{n} Where is the printer now? " * 3} for n in range(31)]
@@ -34,12 +39,28 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     made.stop()
 
 
+@pytest.fixture
+def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """With room for an answer that takes longer than a turn's share of the model."""
+    monkeypatch.setattr(tiny_llama, "CONTEXT", CELLS)
+    made = Engine(SubprocessLauncher(), log_path=tmp_path / "engine.log", python=sys.executable)
+    made.start(build_tiny_llama(tmp_path)[1])
+    made.wait_ready(120)
+    yield made
+    made.stop()
+
+
 def body(**fields: Any) -> dict[str, Any]:
     return {"messages": ASK, "temperature": 0, "max_tokens": 40, **fields}
 
 
 def text(engine: Engine, **fields: Any) -> str:
     return "".join(event.text for event in stream_chat(engine, body(**fields)))
+
+
+def tokens(events: Iterable[ChatEvent]) -> list[int]:
+    """Ids, of an answer that was asked for with ``logprobs``."""
+    return [entry["id"] for event in events for entry in event.logprobs]
 
 
 def post(engine: Engine, **fields: Any) -> httpx.Response:
@@ -170,6 +191,41 @@ class TestTurns:
         for thread in threads:
             thread.join()
         assert [together[n] for n in range(4)] == alone
+
+    def test_a_short_question_is_answered_in_the_middle_of_a_long_answer_and_neither_is_changed(
+        self, patient: Engine
+    ) -> None:
+        drawn: dict[str, Any] = {"temperature": 0.8, "logprobs": True, "logit_bias": {"2": -100}}
+        short = {**drawn, "messages": [{"role": "user", "content": "And now?"}], "max_tokens": 8, "seed": 4}
+        long = {**drawn, "max_tokens": 200, "seed": 3}
+        began = time.monotonic()
+        tokens(stream_chat(patient, body(**long)))
+        a_token = (time.monotonic() - began) / 200
+        long["max_tokens"] = min(CELLS - 100, int(2.5 * SLICE_S / a_token))
+        alone = {
+            name: tokens(stream_chat(patient, body(**fields))) for name, fields in (("long", long), ("short", short))
+        }
+        assert (len(alone["long"]), len(alone["short"])) == (long["max_tokens"], 8)
+        heard: list[str] = []
+        answers: dict[str, list[int]] = {}
+        is_under_way = threading.Event()
+
+        def listen(name: str, fields: dict[str, Any]) -> None:
+            events = []
+            for event in stream_chat(patient, body(**fields)):
+                events.append(event)
+                if event.logprobs:
+                    heard.append(name)
+                    is_under_way.set()
+            answers[name] = tokens(events)
+
+        first = threading.Thread(target=listen, args=("long", long))
+        first.start()
+        assert is_under_way.wait(60)
+        listen("short", short)
+        first.join(60)
+        assert heard[0] == "long" and "long" in heard[heard.index("short") :], "it did not wait for the long one"
+        assert answers == alone
 
 
 def test_openai_s_client_lists_the_model_with_what_it_can_do(engine: Engine) -> None:
