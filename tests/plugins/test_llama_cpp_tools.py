@@ -135,7 +135,7 @@ class TestTooling:
     )
     def test_nonsense_is_refused(self, fields: dict[str, Any]) -> None:
         with pytest.raises(UserError):
-            Tooling(ChatTemplate("", bos="", eos=""), GenerateRequest(messages=ASK, **fields)).grammar()
+            Tooling(ChatTemplate("", bos="", eos=""), GenerateRequest(messages=ASK, **fields)).grammar("")
 
 
 class TestOnAModel:
@@ -164,3 +164,44 @@ class TestOnAModel:
         )  # fmt: skip
         (call,) = [call for chunk in chunks for call in chunk.tool_calls]
         assert json.loads(call.arguments)["days"] in range(1, 10)
+
+
+THINKING = (
+    "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<think>\n{% endif %}"
+)
+DAYS: dict[str, Any] = {"type": "object", "properties": {"days": {"enum": [1, 2]}}, "required": ["days"]}
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCppBackend]:
+    with loaded(build_tiny_llama(tmp_path_factory.mktemp("thinks"))[1], chat_template=THINKING) as made:
+        yield made
+
+
+class TestWhereThePromptOpensTheReasoning:
+    """As the templates of Qwen3-Thinking, QwQ and DeepSeek-R1 do."""
+
+    def ask(self, backend: LlamaCppBackend, begun: str, **fields: Any) -> list[Any]:
+        return ask(backend, messages=[{"role": "user", "content": "?"}], forced_prefix=begun, max_tokens=200, **fields)
+
+    @pytest.mark.parametrize("choice", ["f", "required", "auto"])
+    def test_a_tool_is_called_after_it(self, thinker: LlamaCppBackend, choice: str) -> None:
+        tool = {"type": "function", "function": {"name": "f", "parameters": {**DAYS, "additionalProperties": False}}}
+        begun = "a < b, </thin or so</think>\n\n" + ("<tool_call>" if choice == "auto" else "")
+        options = {"tools": [tool], "tool_choice": choice, "parallel_tool_calls": False}
+        chunks = self.ask(thinker, begun, **options)
+        (call,) = [call for chunk in chunks for call in chunk.tool_calls]
+        assert json.loads(call.arguments)["days"] in (1, 2) and chunks[-1].finish_reason == "tool_calls"
+        assert not any(chunk.reasoning for chunk in chunks) and text_of(chunks).strip() == ""
+
+    def test_a_schema_is_obeyed_after_it(self, thinker: LlamaCppBackend) -> None:
+        found = json.loads(text_of(self.ask(thinker, "so</think>", json_schema=DAYS)))
+        assert found["days"] in (1, 2)
+        assert "".join(chunk.reasoning for chunk in self.ask(thinker, "so ", json_schema=DAYS)), "it thinks first"
+        with pytest.raises(UserError, match="breaks the schema or grammar"):
+            self.ask(thinker, "so</think>words", json_schema=DAYS)
+
+    def test_what_is_not_split_off_does_not_come(self, thinker: LlamaCppBackend) -> None:
+        chunks = self.ask(thinker, "", json_schema=DAYS, split_reasoning=False)
+        assert json.loads(text_of(chunks))["days"] in (1, 2)

@@ -155,7 +155,7 @@ class TestGrammar:
         return Tooling(ChatTemplate(SOURCE, bos="", eos=""), request)
 
     def test_the_family_is_seen_by_the_template(self) -> None:
-        source, trigger = self.tooling(tool({"a": {"type": "string"}}), "auto").grammar()
+        source, trigger = self.tooling(tool({"a": {"type": "string"}}), "auto").grammar("")
         assert "<parameter=a>" in source and "<function=" in trigger and '"arguments"' not in source.replace("\\", "")
 
     @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ class TestGrammar:
     )
     def test_what_cannot_be_enforced_is_refused(self, made: dict[str, Any]) -> None:
         with pytest.raises(UserError):
-            self.tooling(made).grammar()
+            self.tooling(made).grammar("")
 
 
 @pytest.fixture(scope="module")

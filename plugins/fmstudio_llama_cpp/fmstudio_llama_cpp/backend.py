@@ -245,7 +245,7 @@ class LlamaCppBackend(ChatBackend):
 
     def _sampler(self, request: GenerateRequest, prompt: Prompt, tooling: Tooling) -> Sampler:
         lib = self.native.lib
-        source, trigger = tooling.grammar()
+        source, trigger = tooling.grammar(prompt.text)
         grammar = Grammar(lib, self.vocabulary, source, trigger) if source else None
         try:
             if grammar is not None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from fmstudio.api import GenerateRequest, Message, UserError
+from fmstudio_llama_cpp.free_text import after_text
 from fmstudio_llama_cpp.json_schema import SchemaRules, schema_grammar
-from fmstudio_llama_cpp.reply_parser import MISTRAL, PYTHON_TAG, THINK, ReplyParser
+from fmstudio_llama_cpp.reply_parser import MISTRAL, PYTHON_TAG, THINK, THINK_END, ReplyParser
 from fmstudio_llama_cpp.template import ChatTemplate
 from fmstudio_llama_cpp.xml_calls import CALL, CALL_END, FUNCTION, FUNCTION_END, PARAMETER, call_rule, quoted
 
@@ -61,14 +62,24 @@ class Tooling:
 
     def parser(self, prompt_text: str) -> ReplyParser | None:
         """What splits reasoning and calls off the answer; None where there is nothing to split."""
-        splits = self._asked.split_reasoning and self._asked.messages is not None
-        if not splits and not self._names:
+        if not self._splits and not self._names:
             return None
-        is_thinking = splits and prompt_text.rstrip().endswith(THINK)
-        return ReplyParser(self._schemas(), splits_reasoning=splits, is_thinking=is_thinking)
+        is_thinking = self._is_thinking(prompt_text)
+        return ReplyParser(self._schemas(), splits_reasoning=self._splits, is_thinking=is_thinking)
 
-    def grammar(self) -> tuple[str, str]:
+    @property
+    def _splits(self) -> bool:
+        return self._asked.split_reasoning and self._asked.messages is not None
+
+    def _is_thinking(self, prompt_text: str) -> bool:
+        """The prompt already opened the reasoning, which is split off."""
+        return self._splits and prompt_text.rstrip().endswith(THINK)
+
+    def grammar(self, prompt_text: str) -> tuple[str, str]:
         """The grammar the answer must obey and what triggers it; empty = none.
+
+        What the app demands holds from the end of the reasoning on, where the prompt opened one; a grammar that was
+        given is for the whole text.
 
         Raises:
             UserError: A schema cannot be enforced.
@@ -76,13 +87,16 @@ class Tooling:
         request = self._asked
         if request.grammar:
             return request.grammar, ""
+        is_thinking = self._is_thinking(prompt_text)
+        demanded = ""
         if request.json_schema is not None:
-            return schema_grammar({"type": "object"} if request.json_schema == {} else request.json_schema), ""
-        if self._must_call:
-            return self._call_grammar(), ""
-        if self._names and self._family != "llama3":
-            return self._call_grammar(), rf"[\s\S]*?({_MARKERS[self._family]}[\s\S]*)"
-        return "", ""
+            demanded = schema_grammar({"type": "object"} if request.json_schema == {} else request.json_schema)
+        elif self._must_call:
+            demanded = self._call_grammar()
+        elif self._names and self._family != "llama3":
+            reasoning = rf"[\s\S]*?{THINK_END}" if is_thinking else ""
+            return self._call_grammar(), rf"{reasoning}[\s\S]*?({_MARKERS[self._family]}[\s\S]*)"
+        return (after_text(demanded, THINK_END) if demanded and is_thinking else demanded), ""
 
     def _schemas(self) -> dict[str, Mapping[str, Any]]:
         """What each tool that may be called takes."""

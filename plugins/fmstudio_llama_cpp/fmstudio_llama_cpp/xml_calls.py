@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fmstudio.api import UserError
+from fmstudio_llama_cpp.free_text import PLAIN, text_without
 from fmstudio_llama_cpp.json_apart import TYPES, is_of
 from fmstudio_llama_cpp.json_schema import FORMATS, SchemaRules
 
@@ -36,7 +37,6 @@ _HEAD_BEGUN = re.compile(r"(?:<tool_call>\s*)?<function=[^<>\n]*")
 _KEY = re.compile(r"<parameter=([^<>\n]+)>")
 _VALUE_END = re.compile(r"</parameter>\s*(?=<parameter=|</function>)")
 _TEXT: frozenset[str] = frozenset({"string"})
-_PLAIN = r"[^<\x00-\x08\x0B-\x1F\x7F]"  # a character that begins no mark
 _DEEPEST = 16
 _WORDS = {"True": True, "False": False, "None": None}  # how templates write earlier calls, so how models write theirs
 
@@ -209,17 +209,9 @@ def _text_rule(schema: Mapping[str, Any], document: Mapping[str, Any], rules: Sc
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     if low or high is not None:
         # Counted characters cannot be watched for the mark as well: they are those that do not begin one.
-        return rules.add(f"{_PLAIN}{{{low},{'' if high is None else high}}}")
-    return _free_text(rules)
-
-
-def _free_text(rules: SchemaRules) -> str:
-    """Any text without the mark of its end: one rule for each beginning of the mark that may just have been written."""
-    mark = PARAMETER_END[:-1]
-    rules.add(f'"" | {_PLAIN} text0 | "<" text1', "text0")
-    for n in range(1, len(mark)):
-        further = f' | "{mark[n]}" text{n + 1}' if n + 1 < len(mark) else ""
-        rules.add(f'"" | {_PLAIN[:-1]}{mark[n]}] text0 | "<" text1{further}', f"text{n}")
+        return rules.add(f"{PLAIN}{{{low},{'' if high is None else high}}}")
+    for name, body in text_without(PARAMETER_END[:-1], "text").items():
+        rules.add(body, name)
     return "text0"
 
 
