@@ -33,7 +33,7 @@ WRITE: dict[str, Any] = {
     },
     "$defs": {"more": {"type": "object"}},
 }
-TOOLS: dict[str, Any] = {"write": WRITE, "look": {}}
+TOOLS: dict[str, Any] = {"write": WRITE, "look": {}, "tag": {"additionalProperties": {"type": "string"}}}
 SOURCE = (
     "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}{% for m in messages %}{{ m.content }}{% for call in m.tool_calls %}"
     "<tool_call>\n<function={{ call.function.name }}>\n{% for key, value in call.function.arguments | items %}"
@@ -90,6 +90,7 @@ class TestReading:
         assert read([inline]) == ("", [("write", {"lines": 3})])
         assert read([written("write", opens=False, path="a")])[1] == [("write", {"path": "a"})]
         assert read([written("look")])[1] == [("look", {})]
+        assert read([written("tag", a="12")])[1] == [("tag", {"a": "12"})], "what is not declared has a type too"
         unended = "<tool_call>\n<function=write>\n<parameter=path>\na\n</parameter>"
         assert read([unended])[1] == [("write", {"path": "a"})]
         text, calls = read(["Let me see.\n" + written("look") + "\n" + written("write", path="b") + "Done."])

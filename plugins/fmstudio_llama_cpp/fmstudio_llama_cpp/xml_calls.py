@@ -95,9 +95,10 @@ def _ended(call: XmlCall, text: str, *, is_whole: bool) -> XmlCall | Literal["mo
 
 def typed_arguments(call: XmlCall, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Give the values the types that the tool's schema names; what cannot be read so stays a text."""
-    properties = _resolved(parameters, parameters).get("properties")
+    schema = _resolved(parameters, parameters)
+    properties, extra = schema.get("properties"), schema.get("additionalProperties", True)
     known = properties if isinstance(properties, Mapping) else {}
-    return {key: _typed(value, _types(known.get(key, True), parameters)) for key, value in call.values.items()}
+    return {key: _typed(value, _types(known.get(key, extra), parameters)) for key, value in call.values.items()}
 
 
 def _typed(value: str, types: frozenset[str]) -> Any:
