@@ -7,6 +7,11 @@ methods then get an instance of exactly that model (``Any`` in the base classes,
 
 from __future__ import annotations
 
+import os
+
+# Pydantic looks through all installed packages for plugins of its own, a tenth of what loading it takes; none is wanted.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 from pydantic import BaseModel, ConfigDict
 
 

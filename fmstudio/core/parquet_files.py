@@ -228,6 +228,7 @@ def open_writer(path: Path, schema: pa.Schema, *, sample: pa.Table, level: int =
         compression_level=level,
         use_dictionary=dictionary or False,
         write_statistics=plain or False,
+        write_batch_size=ROW_GROUP,
     )
 
 

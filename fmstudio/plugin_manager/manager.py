@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -116,7 +116,11 @@ class PluginManager:
     def _folders(self) -> Iterator[tuple[Path, str]]:
         yield from ((path, "built-in") for path in _plugin_folders(first_party_plugins()))
         yield from ((path, "user") for path in _plugin_folders(user_plugins()))
-        for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if not _is_any_installed():
+            return
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=ENTRY_POINT_GROUP):
             spec = importlib.util.find_spec(point.value.partition(":")[0])
             for place in (spec.submodule_search_locations or []) if spec else []:
                 yield Path(place), "entry point"
@@ -149,6 +153,25 @@ class PluginManager:
                 return candidate
         names = ", ".join(c.id for c in there) or "none"
         raise UserError(f"There is no {kind.replace('_', ' ')} “{contribution_id}”.", remedy=f"There is: {names}.")
+
+
+def _is_any_installed() -> bool:
+    """Whether any installed package names the group: looking costs 6 ms for 150 packages, reading all of them 50."""
+    wanted = ENTRY_POINT_GROUP.encode()
+    for folder in sys.path:
+        try:
+            with os.scandir(folder or ".") as found:
+                infos = [entry.path for entry in found if entry.name.endswith((".dist-info", ".egg-info"))]
+        except OSError:  # no folder: a ZIP file, or nothing
+            continue
+        for info in infos:
+            try:
+                text = Path(info, "entry_points.txt").read_bytes()
+            except OSError:
+                continue
+            if wanted in text:
+                return True
+    return False
 
 
 def _plugin_folders(root: Path) -> list[Path]:

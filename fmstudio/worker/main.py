@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+
 from fmstudio.api.errors import UserError
 from fmstudio.jobs.protocol import Error
+
+_COLLECT_EVERY = 50_000
+"""Objects made before the garbage collector looks: at Python's 700 it takes a tenth of the time that modules load."""
 
 
 def main(argv: list[str]) -> int:
     """Run one worker mode and return its exit code."""
     mode, rest = argv[0], argv[1:]
     if mode == "run":
+        gc.set_threshold(_COLLECT_EVERY, 20, 20)
         from fmstudio.worker.run import run_step
 
         return run_step(*rest)

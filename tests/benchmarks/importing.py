@@ -49,11 +49,13 @@ datasets.load_dataset(name, data_files=sys.argv[2], split="train", cache_dir=f"{
 
 PEERS = {"DuckDB COPY": _DUCKDB, "polars sink_parquet": _POLARS, "datasets.load_dataset": _DATASETS}
 
-OURS = """
+OURS = ["-m", "fmstudio", "worker", "run"]
+
+MEMORY = """
 import sys
 from pathlib import Path
-from fmstudio.worker.run import run_step
-code = run_step(sys.argv[1], "0")
+from fmstudio.worker.main import main
+code = main(["run", sys.argv[1], "0"])
 status = Path("/proc/self/status").read_text()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), file=sys.stderr)
 sys.exit(code)
@@ -69,28 +71,25 @@ def run() -> list[Figure]:
         files = _make(folder, ROWS)
         small: dict[str, float] = {}
         for kind in FORMATS:
-            times, small[kind] = _measure(kind, files[kind], folder)
-            figures += _compared(kind, times)
+            figures += _compared(kind, _measure(kind, files[kind], folder))
+            small[kind] = _peak(files[kind], folder, ROWS)
         for path in files.values():
             path.unlink()
         figures += _memory(folder, small)
     return figures
 
 
-def _measure(kind: str, source: Path, folder: Path) -> tuple[dict[str, list[float]], float]:
-    """Give seconds by name, ours under "", and our peak memory in MB."""
+def _measure(kind: str, source: Path, folder: Path) -> dict[str, list[float]]:
+    """Give seconds by name, ours under ""."""
     times: dict[str, list[float]] = {name: [] for name in ("", *PEERS)}
-    peak = 0.0
     for _ in range(REPEATS):
         for name, code in PEERS.items():
             scratch = folder / "peer"
             scratch.mkdir()
             times[name].append(_timed([sys.executable, "-c", code, kind, str(source), str(scratch)])[0])
             shutil.rmtree(scratch)
-        seconds, memory = _import(source, folder, ROWS)
-        times[""].append(seconds)
-        peak = max(peak, memory)
-    return times, peak
+        times[""].append(_import(OURS, source, folder, ROWS)[0])
+    return times
 
 
 def _compared(kind: str, times: dict[str, list[float]]) -> Iterator[Figure]:
@@ -106,22 +105,28 @@ def _memory(folder: Path, small: dict[str, float]) -> Iterator[Figure]:
     """Peak memory with many rows, against that with 1 M."""
     for kind in FORMATS:
         path = _make(folder, MANY, (kind,))[kind]
-        _, peak = _import(path, folder, MANY)
+        peak = _peak(path, folder, MANY)
         path.unlink()
         met = peak <= min(1.5 * small[kind], MOST_MB)
         goal = f"≤ 1.5 × peer, ≤ {MOST_MB:,.0f} MB"
         yield Figure(f"peak memory, {MANY:,} {kind} rows", peak, small[kind], "MB", goal, met, f"{ROWS:,} rows")
 
 
-def _import(source: Path, folder: Path, rows: int) -> tuple[float, float]:
+def _peak(source: Path, folder: Path, rows: int) -> float:
+    """Our peak memory in MB."""
+    return int(_import(["-c", MEMORY], source, folder, rows)[1].split()[-1]) / 1024
+
+
+def _import(command: list[str], source: Path, folder: Path, rows: int) -> tuple[float, str]:
+    """Import as a job; give its seconds and what it said on stderr."""
     job = folder / "job"
     JobSpec.new("import", "import", [StepSpec("import", "import_dataset", {"files": [str(source)]})]).save(job)
-    seconds, said = _timed([sys.executable, "-c", OURS, str(job)])
+    seconds, said = _timed([sys.executable, *command, str(job), "0"])
     found = int(json.loads(next(job.rglob("DONE")).read_text("utf-8"))["rows"])
     if found != rows:
         raise AssertionError(f"{found} rows of {source.name} were imported, not {rows}")
     shutil.rmtree(job)
-    return seconds, int(said.split()[-1]) / 1024
+    return seconds, said
 
 
 def _timed(command: list[str]) -> tuple[float, str]:

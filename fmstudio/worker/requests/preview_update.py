@@ -9,7 +9,7 @@ from typing import Any
 from fmstudio.api import TaskContext
 from fmstudio.plugin_manager import PluginManager
 from fmstudio.recipes.file_update import counts_of
-from fmstudio.worker.tasks import import_dataset
+from fmstudio.worker.file_import import read_rows
 
 
 def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager, ctx: TaskContext) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     """
     update = params["update"]
     with TemporaryDirectory(prefix="update-", dir=ctx.workdir) as folder:
-        files, rejected = import_dataset.read_rows({**params, "update": None}, Path(folder), ctx, plugins)
+        files, rejected = read_rows({**params, "update": None}, Path(folder), ctx, plugins)
         old = [Path(file) for file in update["files"]]
         counts = counts_of(files, old, str(update.get("key") or ""), Path(folder) / "tmp")
     return {**counts, "rejected": rejected}
