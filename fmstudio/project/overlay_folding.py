@@ -9,7 +9,7 @@ from typing import Any
 
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.cell_values import decode, encode_record
-from fmstudio.project.overlay_model import STORED, Cells, Overlay
+from fmstudio.project.overlay_model import STORED, Blocks, Cells, Overlay
 
 NOTHING = "null"
 """A missing value, as JSON."""
@@ -24,13 +24,13 @@ class Operation:
 
     Attributes:
         new_columns: Columns it made, with their types.
-        cells: Cells it set, by row id, as `Cells.put` takes them.
+        cells: Cells it set, as `Cells.put` takes them.
         added: Rows it added, as (row id, JSON).
         deleted: Ids of rows it deleted.
     """
 
     new_columns: Mapping[str, str] = field(default_factory=dict)
-    cells: Mapping[int, str] = field(default_factory=dict)
+    cells: Blocks = field(default_factory=dict)
     added: Sequence[tuple[int, str | None]] = ()
     deleted: Sequence[int] = ()
 
@@ -47,15 +47,11 @@ def read_operations(catalog: Catalog, numbers: Sequence[int]) -> list[Operation]
     for row in catalog.records(f"SELECT id, params FROM operations WHERE id IN ({ids})"):
         found[row["id"]].new_columns = (row["params"] or {}).get("new_columns", {})
     # Three questions, as each kind of edit has columns of its own: undoing a large commit waits for these.
-    cells: dict[int, dict[int, str]] = defaultdict(dict)
+    cells: dict[int, dict[int, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     sql = f"FROM edits WHERE operation_id IN ({ids}) AND kind ="
     # Joined here: as many single values in Python would take three times as long as the whole undo may.
-    by_row = f"{STORED} {sql} 'set' GROUP BY operation_id, row_id"
-    if len(numbers) == 1:
-        cells[numbers[0]] = dict(catalog.query(f"SELECT row_id, {by_row}"))
-    else:
-        for number, row_id, text in catalog.query(f"SELECT operation_id, row_id, {by_row}"):
-            cells[number][row_id] = text
+    for number, block, column, text in catalog.query(f"SELECT operation_id, {STORED} {sql} 'set' GROUP BY ALL"):
+        cells[number][block].append((column, text))
     for number, ids_ in catalog.query(f"SELECT operation_id, list(row_id) {sql} 'delete' GROUP BY operation_id"):
         found[number].deleted = ids_
     added: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
@@ -122,17 +118,17 @@ class _Folding:
         added = dict(sorted(self._added.items()))
         return Overlay(key, self._cells, added, frozenset(self._deleted), self._columns)
 
-    def _set_cells(self, edits: Mapping[int, str]) -> None:
-        again = (self._cells.keys() | self._added.keys()) & edits.keys()
-        self._cells.put({row_id: text for row_id, text in edits.items() if row_id not in again} if again else edits)
-        stored = Cells(edits) if again else Cells()
-        for row_id in again:
-            fresh = stored[row_id]
+    def _set_cells(self, edits: Blocks) -> None:
+        if not self._added:
+            edits = {number: edits[number] for number in self._cells.put(edits)}
+        for row_id, fresh in Cells(edits).items():
             if row_id in self._added:
                 values = {column: decode(value) for column, value in fresh.items()}
                 self._added[row_id] = encode_record({**decode(self._added[row_id]), **values})
-            else:
+            elif row_id in self._cells:
                 self._set_again(row_id, fresh)
+            else:
+                self._cells[row_id] = fresh
 
     def _set_again(self, row_id: int, fresh: Mapping[str, str]) -> None:
         """Set cells of a row that has edits; what one held in the version is no edit."""
@@ -149,8 +145,8 @@ class _Folding:
         for row_id in gone & self._added.keys():
             del self._added[row_id]
             gone.remove(row_id)
-        for row_id in gone & self._cells.keys():
-            del self._cells[row_id]
+        for row_id in gone:
+            self._cells.pop(row_id, None)
         self._deleted |= gone
 
     def _forget_unused_columns(self) -> None:

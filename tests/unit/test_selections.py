@@ -42,9 +42,8 @@ def reader(files: list[Path]) -> Iterator[RowReader]:
     reader.close()
 
 
-OVERLAY = Overlay(
-    "k", Cells({4: {"n": "99"}, 8: {"text": '"edited"'}}), {90_001: '{"text": "added", "n": 3}'}, frozenset([6])
-)
+EDITED = Cells({0: [("n", "4\x1f99"), ("text", '8\x1f"edited"')]})
+OVERLAY = Overlay("k", EDITED, {90_001: '{"text": "added", "n": 3}'}, frozenset([6]))
 
 
 @pytest.mark.parametrize("overlay", [Overlay(), OVERLAY], ids=["published", "edited"])
