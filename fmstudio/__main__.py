@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 
@@ -24,5 +23,8 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     code = main()
-    gc.freeze()  # the process ends: looking through all that it has loaded for garbage would take it a tenth of a second
+    if sys.argv[1:2] == ["worker"]:
+        from fmstudio.worker.main import leave
+
+        leave(code)
     sys.exit(code)

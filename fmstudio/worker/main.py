@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
+import sys
+from typing import NoReturn
 
 from fmstudio.api.errors import UserError
 from fmstudio.jobs.protocol import Error
@@ -36,6 +40,14 @@ def main(argv: list[str]) -> int:
 
         return probe(rest)
     raise UserError(f"There is no worker mode “{mode}”.")
+
+
+def leave(code: int) -> NoReturn:
+    """End this process after what was registered for its end; taking apart all it has loaded would cost a tenth of a second."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def explain(error: BaseException) -> Error:

@@ -97,7 +97,7 @@ def _write(part: Path, batch: pa.RecordBatch, vectors: npt.NDArray[np.float32]) 
     array = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     table = pa.table({ROW_ID: batch.column(ROW_ID), VECTOR: array})
     beside = part.with_suffix(".tmp")
-    with open_writer(beside, table.schema, sample=table) as writer:
+    with open_writer(beside, table.schema, dictionary=[]) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP)
     with beside.open("r+b") as file:
         os.fsync(file.fileno())

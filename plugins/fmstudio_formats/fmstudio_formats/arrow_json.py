@@ -35,8 +35,8 @@ class JsonParser:
         if data.isspace() or not is_utf8(data):
             return None
         template = self._template
-        if template is not None and (batches := template.read(data)):
-            table = pa.Table.from_batches(batches)
+        if template is not None and (batch := template.read(data)) is not None:
+            table = pa.Table.from_batches([batch])
             return None if any(_has_huge(column) for column in table.columns) else table
         if may_be_too_deep(data):
             return None

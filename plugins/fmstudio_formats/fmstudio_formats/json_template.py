@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,6 @@ from fmstudio_formats.json_scalars import numbers, unescaped, yes_no
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_PIECE = 1 << 20
-"""Bytes that are looked at together: what is made of them stays in the processor's cache."""
 
 _HEAD, _LOOKED_AT = 64 << 10, 20
 """Bytes and lines among which a template is looked for."""
@@ -69,24 +65,15 @@ class Template:
         """Whether this is how rows of a schema are read."""
         return bool(list(self.names) == schema.names and list(self.kinds) == schema.types)
 
-    def read(self, data: bytes) -> list[pa.RecordBatch] | None:
+    def read(self, data: bytes) -> pa.RecordBatch | None:
         """Read whole lines in UTF-8; None when one of them is not written like the template."""
-        whole = data if data.endswith(b"\n") else data + b"\n"
-        batches, has_escapes = [], b"\\" in whole
-        for start, end in _pieces(whole):
-            batch = self._batch(memoryview(whole)[start:end], has_escapes)
-            if batch is None:
-                return None
-            batches.append(batch)
-        return batches
-
-    def _batch(self, data: memoryview, has_escapes: bool) -> pa.RecordBatch | None:
         import pyarrow as pa
 
-        places = self._places(data, has_escapes)
+        whole, has_escapes = data if data.endswith(b"\n") else data + b"\n", b"\\" in data
+        places = self._places(whole, has_escapes)
         if places is None:
             return None
-        texts = _Cutter(data)
+        texts = _Cutter(whole)
         columns = []
         for kind, (starts, ends) in zip(self.kinds, places, strict=True):
             column = _column(texts.cut(starts, ends), kind, has_escapes)
@@ -95,7 +82,7 @@ class Template:
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, names=list(self.names))
 
-    def _places(self, data: memoryview, has_escapes: bool) -> list[tuple[Any, Any]] | None:
+    def _places(self, data: bytes, has_escapes: bool) -> list[tuple[Any, Any]] | None:
         """Find where each value starts and ends in each line; None when the bytes between them are not the template's."""
         import numpy as np
 
@@ -139,7 +126,7 @@ class Template:
 class _Cutter:
     """Cuts values out of a block without looking at the bytes one by one."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: bytes) -> None:
         import pyarrow as pa
 
         self._data = pa.py_buffer(data)
@@ -169,14 +156,6 @@ def _column(texts: pa.Array, kind: pa.DataType, has_escapes: bool) -> pa.Array |
     if pa.types.is_string(kind):
         return unescaped(texts) if has_escapes else texts
     return yes_no(texts) if pa.types.is_boolean(kind) else numbers(texts, kind)
-
-
-def _pieces(data: bytes) -> Iterator[tuple[int, int]]:
-    start = 0
-    while start < len(data):
-        end = data.rfind(b"\n", start, start + _PIECE) + 1 or data.find(b"\n", start) + 1
-        yield start, end
-        start = end
 
 
 def _structural(quotes: Any, content: Any) -> Any:
