@@ -106,6 +106,21 @@ def test_the_summary_counts_rows_and_marks_estimates(page: TrainingPage, dataset
     assert "30 are trained on; 30 are held out" in page.form._summary.text()
 
 
+def test_minutes_are_typed_and_told(page: TrainingPage, dataset: str, qtbot: Any) -> None:
+    from fmstudio.project.specs import TrainRun
+
+    page.show_form()
+    form = page.form
+    assert form.params is not None and "min;" not in form._estimate.text()
+    field = form.params.fields["max_minutes"].control
+    qtbot.mouseDClick(field, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(field, "2.5")
+    qtbot.keyClick(field, Qt.Key.Key_Tab)
+    assert "how many of them fit into 2.5 min" in form._estimate.text()
+    assert TrainRun.parse(form.run()).params["max_minutes"] == 2.5
+
+
 def test_an_unreadable_parameter_or_empty_name_stops_the_start(page: TrainingPage, dataset: str, qtbot: Any) -> None:
     page.show_form()
     form = page.form

@@ -267,6 +267,10 @@ class RunForm(QScrollArea):
                 tokens=number(outlook.tokens), steps=number(outlook.steps)
             )
         ]
+        minutes = float(self._values().get("max_minutes") or 0)
+        if minutes:
+            words = self.tr("After four steps it is known how many of them fit into {minutes} min; the rest is left out.")
+            parts.append(words.format(minutes=f"{minutes:g}"))
         without = facts.rows - facts.usable_rows
         if without:
             words = self.tr("About {rows} without an answer will be passed over.")
