@@ -269,7 +269,9 @@ class RunForm(QScrollArea):
         ]
         minutes = float(self._values().get("max_minutes") or 0)
         if minutes:
-            words = self.tr("After four steps it is known how many of them fit into {minutes} min; the rest is left out.")
+            words = self.tr(
+                "After four steps it is known how many of them fit into {minutes} min; the rest is left out."
+            )
             parts.append(words.format(minutes=f"{minutes:g}"))
         without = facts.rows - facts.usable_rows
         if without:
