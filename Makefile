@@ -18,7 +18,7 @@ window: $(VENV)/installed
 	$(BIN)/fmstudio
 
 test: $(VENV)/installed
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
