@@ -145,8 +145,8 @@ class _Folding:
         for row_id in gone & self._added.keys():
             del self._added[row_id]
             gone.remove(row_id)
-        for row_id in gone:
-            self._cells.pop(row_id, None)
+        for row_id in [row_id for row_id in gone if row_id in self._cells] if self._cells else ():
+            del self._cells[row_id]
         self._deleted |= gone
 
     def _forget_unused_columns(self) -> None:
