@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QApplication
 
 from fmstudio.ui.theme import Theme
+from fmstudio.ui.widgets.table.fitting import Fitting
 from fmstudio.ui.widgets.table.thumbnails import Thumbnails
 from fmstudio.ui.widgets.table.values import (
     CELL_CHARS,
@@ -67,6 +68,7 @@ class CellPainter:
         italic.setItalic(True)
         self._fonts = {"ui": ui, "mono": theme.mono(12), "chip": chip, "italic": italic}
         self._metrics = {name: QFontMetrics(font) for name, font in self._fonts.items()}
+        self._fitting = {name: Fitting(font) for name, font in self._fonts.items()}
         self._colors: dict[str, QColor] = {}
         self.forget()
 
@@ -157,7 +159,7 @@ class CellPainter:
         shown = self._fit(text, font, room)
         x = float(PADDING)
         if look.kind == "number":
-            x += max(0.0, room - self._metrics[font].horizontalAdvance(shown))
+            x += max(0.0, room - self._fitting[font].width(shown))
         marks = self._marks(shown, font, look.needles, x)
         return (*marks, Piece("text", x, 0, shown, color, font))
 
@@ -220,13 +222,7 @@ class CellPainter:
         return [Piece("text", x, 0, text, color, font)] if text else []
 
     def _fit(self, text: str, font: str, room: float) -> str:
-        """Cut to the room. First by a cheap guess, so that little text is measured."""
-        metrics = self._metrics[font]
-        guess = int(room / 3) + 2
-        cut = text[:guess]
-        if metrics.horizontalAdvance(cut) <= room and len(cut) == len(text):
-            return text
-        return metrics.elidedText(cut, Qt.TextElideMode.ElideRight, int(room))
+        return self._fitting[font].fit(text, room)
 
 
 def _first_match(messages: Sequence[dict[str, Any]], needles: Sequence[str]) -> int:
