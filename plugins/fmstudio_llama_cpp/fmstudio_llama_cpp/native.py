@@ -63,10 +63,13 @@ class NativeModel:
             self.model = None
 
 
-def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> NativeModel:
+def open_model(
+    path: Path, params: LlamaCppParams, settings: dict[str, Any], *, on_evaluation: Any = None
+) -> NativeModel:
     """Check, load and give a context.
 
     Args:
+        on_evaluation: Native callback for each step of an evaluation (see `tensors`); kept alive by the caller.
         settings: What the probe found to work here: ``use_extra_bufts``, ``n_gpu_layers``, ``use_mmap``,
             ``flash_attention``; they win over `params`.
 
@@ -82,7 +85,7 @@ def open_model(path: Path, params: LlamaCppParams, settings: dict[str, Any]) -> 
     chosen = automatic.choose(header, params, settings, free=free_memory(), vram=vram)
     model = _open_weights(lib, path, chosen.n_gpu_layers, settings)
     try:
-        opened = _open_context(lib, model, header, params, settings, chosen)
+        opened = _open_context(lib, model, header, params, settings, chosen, on_evaluation)
         opened.vram, opened.notes = vram, chosen.notes
         return opened
     except BaseException:
@@ -178,7 +181,13 @@ def _model_params(lib: Any, n_gpu_layers: int, settings: dict[str, Any]) -> Any:
 
 
 def _open_context(
-    lib: Any, model: Any, header: GgufHeader, params: LlamaCppParams, settings: dict[str, Any], chosen: Chosen
+    lib: Any,
+    model: Any,
+    header: GgufHeader,
+    params: LlamaCppParams,
+    settings: dict[str, Any],
+    chosen: Chosen,
+    on_evaluation: Any,
 ) -> NativeModel:
     n_train = int(lib.llama_model_n_ctx_train(model))
     if n_train <= 0 or not lib.llama_model_has_decoder(model) or lib.llama_model_has_encoder(model):
@@ -194,6 +203,8 @@ def _open_context(
     native.type_k = native.type_v = _KV_TYPES[params.kv_type]
     native.flash_attn_type = _FLASH[str(settings.get("flash_attention", params.flash_attention))]
     native.no_perf = True
+    if on_evaluation is not None:
+        native.cb_eval = on_evaluation
     context = lib.llama_init_from_model(model, native)
     if not context:
         cause = native_log.cause() or "no reason given"

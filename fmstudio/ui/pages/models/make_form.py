@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 BITS = {
     "F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q5_K_S": 5.6, "Q5_1": 6.0, "Q5_0": 5.5,
     "Q4_K_M": 4.9, "Q4_K_S": 4.7, "Q4_1": 5.0, "Q4_0": 4.6, "IQ4_NL": 4.7, "IQ4_XS": 4.5, "Q3_K_L": 4.3, "Q3_K_M": 4.0,
-    "Q3_K_S": 3.6, "IQ3_M": 3.8, "IQ3_S": 3.7, "Q2_K": 3.2,
+    "Q3_K_S": 3.6, "IQ3_M": 3.8, "IQ3_S": 3.7, "IQ3_XS": 3.5, "IQ3_XXS": 3.3, "Q2_K": 3.2, "Q2_K_S": 3.0, "IQ2_M": 2.9,
+    "IQ2_S": 2.7, "IQ2_XS": 2.6, "IQ2_XXS": 2.4, "IQ1_M": 2.1, "IQ1_S": 2.0,
 }  # fmt: skip
 """Bits a weight takes on average, for the estimate of a size (llama.cpp, tools/quantize/README.md)."""
 FOLDER = ""
