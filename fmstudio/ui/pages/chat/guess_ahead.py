@@ -37,7 +37,7 @@ class GuessAhead(QObject):
             ("off", self.tr("off")), ("lookup", self.tr("from text")), ("draft", self.tr("by a model")),
         ):  # fmt: skip
             self.method.addItem(text, data)
-        self.draft.setPlaceholderText(self.tr("Choose a model"))
+        self.draft.setPlaceholderText(self.tr("Choose…"))
         self.tokens, self.certainty = spin_box(), decimal_box()
         self.tokens.setRange(1, MOST_DRAFT_TOKENS)
         self.certainty.setRange(0, 1)

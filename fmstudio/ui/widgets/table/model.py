@@ -165,10 +165,13 @@ class PagedRows(QAbstractTableModel):
         """Values of a row in the order of `columns`; None while it is not there. Asks for nothing."""
         return self._pages.row(row)
 
+    def place(self, section: int) -> int:
+        """Where the value of a shown column is among a row's `cells`."""
+        return self._shown[section]
+
     def value(self, row: int, section: int) -> Any:
         """Value of a shown cell; None while its row is not there."""
-        cells = self.cells(row)
-        return None if cells is None else cells[self._shown[section]]
+        return None if (cells := self.cells(row)) is None else cells[self._shown[section]]
 
     def row_id(self, row: int) -> int | None:
         """The row's id; None while it is not there, or has none."""

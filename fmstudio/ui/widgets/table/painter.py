@@ -68,6 +68,7 @@ class CellPainter:
         italic.setItalic(True)
         self._fonts = {"ui": ui, "mono": theme.mono(12), "chip": chip, "italic": italic}
         self._metrics = {name: QFontMetrics(font) for name, font in self._fonts.items()}
+        self._rises = {name: metrics.ascent() - metrics.descent() for name, metrics in self._metrics.items()}
         self._fitting = {name: Fitting(font) for name, font in self._fonts.items()}
         self._colors: dict[str, QColor] = {}
         self.forget()
@@ -112,10 +113,9 @@ class CellPainter:
     def _draw_piece(self, painter: QPainter, rect: QRectF, piece: Piece) -> None:
         x = rect.x() + piece.x
         if piece.shape == "text":
-            metrics = self._metrics[piece.font]
             painter.setFont(self._fonts[piece.font])
             painter.setPen(self.color(piece.color))
-            y = rect.y() + (rect.height() + metrics.ascent() - metrics.descent()) / 2
+            y = rect.y() + (rect.height() + self._rises[piece.font]) / 2
             painter.drawText(QPointF(x, y), piece.text)
             return
         height = 17.0 if piece.shape == "chip" else 18.0

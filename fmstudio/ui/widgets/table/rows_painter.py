@@ -100,13 +100,16 @@ class RowsPainter(QObject):
     ) -> None:
         cells = self._cells
         selection = view.selectionModel()
-        is_selected = bool(sections) and selection.isSelected(self.rows.index(row, sections[0][0]))
+        is_selected = (
+            bool(sections) and selection.hasSelection() and selection.isSelected(self.rows.index(row, sections[0][0]))
+        )
         back = "selected" if is_selected else "hover" if row == self.hovered else ""
         width = view.viewport().width()
         if back:
             painter.fillRect(QRect(0, y, width, height), cells.color(back))
         painter.fillRect(QRect(0, y + height - 1, width, 1), cells.color("border"))
-        row_id, version = self.rows.row_id(row), self.rows.version
+        version, marked = self.rows.version, self.rows.marked
+        row_id = self.rows.row_id(row) if marked else None
         values = self.rows.cells(row)
         for section, x, wide, look in sections:
             rect = QRectF(x, y, wide, height - 1)
@@ -114,8 +117,8 @@ class RowsPainter(QObject):
             if values is None:
                 cells.draw_placeholder(painter, rect, row * 31 + section)
             else:
-                cells.draw(painter, rect, (row, section, version), self.rows.value(row, section), look)
-            if row_id is not None and (row_id, self.rows.shown_column(section)) in self.rows.marked:
+                cells.draw(painter, rect, (row, section, version), values[self.rows.place(section)], look)
+            if row_id is not None and (row_id, self.rows.shown_column(section)) in marked:
                 self._corner(painter, rect)
         painter.setClipping(False)
         current = selection.currentIndex()
