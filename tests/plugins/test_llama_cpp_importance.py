@@ -15,6 +15,7 @@ from fmstudio.api import UserError
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio.api.testing import FakeContext
 from fmstudio.core.paths import first_party_plugins
+from fmstudio.plugin_manager import PluginManager
 from tests import tiny_llama
 from tests.plugins.lora_llama_cpp import BareModel
 
@@ -101,10 +102,13 @@ def test_a_model_writes_its_own_text(model: tuple[Path, Path], tmp_path: Path) -
     assert importance.measure(model[1], "", FakeContext(tmp_path)).means()
 
 
-def test_every_precision_has_a_size() -> None:
+def test_every_precision_has_a_size_and_is_in_the_manifest() -> None:
     from fmstudio.ui.pages.models.make_form import BITS as SHOWN
 
     assert BITS.keys() >= MEASURED and SHOWN.keys() == BITS.keys()
+    facts = PluginManager().contribution("exporter", "gguf_quantize").facts
+    assert set(facts["precisions"]) == BITS.keys()
+    assert set(facts["measured"]) == MEASURED
 
 
 def test_what_cannot_be_measured_is_said(

@@ -49,13 +49,16 @@ class ModelActions(QObject):
 
     def precisions(self) -> list[str]:
         """What a GGUF can be written in; none where no plugin quantises."""
+        return self._quantiser("precisions")
+
+    def _quantiser(self, fact: str) -> list[str]:
         found = [c for c in self._context.plugins.contributions("exporter") if c.id == "gguf_quantize"]
-        return list(found[0].facts.get("precisions", [])) if found else []
+        return list(found[0].facts.get(fact, [])) if found else []
 
     def convert(self, entry: ModelEntry) -> None:
         """Ask for the precision to write a base model in."""
         offered = [one for one in self.precisions() if one != entry.facts.get("quantization") or entry.format == "hf"]
-        form = MakeForm(self._context, entry, offered)
+        form = MakeForm(self._context, entry, offered, measured=self._quantiser("measured"))
         if FIRST_PRECISION in offered:
             form.precision.setCurrentIndex(offered.index(FIRST_PRECISION))
         form.wanted.connect(lambda precision, measured: self.start_convert(entry.id, precision, measured))
@@ -83,7 +86,7 @@ class ModelActions(QObject):
         if base is None:
             return
         offered = [*([FOLDER] if entry.format == "peft" else []), *self.precisions()]
-        form = MakeForm(self._context, entry, offered, base)
+        form = MakeForm(self._context, entry, offered, base, measured=self._quantiser("measured"))
         if entry.format == "gguf" and "F16" in offered:
             form.precision.setCurrentIndex(offered.index("F16"))
         form.wanted.connect(lambda precision, measured: self.start_merge(entry.id, precision, measured))

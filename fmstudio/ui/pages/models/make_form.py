@@ -35,6 +35,7 @@ class MakeForm(QFrame):
         entry: The base to convert, or the adapter to merge.
         precisions: What can be written; `FOLDER` = a Hugging Face folder.
         base: Of an adapter: the model it goes into.
+        measured: Those of the precisions for which the model is measured first.
 
     Signals:
         wanted(str, str): The precision, and the id of the dataset to measure on (empty = built-in texts, - = do not).
@@ -45,9 +46,16 @@ class MakeForm(QFrame):
     closed = Signal()
 
     def __init__(
-        self, context: AppContext, entry: ModelEntry, precisions: Sequence[str], base: ModelEntry | None = None
+        self,
+        context: AppContext,
+        entry: ModelEntry,
+        precisions: Sequence[str],
+        base: ModelEntry | None = None,
+        *,
+        measured: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self._measured = frozenset(measured)
         self._weights = float((base or entry).facts.get("n_params") or 0)
         self._free = 0
         self.setProperty("card", "true")
@@ -121,7 +129,10 @@ class MakeForm(QFrame):
         taken = self._bytes(precision)
         fits = not self._free or taken < self._free
         words = self.tr("About {size} are written; {free} are free on the project's disk.")
-        self.said.setText(words.format(size=size(taken), free=size(self._free)) if taken and self._free else "")
+        said = [words.format(size=size(taken), free=size(self._free))] if taken and self._free else []
+        if precision in self._measured:
+            said.append(self.tr("First it is measured what matters: it takes as long as an answer of 2,000 tokens."))
+        self.said.setText(" ".join(said))
         self.go.setEnabled(fits)
         self.go.setToolTip("" if fits else self.tr("There is too little room on the disk."))
 
