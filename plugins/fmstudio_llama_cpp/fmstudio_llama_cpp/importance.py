@@ -1,4 +1,4 @@
-"""How much each input of each weight matters: the importance matrix that precisions below three bits need.
+"""How much each input of each weight matters: the importance matrix that the smallest precisions need.
 
 While a model reads text, the inputs of every matrix are squared and added up; the quantiser then spends its few bits where
 much passes through (llama.cpp, pull request 4861). By default the text is the model's own: eight short beginnings that it
@@ -100,7 +100,7 @@ def measure(model: Path, calibration: str, ctx: TaskContext) -> Importance:
         finally:
             native.close()
     if not found.sums:
-        raise UserError(f"Nothing of “{model.name}” could be measured.", remedy="Choose three bits or more.")
+        raise UserError(f"Nothing of “{model.name}” could be measured.", remedy="Choose Q3_K_S or larger.")
     return found
 
 
@@ -112,7 +112,7 @@ def _refuse_experts(header: GgufHeader) -> None:
     if header.number(f"{header.architecture}.expert_count"):
         raise UserError(
             f"“{header.path.name}” is a mixture of experts, whose importance is not measured yet.",
-            remedy="Choose three bits or more, which need no measuring.",
+            remedy="Choose Q3_K_S or larger, which need no measuring.",
         )
 
 

@@ -91,7 +91,7 @@ class Tensors:
         if self._ggml.ggml_get_name(pointer) - pointer != _Tensor.name.offset:
             raise UserError(
                 "This version of llama.cpp lays tensors out in a way that is not known here.",
-                remedy="Choose three bits or more, which need no measuring.",
+                remedy="Choose Q3_K_S or larger, which need no measuring.",
             )
         step = _Tensor.from_address(pointer)
         name = _Tensor.from_address(step.src[0]).name.decode("utf-8", "replace")
