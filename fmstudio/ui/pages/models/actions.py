@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QFileDialog
 
 from fmstudio.ui.pages.models.hub_form import HubForm
-from fmstudio.ui.pages.models.make_form import FOLDER, NOT_AT_ALL, MakeForm
+from fmstudio.ui.pages.models.make_form import FOLDER, FOLDER_BITS, NOT_AT_ALL, MakeForm
 
 if TYPE_CHECKING:
     from fmstudio.models.hub import HubChoice, HubModel
@@ -47,20 +47,28 @@ class ModelActions(QObject):
 
     # ---- jobs ------------------------------------------------------------------------------------------------------
 
-    def precisions(self) -> list[str]:
-        """What a GGUF can be written in; none where no plugin quantises."""
-        return self._quantiser("precisions")
+    def precisions(self) -> dict[str, float]:
+        """What a GGUF can be written in, with the bits of a weight; none where no plugin quantises."""
+        return dict(self._quantiser().get("precisions", {}))
 
-    def _quantiser(self, fact: str) -> list[str]:
+    def _quantiser(self) -> dict[str, Any]:
         found = [c for c in self._context.plugins.contributions("exporter") if c.id == "gguf_quantize"]
-        return list(found[0].facts.get(fact, [])) if found else []
+        return found[0].facts if found else {}
+
+    def _ask(
+        self, entry: ModelEntry, offered: dict[str, float], first: str, base: ModelEntry | None = None
+    ) -> MakeForm:
+        form = MakeForm(self._context, entry, offered, base, measured=self._quantiser().get("measured", ()))
+        if first in offered:
+            form.precision.setCurrentIndex(list(offered).index(first))
+        return form
 
     def convert(self, entry: ModelEntry) -> None:
         """Ask for the precision to write a base model in."""
-        offered = [one for one in self.precisions() if one != entry.facts.get("quantization") or entry.format == "hf"]
-        form = MakeForm(self._context, entry, offered, measured=self._quantiser("measured"))
-        if FIRST_PRECISION in offered:
-            form.precision.setCurrentIndex(offered.index(FIRST_PRECISION))
+        offered = self.precisions()
+        if entry.format != "hf":
+            offered.pop(str(entry.facts.get("quantization")), None)
+        form = self._ask(entry, offered, FIRST_PRECISION)
         form.wanted.connect(lambda precision, measured: self.start_convert(entry.id, precision, measured))
         self._show(form)
 
@@ -85,10 +93,9 @@ class ModelActions(QObject):
         base = self._entry(entry.base_id)
         if base is None:
             return
-        offered = [*([FOLDER] if entry.format == "peft" else []), *self.precisions()]
-        form = MakeForm(self._context, entry, offered, base, measured=self._quantiser("measured"))
-        if entry.format == "gguf" and "F16" in offered:
-            form.precision.setCurrentIndex(offered.index("F16"))
+        is_peft = entry.format == "peft"
+        offered = {**({FOLDER: FOLDER_BITS} if is_peft else {}), **self.precisions()}
+        form = self._ask(entry, offered, FOLDER if is_peft else "F16", base)
         form.wanted.connect(lambda precision, measured: self.start_merge(entry.id, precision, measured))
         self._show(form)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from fmstudio.project.models import ModelEntry
     from fmstudio.ui.context import AppContext
 
-BITS = {
-    "F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q5_K_S": 5.6, "Q5_1": 6.0, "Q5_0": 5.5,
-    "Q4_K_M": 4.9, "Q4_K_S": 4.7, "Q4_1": 5.0, "Q4_0": 4.6, "IQ4_NL": 4.7, "IQ4_XS": 4.5, "Q3_K_L": 4.3, "Q3_K_M": 4.0,
-    "Q3_K_S": 3.6, "IQ3_M": 3.8, "IQ3_S": 3.7, "IQ3_XS": 3.5, "IQ3_XXS": 3.3, "Q2_K": 3.2, "Q2_K_S": 3.0, "IQ2_M": 2.9,
-    "IQ2_S": 2.7, "IQ2_XS": 2.6, "IQ2_XXS": 2.4, "IQ1_M": 2.1, "IQ1_S": 2.0,
-}  # fmt: skip
-"""Bits a weight takes on average, for the estimate of a size (llama.cpp, tools/quantize/README.md)."""
 FOLDER = ""
+FOLDER_BITS = 16.0  # bf16
 BUILT_IN, NOT_AT_ALL = "", "-"
 
 
@@ -33,7 +27,7 @@ class MakeForm(QFrame):
 
     Args:
         entry: The base to convert, or the adapter to merge.
-        precisions: What can be written; `FOLDER` = a Hugging Face folder.
+        precisions: What can be written, with the bits that a weight takes on average; `FOLDER` = a Hugging Face folder.
         base: Of an adapter: the model it goes into.
         measured: Those of the precisions for which the model is measured first.
 
@@ -49,13 +43,13 @@ class MakeForm(QFrame):
         self,
         context: AppContext,
         entry: ModelEntry,
-        precisions: Sequence[str],
+        precisions: Mapping[str, float],
         base: ModelEntry | None = None,
         *,
         measured: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self._measured = frozenset(measured)
+        self._bits, self._measured = precisions, frozenset(measured)
         self._weights = float((base or entry).facts.get("n_params") or 0)
         self._free = 0
         self.setProperty("card", "true")
@@ -102,7 +96,7 @@ class MakeForm(QFrame):
         return self.tr("{name}   about {size}").format(name=precision, size=size(taken)) if taken else precision
 
     def _bytes(self, precision: str) -> int:
-        return int(self._weights * BITS.get(precision or "BF16", 16) / 8)
+        return int(self._weights * self._bits[precision] / 8)
 
     def _read(self, context: AppContext) -> None:
         project = context.project
