@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from fmstudio.ui.measuring import MemoryWatch
 from fmstudio.ui.pages.models import ModelsPage
 from fmstudio.ui.pages.models.endpoint_form import EndpointForm
 from fmstudio.ui.pages.models.hub_form import HubForm
-from fmstudio.ui.pages.models.make_form import MakeForm
+from fmstudio.ui.pages.models.make_form import FOLDER, MakeForm
 from fmstudio.ui.pages.models.work_cards import WorkLine
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from tests.helpers import ROOT, write_jsonl
@@ -203,6 +204,19 @@ def test_a_hugging_face_folder_is_for_training_only(
     states = {b.text(): b.isEnabled() for b in page.details.findChildren(QPushButton) if b.isVisible()}
     assert states["Train on it"] and not states["Chat with it"]
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(("kind", "first"), [("peft", FOLDER), ("gguf", "F16")])
+def test_an_adapter_is_merged_into_what_it_came_as(
+    page: ModelsPage, context: AppContext, qtbot: Any, tmp_path: Path, kind: str, first: str
+) -> None:
+    add(page, qtbot, write_tiny_gguf(tmp_path / "tiny.gguf"))
+    qtbot.waitUntil(lambda: page.details.entry is not None, timeout=5000)
+    (base,) = entries(context)
+    page.doing.merge(replace(base, id="a", kind="adapter", format=kind, base_id=base.id))
+    form = page.form
+    assert isinstance(form, MakeForm) and form.precision.currentData() == first
+    assert (form.precision.findData(FOLDER) >= 0) == (kind == "peft") and form.precision.findData("IQ2_M") > 0
 
 
 def loadable_gguf(folder: Path) -> Path:
