@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -222,11 +223,19 @@ class TestFiles:
             shutil.rmtree(folder)
             folder.mkdir()
             assert self.known(backend) == 0
-            free = shutil.disk_usage(tmp_path)._replace(free=1000)
-            monkeypatch.setattr("fmstudio_llama_cpp.state_files.shutil.disk_usage", lambda _path: free)
+            full = shutil.disk_usage(tmp_path)._replace(free=1000)
+            asked = threading.Event()
+
+            def say_full(_path: Path) -> Any:
+                asked.set()
+                return full
+
+            monkeypatch.setattr("fmstudio_llama_cpp.state_files.shutil.disk_usage", say_full)
             backend.idle()
-            wait_until(lambda: "the disk is nearly full" in capfd.readouterr().err)
-            assert ask(backend)
+            assert asked.wait(30) and ask(backend)
+        # Read once, when the writer has ended: reading takes away what is written while it reads.
+        assert "the disk is nearly full" in capfd.readouterr().err
+        assert not files_of(folder, "c-1")
 
 
 def test_deleting_a_conversation_deletes_what_is_kept_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
