@@ -23,6 +23,9 @@ _BOUND = re.compile(rf"(?P<sign><=|>=|<|>|=)?(?P<low>{_AMOUNT})(?:\.\.(?P<high>{
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _SIGN = r"(?:<=|>=|<|>|!=|==|=)"
 _COMPARES = re.compile(rf"[\w\"')\]](?:\s+{_SIGN}(?:\s|$|['\"\d(-])|{_SIGN}\s*['\"\d(-])")
+_OTHER_CAPITALS = {"i": "İ", "k": "\u212a", "å": "\u212b", "ω": "\u2126", "θ": "ϴ", "ß": "ẞ"}
+"""Capitals beside that which Python gives for a small letter: İ, the signs for kelvin, ångström and ohm, ϴ, ẞ."""
+_LONGEST_PATTERN = 500
 _CALL = re.compile(r"\b[a-z_]\w*\(", re.IGNORECASE)
 _WORD_OPERATOR = re.compile(
     r"(?P<name>[^\s()\"]+|\"[^\"]+\")\s+(?:not\s+)?(?:i?like\s+'|in\s*\(|is\s+(?:not\s+)?null\b|between\s+\S+\s+and\s|similar\s+to\s+')",
@@ -213,10 +216,42 @@ def _contains(column: FilterColumn, text: str) -> str:
 
 
 def _holds(value: str, text: str) -> str:
-    # Lowering every text takes twice as long as all else: digits, signs and most scripts have no capitals.
     if is_caseless(text):
         return f"contains({value}, {literal(text)})"
+    if len(text) <= _LONGEST_PATTERN:
+        return in_any_case(value, text)
     return f"contains(lower({value}), lower({literal(text)}))"
+
+
+def in_any_case(value: str, text: str) -> str:
+    """SQL condition: a text holds another one, whatever the case of both.
+
+    Lowering every text takes longer than all else: letters are looked for in all their forms instead, and first of all
+    what has but one (the 404 of “error 404”), which is found at three times the speed.
+    """
+    pattern = f"regexp_matches({value}, {literal(any_case(text))})"
+    sure = max(_caseless_parts(text), key=len, default="")
+    return f"(contains({value}, {literal(sure)}) AND {pattern})" if sure else pattern
+
+
+def _caseless_parts(text: str) -> list[str]:
+    """The parts of a text that have but one case and are not only spaces, which are everywhere."""
+    parts = "".join(char if is_caseless(char) else "\0" for char in text).split("\0")
+    return [part for part in parts if part.strip()]
+
+
+def any_case(text: str) -> str:
+    """Regular expression (RE2) for all texts that are the same when lowered, as DuckDB lowers them: letter by letter."""
+    return "".join(_any_case(char) for char in text)
+
+
+def _any_case(char: str) -> str:
+    low = "i" if char == "İ" else char.lower()
+    forms = {low, *_OTHER_CAPITALS.get(low, "")}
+    forms |= {form for form in (low.upper(), low.title()) if len(form) == 1 and form.lower() == low}
+    if len(forms) > 1:
+        return f"[{''.join(sorted(forms))}]"
+    return char if char.isalnum() or char == " " else f"\\x{{{ord(char):x}}}"
 
 
 def is_caseless(text: str) -> bool:

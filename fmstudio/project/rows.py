@@ -19,6 +19,7 @@ import duckdb
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
 from fmstudio.project.closing import close_when_free
+from fmstudio.project.ilike import with_patterns
 from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.overlay_rows import View, added_rows, make_table, patched, relation, table_name
 from fmstudio.project.row_index import RowIndex, build_index, find_positions, name_sql, quoted, read_run, source
@@ -271,11 +272,15 @@ class RowReader:
         self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], where: str, order_by: str, overlay: Overlay
     ) -> Selection:
         version = self._version(cursor, files)
-        question = Question(self._relation(cursor, files, overlay), f"{_key(files)} {overlay.key}", where, order_by)
+        texts = {name for name, kind in version.types.items() if str(kind) == "VARCHAR"} - set(overlay.new_columns)
+        rows, key = self._relation(cursor, files, overlay), f"{_key(files)} {overlay.key}"
         try:
-            return self._selections.find(cursor, question, version.index)
+            return self._selections.find(
+                cursor, Question(rows, key, with_patterns(where, texts), order_by), version.index
+            )
         except duckdb.Error as error:
-            raise question_error(cursor, question, error, _shown(version, overlay)) from error
+            asked = Question(rows, key, where, order_by)
+            raise question_error(cursor, asked, error, _shown(version, overlay)) from error
 
     def _selected_page(
         self,

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fmstudio.api import UserError
 from fmstudio.project import selections
-from fmstudio.project.filters import FilterColumn, is_caseless, words_where
+from fmstudio.project.filters import FilterColumn, any_case, in_any_case, is_caseless, words_where
 from fmstudio.project.overlay_model import Cells, Overlay
 from fmstudio.project.rows import RowReader
 
@@ -85,12 +87,32 @@ def test_what_is_wrong_is_named(reader: RowReader, files: list[Path], where: str
         reader.page(files, offset=0, limit=1, where=where, order_by=order_by)
 
 
-@pytest.mark.parametrize("text", ["4711", "東京", "…", "3.5%", "привет", "Ärger", "ärger", "von", "x1", "İ", "K", "ß"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4711",
+        "東京",
+        "…",
+        "3.5%",
+        "привет",
+        "Ärger",
+        "ärger",
+        "von",
+        "x1",
+        "İ",
+        "K",
+        "ß",
+        "Row 17",
+        "r 4711 V",
+        "a.r",
+        "V[o]n",
+    ],
+)
 def test_words_are_found_whatever_their_case(reader: RowReader, files: list[Path], text: str) -> None:
     with duckdb.connect() as connection:
         lowered = connection.execute("SELECT lower(?)", [text]).fetchall()[0][0]
     assert not is_caseless(text) or lowered == text
-    where = words_where(text, [FilterColumn("text", "string")])
+    where = words_where(f'"{text}"', [FilterColumn("text", "string")])
     slow = f"contains(lower(text), lower('{text}'))"
     assert reader.count(files, where) == reader.count(files, slow)
 
@@ -101,3 +123,38 @@ def test_no_letter_becomes_what_is_taken_for_caseless() -> None:
     with duckdb.connect() as connection:
         pairs = connection.execute("SELECT c, lower(c) FROM (SELECT unnest(?) AS c)", [[*every, *letters]]).fetchall()
     assert [(one, low) for one, low in pairs if one != low and any(is_caseless(char) for char in low)] == []
+
+
+def test_every_letter_is_looked_for_in_all_its_forms() -> None:
+    """As DuckDB lowers them, over the whole of Unicode."""
+    chars = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
+    with duckdb.connect() as connection:
+        pairs = "SELECT c, lower(c) FROM (SELECT unnest(?) AS c) WHERE lower(c) <> c"
+        low = dict(connection.execute(pairs, [chars]).fetchall())
+    forms: dict[str, set[str]] = {}
+    for capital, small in low.items():
+        forms.setdefault(small, {small}).add(capital)
+    assert len(low) > 1_400
+    for small, same in forms.items():
+        for char in same:
+            assert set(any_case(char)) == {*same, *"[]"}, (small, char)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+
+
+@given(TEXTS, TEXTS, st.sampled_from([str.upper, str.lower, str.title, str]))
+@example("A kelvin \u212a", "KELVIN k", str)
+@example("a\nb.*(x)?", "\nB.*(X)?", str)
+def test_a_pattern_finds_what_lowering_both_finds(text: str, wanted: str, change: object) -> None:
+    with duckdb.connect() as connection:
+        for part in (wanted, text[2:9], change(text[1:6])):  # type: ignore[operator]
+            sql = f"SELECT {in_any_case('$1', part)}, contains(lower($1), lower($2))"
+            found, lowered = connection.execute(sql, [text, part]).fetchall()[0]
+            assert found == lowered, part
+
+
+def test_a_very_long_text_is_still_found(reader: RowReader, files: list[Path]) -> None:
+    column = FilterColumn("text || repeat('Ä', 600)", "string")
+    long = "ärger" + "ä" * 590
+    assert reader.count(files, words_where(f'"{long}"', [column]).replace(f'"{column.name}"', column.name)) == ROWS
