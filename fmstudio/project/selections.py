@@ -27,6 +27,8 @@ CHUNK_BYTES = 256 << 20
 two hundredths of a second."""
 FIRST_SHARE = 16
 """The first look is at a sixteenth of the rows: where most of them match, little was done in vain."""
+LIKELY_TOO_MANY = 2
+"""So many times more matches than can be kept whole must be expected, by what was seen, before only ids are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +131,18 @@ def _make(cursor: duckdb.DuckDBPyConnection, question: Question, index: RowIndex
     if not question.where.strip():
         return _ordered(cursor, name, f"SELECT {ROW_ID} FROM {question.rows} {question.order}", False)
     most_rows = WHOLE_BYTES // (row_bytes := max(index.bytes // max(index.total, 1), 1))
-    *begins, last = _begins(index, row_bytes)
+    *pieces, last = _pieces(index, row_bytes)
     found, rows = f"{name}_found", ""
     try:
-        for low, high in pairwise([*begins, last]):
+        for (_, low), (seen, high) in pairwise([*pieces, last]):
             make = f"INSERT INTO {found}" if rows else f"CREATE OR REPLACE TABLE {found} AS"
             cursor.execute(f"{make} {question.part(_between(low, high))}")
             rows = f"SELECT * FROM {found} UNION ALL BY NAME "
-            if _count(cursor, found) > most_rows:
+            count = _count(cursor, found)
+            if count > most_rows or count * index.total > LIKELY_TOO_MANY * most_rows * seen:
                 rows += question.part(_between(high, None))
                 return _ordered(cursor, name, f"SELECT {ROW_ID} FROM ({rows}) {question.order}", False)
-        rows += question.part(_between(last, None))
+        rows += question.part(_between(last[1], None))
         whole = _ordered(cursor, name, f"SELECT * FROM ({rows}) {question.order}", True)
         if whole.total <= most_rows:
             return whole
@@ -158,18 +161,18 @@ def _count(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _begins(index: RowIndex, row_bytes: int) -> list[int | None]:
-    """First row ids of the pieces that are looked at one after another; None = from the start."""
+def _pieces(index: RowIndex, row_bytes: int) -> list[tuple[int, int | None]]:
+    """Position and row id (None = from the start) of the first row of each piece, which are looked at one by one."""
     step = CHUNK_BYTES // row_bytes
+    pieces: list[tuple[int, int | None]] = [(0, None)]
     if index.total <= step // FIRST_SHARE:
-        return [None]
-    begins: list[int | None] = [None]
+        return pieces
     wanted = min(step, index.total // FIRST_SHARE)
     for start, first in zip(index.starts, index.first_ids, strict=True):
         if start >= wanted:
-            begins.append(first)
+            pieces.append((start, first))
             wanted = start + step
-    return begins
+    return pieces
 
 
 def _between(low: int | None, high: int | None) -> str:
