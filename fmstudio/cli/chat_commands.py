@@ -9,6 +9,7 @@ from typing import Any
 
 from fmstudio.cli.output import print_json, print_table
 from fmstudio.cli.session import open_project
+from fmstudio.core.words import plural
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -81,7 +82,9 @@ def import_chats(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(came)
         return
-    print(f"{came.conversations} conversations with {came.messages:,} messages came in from {', '.join(came.sources)}.")
+    print(
+        f"{plural(came.conversations, 'conversation')} with {plural(came.messages, 'message')} came in from {', '.join(came.sources)}."
+    )
     if came.known:
         print(f"{came.known} were here already.")
     for note in came.notes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job, session_worker
+from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.project import Project
@@ -106,7 +107,7 @@ def project_info(args: argparse.Namespace) -> None:
         return
     print(f"{facts['name']}  ({facts['project']})")
     for dataset in facts["datasets"]:
-        print(f"  dataset  {dataset.name}: {dataset.rows:,} rows, version {dataset.version}, {dataset.kind}")
+        print(f"  dataset  {dataset.name}: {plural(dataset.rows, 'row')}, version {dataset.version}, {dataset.kind}")
     for model in facts["models"]:
         print(f"  {model.kind:<7}  {model.name} ({model.format})")
     print(f"  {facts['conversations']} conversations, {facts['ratings']} ratings")
@@ -154,7 +155,7 @@ def show_rows(args: argparse.Namespace) -> None:
         print_json({"total": page.total, "offset": page.offset, "columns": page.columns, "rows": page.records()})
     else:
         print_table(page.columns, page.rows)
-        print(f"{len(page.rows):,} of {page.total:,} rows")
+        print(f"{len(page.rows):,} of {plural(page.total, 'row')}")
 
 
 def _condition(project: Project, args: argparse.Namespace) -> str:
@@ -189,7 +190,9 @@ def run_recipe(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"dataset": dataset, "job": job.id, **result})
         return
-    print(f"Version {dataset.version} of “{dataset.name}”: {dataset.rows:,} rows, {result['dropped']:,} dropped.")
+    print(
+        f"Version {dataset.version} of “{dataset.name}”: {plural(dataset.rows, 'row')}, {result['dropped']:,} dropped."
+    )
     for step in result["steps"]:
         print(f"  {step['operator']}: {step['dropped']:,} dropped, {step['changed']:,} changed")
 
@@ -202,7 +205,7 @@ def embed_dataset(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"job": job.id, **result})
     else:
-        print(f"Embedded {result['rows']:,} rows in {result['dim']} dimensions ({result['embedder']}).")
+        print(f"Embedded {plural(result['rows'], 'row')} in {result['dim']} dimensions ({result['embedder']}).")
 
 
 def search_dataset(args: argparse.Namespace) -> None:

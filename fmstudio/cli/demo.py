@@ -19,6 +19,7 @@ from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, say
 from fmstudio.cli.session import make_queue, run_job, session_worker
 from fmstudio.core.paths import resource
+from fmstudio.core.words import plural
 from fmstudio.jobs.queue import JobQueue
 from fmstudio.project import Project
 from fmstudio.project.models import ModelEntry
@@ -75,7 +76,7 @@ class Demo:
         run_job(self._project, self._project.specs.import_files(sample_files(), name=DATASET), self._queue)
         dataset = self._project.datasets.get(DATASET)
         self.figures["rows_before"] = dataset.rows
-        say(f"  {dataset.rows:,} rows ({dataset.kind})")
+        say(f"  {plural(dataset.rows, 'row')} ({dataset.kind})")
 
     def _clean(self) -> None:
         from fmstudio.recipes import Recipe
@@ -85,7 +86,7 @@ class Demo:
         dataset = self._project.datasets.get(DATASET)
         self.figures["rows_after"] = dataset.rows
         say(
-            f"  {self.figures['rows_before']:,} → {dataset.rows:,} rows (version {dataset.version}; undo brings them back)"
+            f"  {self.figures['rows_before']:,} → {plural(dataset.rows, 'row')} (version {dataset.version}; undo brings them back)"
         )
 
     def _embed(self) -> None:

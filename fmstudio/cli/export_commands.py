@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, say
 from fmstudio.cli.session import open_project, run_job
+from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.plugin_manager import Contribution
@@ -64,7 +65,7 @@ def export_dataset(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"job": job.id, "exporter": exporter, **result})
         return
-    print(f"Wrote {result['rows']:,} rows to {result['path']} ({exporter}, {result['bytes']:,} bytes).")
+    print(f"Wrote {plural(result['rows'], 'row')} to {result['path']} ({exporter}, {plural(result['bytes'], 'byte')}).")
     for note in result["notes"]:
         print(f"  {note}")
     for file in result["files"]:

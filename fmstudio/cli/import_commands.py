@@ -10,6 +10,7 @@ from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job, session_worker
 from fmstudio.core.addresses import is_remote
+from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.project import Project
@@ -102,7 +103,9 @@ def _how_known(file: str) -> str:
 
 def _tell(found: dict[str, Any]) -> None:
     about = "" if found["estimated_rows"] <= len(found["rows"]) else "about "
-    print(f"{found['file']}: {about}{found['estimated_rows']:,} rows, {found['bytes']:,} bytes, {found['importer']}")
+    print(
+        f"{found['file']}: {about}{plural(found['estimated_rows'], 'row')}, {plural(found['bytes'], 'byte')}, {found['importer']}"
+    )
     if found["imported_as"]:
         print(f"  imported before, {_how_known(found['file'])}, as {', '.join(found['imported_as'])}")
     _tell_reading(found)
@@ -112,10 +115,12 @@ def _tell(found: dict[str, Any]) -> None:
     for note in found["notes"]:
         print(f"  {note}")
     if found["rejected"]:
-        print(f"  {found['rejected']:,} pieces among these rows cannot be read; the first:")
+        print(f"  {plural(found['rejected'], 'piece')} among these rows cannot be read; the first:")
         print(f"    {_place(found['rejects'][0])}{found['rejects'][0]['reason']}")
     if found["flagged"]:
-        print(f"  {found['flagged']:,} values look wrong; the first: {found['flags'][0]['reason']}")
+        print(
+            f"  {plural(found['flagged'], 'value looks', 'values look')} wrong; the first: {found['flags'][0]['reason']}"
+        )
     if found["rows"]:
         names = [column["name"] for column in found["columns"]]
         print_table(names, [[row.get(name) for name in names] for row in found["rows"][:SHOWN_ROWS]])
@@ -137,7 +142,7 @@ def _tell_reading(found: dict[str, Any]) -> None:
             columns = " ".join(f"{target}={source}" for target, source in other["mapping"]["columns"].items())
             print(f"  could also be {other['mapping']['kind']} ({other['certainty']}) {columns}".rstrip())
     for part in found["parts"]:
-        rows = f", {part['rows']:,} rows" if part["rows"] is not None else ""
+        rows = f", {plural(part['rows'], 'row')}" if part["rows"] is not None else ""
         print(f"  part {part['id']}: {part['title']}{rows}{', ' + part['detail'] if part['detail'] else ''}")
 
 
@@ -147,7 +152,7 @@ def _tell_figures(found: dict[str, Any]) -> None:
     if found["measured_rows"]:
         about, how = ("about ", "estimated") if tokens["is_estimate"] else ("", "counted")
         print(f"  {lengths['median']:,} characters a row (median), {lengths['max']:,} most")
-        print(f"  {about}{tokens['median']:,} tokens a row (median), {tokens['max']:,} most ({how})")
+        print(f"  {about}{plural(tokens['median'], 'token')} a row (median), {tokens['max']:,} most ({how})")
     if found["languages"]:
         print("  languages: " + ", ".join(f"{one['code']} {one['share']:.0%}" for one in found["languages"][:5]))
 
@@ -201,19 +206,19 @@ def _say_imported(dataset: Any, result: dict[str, Any]) -> None:
     if "update" in result:
         counts = result["update"]
         print(
-            f"Version {dataset.version} of “{dataset.name}”: {dataset.rows:,} rows; {counts['added']:,} added,"
+            f"Version {dataset.version} of “{dataset.name}”: {plural(dataset.rows, 'row')}; {counts['added']:,} added,"
             f" {counts['removed']:,} gone, {counts['changed']:,} changed, {counts['unchanged']:,} as they were."
         )
     else:
-        print(f"Imported {dataset.rows:,} rows as “{dataset.name}” ({dataset.kind}).")
+        print(f"Imported {plural(dataset.rows, 'row')} as “{dataset.name}” ({dataset.kind}).")
     for note in result["notes"]:
         print(f"  {note}")
     if result["flags"]:
-        print(f"  {result['flagged']:,} values look wrong:")
+        print(f"  {plural(result['flagged'], 'value looks', 'values look')} wrong:")
         rows = [(f["column"], f["row"], f["value"], f["reason"]) for f in result["flags"][:5]]
         print_table(("column", "row", "value", "reason"), rows)
     if result["rejected"]:
-        print(f"  {result['rejected']:,} pieces could not be read; see: fmstudio rows {dataset.name} --rejects")
+        print(f"  {plural(result['rejected'], 'piece')} could not be read; see: fmstudio rows {dataset.name} --rejects")
 
 
 def _params(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table
 from fmstudio.cli.session import open_project
+from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.project import Project
@@ -93,7 +94,7 @@ def _print_summary(summary: DiffSummary) -> None:
     for note in summary.notes:
         print(f"  {note}")
     print(
-        f"  {summary.added:,} rows added, {summary.removed:,} removed, {summary.changed:,} changed,"
+        f"  {plural(summary.added, 'row')} added, {summary.removed:,} removed, {summary.changed:,} changed,"
         f" {summary.unchanged:,} unchanged"
     )
     for share in summary.by_operation:
@@ -107,7 +108,9 @@ def _print_summary(summary: DiffSummary) -> None:
         if names:
             print(f"  {what}: {', '.join(names)}")
     if summary.columns_changed:
-        print("  changed in: " + ", ".join(f"{name} ({count:,} rows)" for name, count in summary.columns_changed))
+        print(
+            "  changed in: " + ", ".join(f"{name} ({plural(count, 'row')})" for name, count in summary.columns_changed)
+        )
     moved = [s for s in summary.shifts if s.before != s.after]
     if moved:
         print()
@@ -165,7 +168,7 @@ def show_statistics(args: argparse.Namespace) -> None:
         print_json({"columns": summaries})
         return
     about = "about " if any(summary.is_sample for summary in summaries) else ""
-    print(f"{summaries[0].rows if summaries else 0:,} rows")
+    print(plural(summaries[0].rows if summaries else 0, "row"))
     rows = [
         (
             s.name,
@@ -184,7 +187,7 @@ def _print_column(found: ColumnStatistics) -> None:
     print(f"{found.name} ({found.type})")
     different = f"{'about ' if found.is_distinct_estimate else ''}{found.distinct:,} different"
     print(
-        f"  {found.rows:,} values, {found.missing:,} missing, {found.empty:,} empty, {different}, {found.duplicates:,} repeated"
+        f"  {plural(found.rows, 'value')}, {found.missing:,} missing, {found.empty:,} empty, {different}, {found.duplicates:,} repeated"
     )
     names = ("values", "characters", "words", "turns", "items", "tokens")
     spreads = {name: spread for name in names if (spread := getattr(found, name)) is not None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json
 from fmstudio.cli.session import open_project
+from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.project import Project
@@ -148,13 +149,15 @@ def change(args: argparse.Namespace, work: Callable[[Project, Dataset], Any]) ->
     elif not changes:
         print("Nothing changed: it is so already.")
     else:
-        print(f"{done.title}: “{dataset.name}” has {dataset.rows:,} rows now.")
+        print(f"{done.title}: “{dataset.name}” has {plural(dataset.rows, 'row')} now.")
         say_pending(pending)
 
 
 def say_pending(pending: Any) -> None:
     if pending:
-        counts = f"{pending.cells:,} cells, {pending.added:,} rows added, {pending.deleted:,} rows deleted"
+        counts = (
+            f"{plural(pending.cells, 'cell')}, {plural(pending.added, 'row')} added, {pending.deleted:,} rows deleted"
+        )
         print(f"Waiting for a commit: {counts}.")
 
 

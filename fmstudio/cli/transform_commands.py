@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import plain, print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job
+from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
     from fmstudio.jobs.spec import Job
@@ -125,7 +126,7 @@ def _say_done(args: argparse.Namespace, project: Project, job: Job) -> None:
         print_json({"datasets": datasets, "job": job.id, **{k: v for k, v in result.items() if k != "datasets"}})
         return
     for dataset in datasets:
-        print(f"Version {dataset.version} of “{dataset.name}”: {dataset.rows:,} rows. {meta['title']}.")
+        print(f"Version {dataset.version} of “{dataset.name}”: {plural(dataset.rows, 'row')}. {meta['title']}.")
     step = result["steps"][0]
     counts = [
         (step.get("changed_cells", 0), "cells changed"),
@@ -141,10 +142,10 @@ def _say_done(args: argparse.Namespace, project: Project, job: Job) -> None:
 def _show_preview(preview: TransformPreview) -> None:
     about = "about " if preview.is_estimate else ""
     print(
-        f"{preview.rows_before:,} rows become {about}{preview.rows_after:,}; {about}{preview.changed:,} {preview.unit} change."
+        f"{plural(preview.rows_before, 'row becomes', 'rows become')} {about}{preview.rows_after:,}; {about}{preview.changed:,} {preview.unit} change."
     )
     for name, rows in preview.outputs.items():
-        print(f"  {name}: {rows:,} rows")
+        print(f"  {name}: {plural(rows, 'row')}")
     if preview.failure:
         print(f"It cannot be run: {preview.failure}.")
     for note in preview.notes:
@@ -177,7 +178,7 @@ def run_sql(args: argparse.Namespace) -> None:
     else:
         print_table(result.columns, result.rows)
     if result.is_cut:
-        say(f"These are the first {result.total_shown:,} rows; there are more. Use --limit or --save.")
+        say(f"These are the first {plural(result.total_shown, 'row')}; there are more. Use --limit or --save.")
 
 
 def _say_saved(args: argparse.Namespace, project: Project, job: Job) -> None:
@@ -185,7 +186,7 @@ def _say_saved(args: argparse.Namespace, project: Project, job: Job) -> None:
     if args.json:
         print_json({"dataset": dataset, "job": job.id, "notes": job.result["notes"]})
         return
-    print(f"Made “{dataset.name}”: {dataset.rows:,} rows.")
+    print(f"Made “{dataset.name}”: {plural(dataset.rows, 'row')}.")
     for note in job.result["notes"]:
         say(note)
 

@@ -10,6 +10,7 @@ from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table
 from fmstudio.cli.row_commands import change, dataset_commands, say_pending
 from fmstudio.cli.session import open_project, run_job
+from fmstudio.core.words import plural
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -69,7 +70,9 @@ def commit(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"dataset": dataset, "job": job.id, **result})
     else:
-        print(f"Version {dataset.version} of “{dataset.name}”: {dataset.rows:,} rows. {job.spec.meta['title']}.")
+        print(
+            f"Version {dataset.version} of “{dataset.name}”: {plural(dataset.rows, 'row')}. {job.spec.meta['title']}."
+        )
 
 
 def discard(args: argparse.Namespace) -> None:
@@ -130,7 +133,7 @@ def branch_version(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"dataset": dataset})
     else:
-        print(f"Made “{dataset.name}” from version {args.number} of {args.dataset}: {dataset.rows:,} rows.")
+        print(f"Made “{dataset.name}” from version {args.number} of {args.dataset}: {plural(dataset.rows, 'row')}.")
 
 
 def _when(created: float) -> str:

@@ -12,6 +12,7 @@ from fmstudio import __version__
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.paths import resource
+from fmstudio.core.words import plural
 from fmstudio.project.diff import DiffRow, DiffSummary, OperationShare, Shift
 from fmstudio.project.diff_words import word_diff
 
@@ -92,7 +93,7 @@ def _columns(summary: DiffSummary) -> Iterator[str]:
     lines = [(name, "new column") for name in summary.columns_added]
     lines += [(name, "column gone") for name in summary.columns_removed]
     lines += [(name, f"type changed from {old} to {new}") for name, old, new in summary.columns_retyped]
-    lines += [(name, f"changed in {count:,} rows") for name, count in summary.columns_changed]
+    lines += [(name, f"changed in {plural(count, 'row')}") for name, count in summary.columns_changed]
     if not lines:
         yield '<p class="soft">The columns are the same.</p>'
         return

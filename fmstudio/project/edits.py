@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.words import plural
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.changes import Changes
 from fmstudio.project.datasets import Datasets
@@ -79,20 +80,20 @@ class Edits:
         """Add rows at the end; give their new ids."""
         with self._batch(dataset_id) as (batch, connection):
             ids = batch.add(records)
-            return self._changed(dataset_id, batch.log(connection, title or f"Add {_rows(len(ids))}")), ids
+            return self._changed(dataset_id, batch.log(connection, title or f"Add {plural(len(ids), 'row')}")), ids
 
     def duplicate_rows(self, dataset_id: str, row_ids: Sequence[int]) -> tuple[Changes, list[int]]:
         """Add copies of rows at the end; give their new ids."""
         with self._batch(dataset_id) as (batch, connection):
             found = _all_found(batch.read(row_ids), row_ids)
             ids = batch.add(found)
-            return self._changed(dataset_id, batch.log(connection, f"Duplicate {_rows(len(ids))}")), ids
+            return self._changed(dataset_id, batch.log(connection, f"Duplicate {plural(len(ids), 'row')}")), ids
 
     def delete_rows(self, dataset_id: str, row_ids: Sequence[int]) -> Changes:
         """Delete rows; those that are gone already are passed over."""
         with self._batch(dataset_id) as (batch, connection):
             batch.delete(row_ids)
-            return self._changed(dataset_id, batch.log(connection, f"Delete {_rows(batch.rows_touched)}"))
+            return self._changed(dataset_id, batch.log(connection, f"Delete {plural(batch.rows_touched, 'row')}"))
 
     def split_row(self, dataset_id: str, row_id: int, column: str, parts: Sequence[str]) -> tuple[Changes, list[int]]:
         """Put the first part into the row's column, and each other part into a copy of the row; give the copies' ids."""
@@ -134,7 +135,7 @@ class Edits:
             raise UserError("A rating is 1 (good), -1 (bad) or nothing.")
         with self._batch(dataset_id) as (batch, connection):
             batch.set({row_id: {RATING: rating} for row_id in row_ids})
-            count = _rows(batch.rows_touched)
+            count = plural(batch.rows_touched, "row")
             title = f"Rate {count} {RATINGS[rating]}" if rating else f"Clear the rating of {count}"
             return self._changed(dataset_id, batch.log(connection, title))
 
@@ -213,10 +214,6 @@ def _clean_tags(tags: Sequence[str]) -> list[str]:
     return clean
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
 def _cells_title(columns: Sequence[str]) -> str:
     names = set(columns)
     place = next(iter(names)) if len(names) == 1 else f"{len(names)} columns"
@@ -224,7 +221,7 @@ def _cells_title(columns: Sequence[str]) -> str:
 
 
 def _tag_title(count: int, add: Sequence[str], remove: Sequence[str]) -> str:
-    said = f"Tag {_rows(count)} with {', '.join(add)}" if add else ""
+    said = f"Tag {plural(count, 'row')} with {', '.join(add)}" if add else ""
     if remove and add:
         return f"{said} instead of {', '.join(remove)}"
-    return said or f"Remove the tag {', '.join(remove)} from {_rows(count)}"
+    return said or f"Remove the tag {', '.join(remove)} from {plural(count, 'row')}"

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fmstudio.core.words import plural
 from fmstudio.project.catalog import Catalog
 from fmstudio.project.lineage_graph import Edge, Graph, Node, NodeKind
 
@@ -91,7 +92,7 @@ class World:
             "collected": record.get("collected"),
         }
         named = f" “{row['name']}”" if row["name"] else ""
-        rows = f"{row['rows']:,} rows" + (", files collected" if facts["collected"] else "")
+        rows = plural(row["rows"], "row") + (", files collected" if facts["collected"] else "")
         node = self._add(
             "version", f"{dataset_id}@{number}", f"{dataset['name']}, version {number}{named}", rows, facts
         )
@@ -151,7 +152,7 @@ class World:
             facts = _some(
                 row, "path", "sha256", "rows", "bytes", "exporter", "job_id", "created", "dataset_id", "version"
             )
-            export = self._add("export", row["id"], name, f"{row['exporter']}, {row['rows']:,} rows", facts)
+            export = self._add("export", row["id"], name, f"{row['exporter']}, {plural(row['rows'], 'row')}", facts)
             self.edges.append(Edge(f"version:{row['dataset_id']}@{row['version']}", export, "exported"))
 
 

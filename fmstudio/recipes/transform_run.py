@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api import ROW_ID, TaskContext, UserError
 from fmstudio.core.jsonfile import fsync_folder
 from fmstudio.core.parquet import ROW_GROUP, RowsWriter, Written
+from fmstudio.core.words import plural
 from fmstudio.recipes.sandbox import Seen, arrow_reader, interruptible, open_sandbox, told
 from fmstudio.recipes.schema_kind import schema_kind
 from fmstudio.recipes.transforms import Plan, TransformKind, find_transform
@@ -182,7 +183,7 @@ class _Running:
         rows = sum(one.rows for one in written.values())
         notes = [*self.plan.notes]
         if self._lost:
-            notes.append(f"In {self._lost:,} rows a value did not fit and is empty now.")
+            notes.append(f"In {plural(self._lost, 'row')} a value did not fit and is empty now.")
         step = {
             "step": 1,
             "operator": self._kind.id,

@@ -13,6 +13,7 @@ from fmstudio.api import ROW_ID, TaskContext, UserError
 from fmstudio.core.addresses import is_remote
 from fmstudio.core.parquet import FILE_BYTES, RowsWriter, Written
 from fmstudio.core.schemas import Mapping
+from fmstudio.core.words import plural
 from fmstudio.plugin_manager import PluginManager
 from fmstudio.worker.gathering import gather
 from fmstudio.worker.hashing import Hashes
@@ -193,7 +194,9 @@ def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, 
     if not gone.rows:
         shutil.rmtree(ctx.out_dir / "dropped")
     if counts.repeated_keys:
-        done.report.note(f"{counts.repeated_keys:,} rows repeat a key; the first is matched with the first, and so on.")
+        done.report.note(
+            f"{plural(counts.repeated_keys, 'row repeats', 'rows repeat')} a key; the first is matched with the first, and so on."
+        )
     shutil.rmtree(ctx.workdir / "fresh", ignore_errors=True)
     return {"update": counts.to_dict(), "dropped": gone.rows}
 

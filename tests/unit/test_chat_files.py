@@ -210,7 +210,7 @@ def test_the_command_line_lists_searches_imports_and_exports(
     Project.create(tmp_path / "q").close()
     at = ["--project", str(tmp_path / "q")]
     assert main(["chats", "import", str(write(tmp_path, "web.json", OPENWEBUI)), *at]) == 0
-    assert "1 conversations with 3 messages came in from Open WebUI" in capsys.readouterr().out
+    assert "1 conversation with 3 messages came in from Open WebUI" in capsys.readouterr().out
     assert main(["chats", *at, "--json"]) == 0
     assert [c["title"] for c in json.loads(capsys.readouterr().out)] == ["Web"]
     assert main(["chats", "--search", "b", *at, "--json"]) == 0

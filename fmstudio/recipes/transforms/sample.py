@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fmstudio.api import ROW_ID, UserError
+from fmstudio.core.words import plural
 from fmstudio.recipes.sandbox import name_sql
 from fmstudio.recipes.transforms.chance import key_sql
 from fmstudio.recipes.transforms.kind import REASON, Plan
@@ -18,7 +19,7 @@ def plan_sample(scope: Scope, params: SampleParams) -> Plan:
     wanted = params.rows or max(1, round(params.share * total))
     notes = []
     if wanted > total:
-        notes.append(f"There are only {total:,} rows; all are taken.")
+        notes.append(f"Only {plural(total, 'row is', 'rows are')} there; the sample is all of them.")
     if not total:
         raise UserError(f"“{scope.name}” has no rows.", remedy="Choose another dataset.")
     key = key_sql(ROW_ID, params.seed)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 
+from fmstudio.core.words import plural as plural
+
 
 def number(value: float) -> str:
     """``12,345``."""
     return f"{value:,.0f}"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """``1 row``, ``1,050 rows``; `many` when adding an s is wrong."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def size(count: float) -> str:

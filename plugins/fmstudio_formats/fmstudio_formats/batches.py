@@ -58,7 +58,7 @@ class Batcher:
             self._told.add(name)
             kinds = sorted({_KINDS.get(type(value), type(value).__name__) for value in values if value is not None})
             what = " and ".join(kinds) if len(kinds) > 1 else f"{kinds[0]} that do not go together"
-            self._report.note(f"Column “{name}” holds different kinds of values ({what}), so it is stored as text.")
+            self._report.note(f"Column “{name}” holds different kinds of values ({what}), so it is read as text.")
         return array
 
 
