@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Mapper,
         Operator,
     )
-    from fmstudio.api.params import Params
+    from fmstudio.api.params import Field, Params
     from fmstudio.api.rows import CANONICAL_COLUMNS, ROW_ID, Message, SchemaKind, text_array
     from fmstudio.api.sampling import DRY_BREAKERS, SAMPLERS, Sampling
     from fmstudio.api.trainer import EvalRecord, Evaluator, Exporter, Trainer, TrainRequest, TrainResult
@@ -56,7 +56,7 @@ _HOMES = {
     "errors": "Cancelled UserError",
     "importer": "ImportReport Importer Part Reject",
     "operator": "Annotator Clusters Decision Deduplicator Expander Filter Mapper Operator",
-    "params": "Params",
+    "params": "Field Params",
     "rows": "CANONICAL_COLUMNS Message ROW_ID SchemaKind text_array",
     "sampling": "DRY_BREAKERS SAMPLERS Sampling",
     "trainer": "EvalRecord Evaluator Exporter TrainRequest TrainResult Trainer",
@@ -85,6 +85,7 @@ __all__ = [
     "Expander",
     "ExportReport",
     "Exporter",
+    "Field",
     "Filter",
     "FinishReason",
     "GenerateRequest",

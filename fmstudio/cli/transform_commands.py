@@ -113,7 +113,7 @@ def _list_transforms(args: argparse.Namespace) -> None:
         ]
         print_json({"transforms": listed})
         return
-    rows = [(kind.id, ", ".join(kind.Params.model_fields), kind.description) for kind in TRANSFORMS.values()]
+    rows = [(kind.id, ", ".join(kind.Params.field_names()), kind.description) for kind in TRANSFORMS.values()]
     print_table(("transform", "settings", "what"), rows)
 
 

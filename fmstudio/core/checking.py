@@ -6,8 +6,6 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from fmstudio.api import Params, UserError
 
 
@@ -30,8 +28,12 @@ def make_params(kind: Any, values: dict[str, Any], title: str) -> Params:
     """
     try:
         params: Params = kind.Params(**values)
-    except ValidationError as error:
-        fields = list(kind.Params.model_fields)
+    except ValueError as error:
+        from pydantic import ValidationError  # loaded already, if it is one
+
+        if not isinstance(error, ValidationError):
+            raise
+        fields = kind.Params.field_names()
         unknown = [str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden"]
         told = "; ".join(_told(dict(e)) for e in error.errors())
         remedy = nearest(unknown[0], fields) if unknown else "Correct it and run again."

@@ -256,7 +256,7 @@ def _source(path: Path, name: str, importer: Contribution, *, is_unpacked: bool 
 
 
 def _parts(source: Source, parts: Sequence[str], plugins: PluginManager) -> list[Source]:
-    if not parts or "part" not in plugins.contribution("importer", source.importer).load().Params.model_fields:
+    if not parts or "part" not in plugins.contribution("importer", source.importer).load().Params.field_names():
         return [source]
     if len(parts) == 1:
         return [replace(source, part=parts[0])]

@@ -305,4 +305,4 @@ def _plain(value: Any) -> Any:
 
 def fields_of(params: type[Params]) -> set[str]:
     """Names of an importer's parameters."""
-    return set(params.model_fields)
+    return set(params.field_names())

@@ -111,7 +111,7 @@ def _known(
     contribution = plugins.contribution("importer", source.importer)
     chosen = dict(values or {})
     if is_one_of_many:
-        fields = contribution.load().Params.model_fields
+        fields = contribution.load().Params.field_names()
         chosen = {name: value for name, value in chosen.items() if name in fields}
     if source.part:
         chosen["part"] = source.part

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from fmstudio.api import ROW_ID, Clusters, Deduplicator, Params
+from fmstudio.api import ROW_ID, Clusters, Deduplicator, Field, Params
 from fmstudio_cleaning.columns import change_matching, is_messages, text_columns
 
 if TYPE_CHECKING:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from fmstudio.api import Decision, Filter, Params, text_array
+from fmstudio.api import Decision, Field, Filter, Params, text_array
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Mapper, Params
+from fmstudio.api import Field, Mapper, Params
 from fmstudio_cleaning.columns import change_matching, map_text, text_columns
 
 if TYPE_CHECKING:

@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, TaskContext, UserError
 from fmstudio_documents.html_text import joined, markdown_table
 from fmstudio_documents.rows import batched, schema_of
 

@@ -8,9 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, TaskContext, UserError
 from fmstudio_documents.decoding import decode
 from fmstudio_documents.html_text import Page, joined, read_html
 from fmstudio_documents.rows import batched, schema_of

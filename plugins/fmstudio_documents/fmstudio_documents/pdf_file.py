@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, Reject, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, Reject, TaskContext, UserError
 from fmstudio_documents.rows import batched, schema_of
 
 if TYPE_CHECKING:

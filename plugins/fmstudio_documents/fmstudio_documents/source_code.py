@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, Reject, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, Reject, TaskContext, UserError
 from fmstudio_documents.decoding import decode
 from fmstudio_documents.ignore_rules import IgnoreRules
 from fmstudio_documents.languages import language_of

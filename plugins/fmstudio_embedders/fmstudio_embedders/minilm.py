@@ -11,9 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Embedder, Params, UserError
+from fmstudio.api import Embedder, Field, Params, UserError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext
+from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext
 from fmstudio_export.json_text import write_array, write_lines
 from fmstudio_export.turns import check_dialogs, dialogs, tell_extras, tell_unwritten
 

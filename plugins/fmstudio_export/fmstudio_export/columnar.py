@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext, UserError
+from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa

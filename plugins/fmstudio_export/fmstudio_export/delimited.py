@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext
+from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext
 from fmstudio_export.plain_values import PlainValues, json_text
 from fmstudio_export.text_file import open_text
 

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext, UserError
+from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext, UserError
 from fmstudio_export.column_statistics import ColumnTallies
 from fmstudio_export.columnar import need_columns
 from fmstudio_export.hf_card import Split, card_text

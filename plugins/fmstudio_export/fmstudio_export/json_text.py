@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext
+from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext
 from fmstudio_export.plain_values import PlainValues, json_text, numbered_rows
 from fmstudio_export.text_file import open_text
 

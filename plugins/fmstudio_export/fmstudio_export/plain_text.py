@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext, UserError, text_array
+from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext, UserError, text_array
 from fmstudio_export.text_file import open_text
 
 if TYPE_CHECKING:

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, TaskContext
+from fmstudio.api import Field, Importer, ImportReport, TaskContext
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import BYTES, ROWS
 from fmstudio_formats.csv_columns import Columns, classified

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import Field
-
-from fmstudio.api import ImportReport, Params, Reject, UserError
+from fmstudio.api import Field, ImportReport, Params, Reject, UserError
 from fmstudio_formats.compression import Packed, Plain, open_bytes
 
 _SAMPLE = 256 << 10

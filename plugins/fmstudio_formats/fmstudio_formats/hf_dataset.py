@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, Part, Reject, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, Part, Reject, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.arrow_file import read_arrow
 from fmstudio_formats.arrow_plain import pieces

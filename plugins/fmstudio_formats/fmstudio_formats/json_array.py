@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Reject, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Reject, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8

@@ -12,9 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, Part, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, Part, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.parts import choose, column_count

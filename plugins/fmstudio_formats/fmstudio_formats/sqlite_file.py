@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pydantic import Field
-
-from fmstudio.api import Importer, ImportReport, Params, Part, Reject, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, Params, Part, Reject, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.parts import choose, column_count

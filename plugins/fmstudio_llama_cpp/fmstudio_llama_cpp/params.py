@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
-from fmstudio.api import Params
+from fmstudio.api import Field, Params
 from fmstudio.api.chat_template import LONGEST_TEMPLATE
 
 MOST_DRAFT_TOKENS = 31  # with the token before them they fill the smallest batch

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from fmstudio.api import AdapterScale, EvalRecord, Evaluator, GenerateRequest, Params, TaskContext, UserError
+from fmstudio.api import AdapterScale, EvalRecord, Evaluator, Field, GenerateRequest, Params, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio_llama_cpp.backend import LlamaCppBackend

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field
-
-from fmstudio.api import Evaluator, Params, TaskContext, UserError
+from fmstudio.api import Evaluator, Field, Params, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_llama_cpp.context import EvaluationCancelled, TokenContext
 from fmstudio_llama_cpp.native import open_model

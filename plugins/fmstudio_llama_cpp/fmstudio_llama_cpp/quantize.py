@@ -7,9 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field
-
-from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Exporter, Field, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio_llama_cpp import native_log

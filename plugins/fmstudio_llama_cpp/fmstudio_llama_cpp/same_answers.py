@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field
-
-from fmstudio.api import AdapterScale, Evaluator, Params, TaskContext, UserError
+from fmstudio.api import AdapterScale, Evaluator, Field, Params, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import read_gguf_header
 from fmstudio_llama_cpp.adapters import AdapterShelf

@@ -10,9 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field
-
-from fmstudio.api import Evaluator, Message, Params, TaskContext, UserError
+from fmstudio.api import Evaluator, Field, Message, Params, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.chat_template import LONGEST_TEMPLATE, PLAIN_TEMPLATE
 from fmstudio.api.gguf_header import read_gguf_header

@@ -12,9 +12,7 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Exporter, Field, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 
 # transformers' model_type → (general.architecture, whether q and k rows are reordered)

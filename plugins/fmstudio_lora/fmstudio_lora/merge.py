@@ -7,9 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Exporter, Field, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_lora.base_model import open_base
 

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
-
-from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Exporter, Field, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import read_gguf_header, require_chat_model, require_matching_adapter
 from fmstudio_model_export.turns import TurnFormat, turn_format

@@ -12,9 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Exporter, Field, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_model_export.gguf_writing import FILE_TYPES, PlannedTensor, new_gguf, precision_of, write_tensors
 from fmstudio_model_export.hf_vocabulary import read_vocabulary

@@ -10,9 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from fmstudio.api import Exporter, TaskContext, UserError
+from fmstudio.api import Exporter, Field, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio.api.gguf_header import GgufHeader, read_gguf_header, require_chat_model, require_matching_adapter
 from fmstudio_model_export.gguf_writing import FILE_TYPES, PlannedTensor, new_gguf, precision_of, write_tensors
