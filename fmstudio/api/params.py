@@ -11,6 +11,7 @@ worker needs to begin, and most of what runs has the settings that nobody change
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 import sys
 import types
@@ -91,9 +92,10 @@ class _ParamsType(type):
         known: dict[str, Any] = {}
         for base in reversed(cls.__mro__[1:]):
             known |= base._defaults if isinstance(base, _ParamsType) else {}
-        for field in body.keys() & known.keys() - cls.__annotations__.keys():
+        written = inspect.get_annotations(cls)
+        for field in body.keys() & known.keys() - written.keys():
             raise TypeError(f"{name}.{field} needs its type again, where another default is given.")
-        own = [field for field, kind in cls.__annotations__.items() if not _is_none_of_ours(field, kind)]
+        own = [field for field, kind in written.items() if not _is_none_of_ours(field, kind)]
         cls._defaults = {**known, **{field: body.get(field, _REQUIRED) for field in own}}
         made_by_pydantic = any(type(value).__module__.startswith("pydantic") for value in body.values())
         cls._checks = made_by_pydantic or any(getattr(base, "_checks", False) for base in bases)
@@ -110,7 +112,7 @@ class _ParamsType(type):
         elif cls._model is None:
             hints = get_type_hints(cls, localns=cls._names, include_extras=True)
             body = {name: value.field() if isinstance(value, _Facts) else value for name, value in cls._body.items()}
-            body["__annotations__"] = {name: _for_pydantic(hints[name]) for name in cls.__annotations__}
+            body["__annotations__"] = {name: _for_pydantic(hints[name]) for name in inspect.get_annotations(cls)}
             body.pop("__annotate_func__", None)
             body.pop("__classcell__", None)
             cls._model = types.new_class(cls.__name__, bases, exec_body=lambda made: made.update(body))
@@ -197,7 +199,8 @@ class Params(metaclass=_ParamsType):
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; make a copy with model_copy.")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__

@@ -18,39 +18,49 @@ def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
     """Yield blocks that end after a record as far as the quotes tell; the last block may end anywhere."""
     quote = dialect.quote.encode()
     line, byte, end = 1, source.start, 0
-    pending, size = b"", FIRST_BLOCK
+    rest, size = b"", FIRST_BLOCK
     while data := source.read(size):
         size = BLOCK
-        pending = pending + data if pending else data
-        cut = _record_end(pending, quote)
-        if not cut and len(pending) <= LONGEST_LINE:
-            continue
-        cut = cut or pending.rfind(b"\n") + 1 or len(pending)
-        whole, pending = pending[:cut], pending[cut:]
-        end += cut
+        cut = _record_end(data, quote, rest.count(quote))
+        if not cut:
+            # Hardly ever: the record is longer than a block, or its quotes are of no use.
+            data, rest = rest + data, b""
+            if not (cut := _record_end(data, quote)) and len(data) <= LONGEST_LINE:
+                rest = data
+                continue
+            cut = cut or data.rfind(b"\n") + 1 or len(data)
+        whole = b"".join((rest, memoryview(data)[:cut]))  # copied once, not once for each piece
+        rest = data[cut:]
+        end += len(whole)
         yield Block(whole, line, byte, end)
         line += count_lines(whole)
         byte = source.after(byte, whole)
-    if pending:
-        yield Block(pending, line, byte, end + len(pending))
+    if rest:
+        yield Block(rest, line, byte, end + len(rest))
 
 
 def count_lines(data: bytes) -> int:
     """Number of line ends of any kind."""
-    returns = data.count(b"\r")
-    return count_of(b"\n", data) + (returns - data.count(b"\r\n") if returns else 0)
+    lines = count_of(b"\n", data)
+    return lines + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else lines
 
 
-def _record_end(data: bytes, quote: bytes) -> int:
-    """Find the last line end outside quotes (an even number of them before it); 0 = there is none."""
+def _record_end(data: bytes, quote: bytes, before: int = 0) -> int:
+    """Find the last line end outside quotes (an even number of them before it); 0 = there is none.
+
+    Args:
+        before: How many quotes of the same record stand before the data.
+    """
     end = b"\n" if b"\n" in data else b"\r"
     cut = data.rfind(end, 0, len(data) - (end == b"\r")) + 1
-    if not cut or (total := count_of(quote, data)) == 0:
+    if not cut or (total := count_of(quote, data)) + before == 0:
         return cut
-    before, right = total - data.count(quote, cut), cut
+    before, right = before + total - data.count(quote, cut), cut
     while cut and before % 2:
         # Inside quotes: the cell began at the last quote, so the record ends at a line end before it.
-        cut = data.rfind(end, 0, data.rfind(quote, 0, right)) + 1
+        if (opened := data.rfind(quote, 0, right)) < 0:
+            return 0
+        cut = data.rfind(end, 0, opened) + 1
         before -= data.count(quote, cut, right)
         right = cut
     return cut
