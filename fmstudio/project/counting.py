@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 
 from fmstudio.api.rows import ROW_ID
+from fmstudio.core.sql import literal, name_sql
 from fmstudio.project.filters import Kind, kind_of
-from fmstudio.project.row_index import name_sql, quoted
 from fmstudio.project.statistics_model import Bin, ColumnStatistics, ColumnSummary, Spread
 
 BINS = 16
@@ -286,7 +286,7 @@ def _keys(rows: CountedRows, name: str) -> tuple[tuple[str, int], ...]:
     if str(kind.id) != "struct":
         return ()
     keys = [key for key, _ in kind.children]
-    counts = ", ".join(f"count(struct_extract({name_sql(name)}, {quoted(key)}))" for key in keys)
+    counts = ", ".join(f"count(struct_extract({name_sql(name)}, {literal(key)}))" for key in keys)
     found = rows.cursor.execute(f"SELECT {counts} FROM {rows.sql}").fetchone() or ()
     return tuple(sorted(zip(keys, found, strict=True), key=lambda item: -item[1])[:TOP])
 

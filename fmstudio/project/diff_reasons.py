@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.rows import ROW_ID
+from fmstudio.core.sql import name_sql
 from fmstudio.project.datasets import Datasets
 from fmstudio.project.overlay import Overlay
-from fmstudio.project.row_index import name_sql, source
+from fmstudio.project.row_index import source
 from fmstudio.project.rows import RowReader
 from fmstudio.project.version_path import Link, Place
 

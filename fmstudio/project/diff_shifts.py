@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fmstudio.api.rows import ROW_ID
+from fmstudio.core.sql import name_sql
 from fmstudio.project.diff_table import DiffTable, Side
 from fmstudio.project.filters import kind_of
-from fmstudio.project.row_index import name_sql
 from fmstudio.project.rows import RowReader
 
 MOST_TEXTS = 4

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmstudio.api.rows import ROW_ID
+from fmstudio.core.sql import name_sql
 from fmstudio.project.overlay import EMPTY, Overlay
-from fmstudio.project.row_index import RowIndex, name_sql
+from fmstudio.project.row_index import RowIndex
 from fmstudio.project.rows import RowReader
 
 ADDED, REMOVED, CHANGED = 1, 2, 3

@@ -15,8 +15,9 @@ from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.checking import nearest
 from fmstudio.core.parquet import read_batches
+from fmstudio.core.sql import literal
 from fmstudio.core.unify import Unifier, convert
-from fmstudio.project.row_index import quoted, source
+from fmstudio.project.row_index import source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,8 +194,8 @@ def _matching(
         relation = f"({seen} UNION ALL BY NAME SELECT * FROM {source([rows])})"
     sql = f"SELECT {ROW_ID} FROM {relation} WHERE ({where}\n) ORDER BY {ROW_ID}"
     with duckdb.connect(":memory:") as connection:
-        connection.execute(f"SET temp_directory={quoted(str(workdir))}; SET memory_limit='1GB'")
-        connection.execute(f"SET allowed_directories=[{quoted(str(folder))}]; SET enable_external_access=false")
+        connection.execute(f"SET temp_directory={literal(str(workdir))}; SET memory_limit='1GB'")
+        connection.execute(f"SET allowed_directories=[{literal(str(folder))}]; SET enable_external_access=false")
         connection.execute("SET lock_configuration=true")
         try:
             if len(duckdb.extract_statements(sql)) != 1:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fmstudio.project.filters import FilterColumn, literal, quoted
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.project.filters import FilterColumn
 
 MOST = 40
 
@@ -65,7 +66,7 @@ def completions(
 def _column_text(name: str, *, is_sql: bool) -> str:
     plain = re.fullmatch(r"[A-Za-z_]\w*", name) is not None
     if is_sql:
-        return name if plain else quoted(name)
+        return name if plain else name_sql(name)
     return f"{name}:" if re.fullmatch(r"[^\s\":<>=()]+", name) else f'"{name}":'
 
 

@@ -7,10 +7,12 @@ the contents of messages. Everything a user typed ends up inside a quoted litera
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.project.text_match import in_any_case, is_caseless
 
 Kind = Literal["text", "number", "boolean", "time", "messages", "texts", "bytes", "nested"]
 Test = Literal["contains", "equals", "one_of", "range", "empty", "not_empty"]
@@ -23,8 +25,6 @@ _BOUND = re.compile(rf"(?P<sign><=|>=|<|>|=)?(?P<low>{_AMOUNT})(?:\.\.(?P<high>{
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _SIGN = r"(?:<=|>=|<|>|!=|==|=)"
 _COMPARES = re.compile(rf"[\w\"')\]](?:\s+{_SIGN}(?:\s|$|['\"\d(-])|{_SIGN}\s*['\"\d(-])")
-_OTHER_CAPITALS = {"i": "İ", "k": "\u212a", "å": "\u212b", "ω": "\u2126", "θ": "ϴ", "ß": "ẞ"}
-"""Capitals beside that which Python gives for a small letter: İ, the signs for kelvin, ångström and ohm, ϴ, ẞ."""
 _LONGEST_PATTERN = 500
 _CALL = re.compile(r"\b[a-z_]\w*\(", re.IGNORECASE)
 _WORD_OPERATOR = re.compile(
@@ -197,7 +197,7 @@ def _column_term(term: Term, column: FilterColumn) -> str:
     if not term.text and not term.is_phrase:
         return _empty(column)
     if not term.is_phrase and column.kind == "number" and (bound := _BOUND.match(term.text)):
-        name = quoted(column.name)
+        name = name_sql(column.name)
         if bound["high"] is not None:
             return f"{name} BETWEEN {_number(bound['low'])} AND {_number(bound['high'])}"
         return f"{name} {bound['sign'] or '='} {_number(bound['low'])}"
@@ -205,7 +205,7 @@ def _column_term(term: Term, column: FilterColumn) -> str:
 
 
 def _contains(column: FilterColumn, text: str) -> str:
-    name = quoted(column.name)
+    name = name_sql(column.name)
     if column.kind == "messages":
         # Not m.content: where there is a column “m”, DuckDB takes it for one of its fields.
         said = _holds("m['content']::VARCHAR", text)
@@ -223,44 +223,8 @@ def _holds(value: str, text: str) -> str:
     return f"contains(lower({value}), lower({literal(text)}))"
 
 
-def in_any_case(value: str, text: str) -> str:
-    """SQL condition: a text holds another one, whatever the case of both.
-
-    Lowering every text takes longer than all else: letters are looked for in all their forms instead, and first of all
-    what has but one (the 404 of “error 404”), which is found at three times the speed.
-    """
-    pattern = f"regexp_matches({value}, {literal(any_case(text))})"
-    sure = max(_caseless_parts(text), key=len, default="")
-    return f"(contains({value}, {literal(sure)}) AND {pattern})" if sure else pattern
-
-
-def _caseless_parts(text: str) -> list[str]:
-    """The parts of a text that have but one case and are not only spaces, which are everywhere."""
-    parts = "".join(char if is_caseless(char) else "\0" for char in text).split("\0")
-    return [part for part in parts if part.strip()]
-
-
-def any_case(text: str) -> str:
-    """Regular expression (RE2) for all texts that are the same when lowered, as DuckDB lowers them: letter by letter."""
-    return "".join(_any_case(char) for char in text)
-
-
-def _any_case(char: str) -> str:
-    low = "i" if char == "İ" else char.lower()
-    forms = {low, *_OTHER_CAPITALS.get(low, "")}
-    forms |= {form for form in (low.upper(), low.title()) if len(form) == 1 and form.lower() == low}
-    if len(forms) > 1:
-        return f"[{''.join(sorted(forms))}]"
-    return char if char.isalnum() or char == " " else f"\\x{{{ord(char):x}}}"
-
-
-def is_caseless(text: str) -> bool:
-    """Whether no capital or small letter is in a text, nor what a letter becomes part of when it is lowered."""
-    return all(char.lower() == char.upper() == char and not unicodedata.combining(char) for char in text)
-
-
 def _empty(column: FilterColumn) -> str:
-    name = quoted(column.name)
+    name = name_sql(column.name)
     if column.kind == "text":
         return f"({name} IS NULL OR trim({name}) = '')"
     if column.kind in ("messages", "texts"):
@@ -270,7 +234,7 @@ def _empty(column: FilterColumn) -> str:
 
 def filter_where(condition: ColumnFilter, column: FilterColumn) -> str:
     """SQL of one condition on one column."""
-    name = quoted(column.name)
+    name = name_sql(column.name)
     if condition.test == "empty":
         return _empty(column)
     if condition.test == "not_empty":
@@ -290,7 +254,7 @@ def filter_where(condition: ColumnFilter, column: FilterColumn) -> str:
 
 
 def _equals(column: FilterColumn, value: Any) -> str:
-    name = quoted(column.name)
+    name = name_sql(column.name)
     if column.kind == "texts":
         return f"list_contains({name}, {literal(str(value))})"
     if column.kind in ("messages", "nested", "bytes"):
@@ -317,7 +281,7 @@ def all_of(conditions: Iterable[str]) -> str:
 
 def order_by(sorts: Sequence[Sort]) -> str:
     """SQL order; what is missing comes last either way."""
-    return ", ".join(f"{quoted(s.column)} {'DESC' if s.is_descending else 'ASC'} NULLS LAST" for s in sorts)
+    return ", ".join(f"{name_sql(s.column)} {'DESC' if s.is_descending else 'ASC'} NULLS LAST" for s in sorts)
 
 
 def highlighted(text: str, columns: Sequence[FilterColumn], *, is_sql: bool) -> list[Term]:
@@ -328,17 +292,6 @@ def highlighted(text: str, columns: Sequence[FilterColumn], *, is_sql: bool) -> 
     texts = [match[0][1:-1].replace("''", "'") for match in _LITERAL.finditer(text) if match[0][0] == "'"]
     pieces = [piece for one in texts for piece in one.split("%") if len(piece.strip()) > 1]
     return [Term(piece) for piece in dict.fromkeys(pieces)]
-
-
-def quoted(name: str) -> str:
-    """A column name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as SQL writes it. A NUL, which DuckDB cannot have in a literal, is spelled out."""
-    plain = "'" + text.replace("'", "''") + "'"
-    return f"({plain.replace(chr(0), chr(39) + ' || chr(0) || ' + chr(39))})" if "\0" in text else plain
 
 
 def _number(value: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from fmstudio.project.filters import in_any_case, is_caseless
+from fmstudio.project.text_match import in_any_case, is_caseless
 
 _BEFORE = {"", "(", "and", "or", "not"}
 _AFTER = {"", ")", "and", "or"}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.core.jsonfile import fsync_folder, write_json
+from fmstudio.core.sql import literal
 from fmstudio.project.branching import OWNER_FILE
 from fmstudio.project.catalog import Catalog, insert
 from fmstudio.project.changes import Changes
@@ -126,7 +127,7 @@ class Lessons:
             return {}
         found: dict[str, int] = {}
         for start in range(0, len(keys), IN_ONE_QUERY):
-            marks = ", ".join("'" + key.replace("'", "''") + "'" for key in keys[start : start + IN_ONE_QUERY])
+            marks = ", ".join(literal(key) for key in keys[start : start + IN_ONE_QUERY])
             page = self._page(dataset_id, where=f"{KEY} IN ({marks})", limit=2 * IN_ONE_QUERY, columns=["row_id", KEY])
             found.update({record[KEY]: record["row_id"] for record in page.records()})
         return found

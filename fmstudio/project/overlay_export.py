@@ -8,8 +8,8 @@ from typing import Any
 
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.parquet import ROW_GROUP
+from fmstudio.core.sql import literal
 from fmstudio.project.overlay import Overlay
-from fmstudio.project.row_index import quoted
 from fmstudio.project.rows import RowReader
 
 
@@ -27,9 +27,9 @@ def export_overlay(rows: RowReader, files: Sequence[Path], overlay: Overlay, tar
     whole, deleted = target / "rows.parquet", target / "deleted.parquet"
     with rows.overlaid(files, overlay) as (cursor, table):
         form = f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
-        cursor.execute(f"COPY (SELECT * FROM {table} ORDER BY {ROW_ID}) TO {quoted(str(whole))} {form}")
+        cursor.execute(f"COPY (SELECT * FROM {table} ORDER BY {ROW_ID}) TO {literal(str(whole))} {form}")
         ids = f"SELECT unnest(?::BIGINT[]) AS {ROW_ID}"
-        cursor.execute(f"COPY ({ids}) TO {quoted(str(deleted))} {form}", [sorted(overlay.deleted)])
+        cursor.execute(f"COPY ({ids}) TO {literal(str(deleted))} {form}", [sorted(overlay.deleted)])
     return {
         "rows": str(whole),
         "deleted": str(deleted),

@@ -13,9 +13,10 @@ import duckdb
 
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.parquet import ROW_GROUP
+from fmstudio.core.sql import name_sql
 from fmstudio.project.cell_values import inner_types, parse_type
 from fmstudio.project.overlay import Overlay
-from fmstudio.project.row_index import name_sql, source
+from fmstudio.project.row_index import source
 
 Types = Mapping[str, Any]
 """Column → DuckDB type (its `str` is the SQL name), in order."""

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from fmstudio.api.rows import ROW_ID
+from fmstudio.core.sql import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def find_positions(
     if sparse:
         cursor.execute(
             f"SELECT {ROW_ID}, filename, file_row_number FROM "
-            f"read_parquet([{', '.join(quoted(str(f)) for f in files)}], filename=true, file_row_number=true) "
+            f"read_parquet([{', '.join(literal(str(f)) for f in files)}], filename=true, file_row_number=true) "
             f"WHERE {ROW_ID} IN (SELECT unnest(?::BIGINT[]))",
             [sparse],
         )
@@ -110,14 +111,4 @@ def find_positions(
 
 def source(files: Sequence[Path]) -> str:
     """The rows of Parquet files, as SQL; a column that a file lacks reads as missing values."""
-    return f"read_parquet([{', '.join(quoted(str(f)) for f in files)}], union_by_name=true)"
-
-
-def quoted(text: str) -> str:
-    """A SQL string."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name_sql(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+    return f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name=true)"

@@ -18,11 +18,12 @@ import duckdb
 
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
+from fmstudio.core.sql import literal, name_sql
 from fmstudio.project.closing import close_when_free
 from fmstudio.project.ilike import with_patterns
 from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.overlay_rows import View, added_rows, make_table, patched, relation, table_name
-from fmstudio.project.row_index import RowIndex, build_index, find_positions, name_sql, quoted, read_run, source
+from fmstudio.project.row_index import RowIndex, build_index, find_positions, read_run, source
 from fmstudio.project.selections import Question, Selection, Selections, question_error
 
 TABLES_KEPT = 4
@@ -63,8 +64,8 @@ class RowReader:
 
     def __init__(self, folder: Path) -> None:
         self._connection = duckdb.connect(":memory:")
-        folder_sql = quoted(str(folder))
-        self._connection.execute(f"SET temp_directory={quoted(f'{folder}/tmp')}")
+        folder_sql = literal(str(folder))
+        self._connection.execute(f"SET temp_directory={literal(f'{folder}/tmp')}")
         self._connection.execute("SET memory_limit='1GB'; SET preserve_insertion_order=true")
         self._connection.execute(f"SET allowed_directories=[{folder_sql}]; SET enable_external_access=false")
         self._connection.execute("SET lock_configuration=true")

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 
 from fmstudio.api import UserError
-from fmstudio.recipes.sandbox import Seen, literal, name_sql, parquet
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.recipes.sandbox import Seen, parquet
 
 _READING = ("SELECT", "WITH", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "SHOW", "VALUES", "FROM")
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)

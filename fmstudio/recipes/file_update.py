@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from fmstudio.api import ROW_ID, UserError
+from fmstudio.core.sql import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,7 +161,7 @@ def _quoted(name: str) -> str:
 
 
 def _scan(files: Sequence[Path]) -> str:
-    paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    paths = ", ".join(literal(str(file)) for file in files)
     return f"read_parquet([{paths}], union_by_name = true)"
 
 

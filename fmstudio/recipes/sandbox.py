@@ -18,6 +18,7 @@ import duckdb
 
 from fmstudio.api import ROW_ID, Cancelled, TaskContext, UserError
 from fmstudio.core.checking import nearest
+from fmstudio.core.sql import literal
 
 MEMORY = "1GB"
 TEMP = "20GB"
@@ -101,17 +102,6 @@ def open_sandbox(folders: Iterable[str], temp: Path, *, memory: str = MEMORY, mo
 def parquet(files: Sequence[str]) -> str:
     """Parquet files as a SQL relation."""
     return f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name=true)"
-
-
-def literal(text: str) -> str:
-    """A SQL string. A NUL, which DuckDB cannot have in a literal, is spelled out."""
-    plain = "'" + text.replace("'", "''") + "'"
-    return f"({plain.replace(chr(0), chr(39) + ' || chr(0) || ' + chr(39))})" if "\0" in text else plain
-
-
-def name_sql(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 @contextmanager

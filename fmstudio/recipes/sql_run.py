@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api import ROW_ID, TaskContext, UserError
 from fmstudio.core.jsonfile import fsync_folder
 from fmstudio.core.parquet import ROW_GROUP, RowsWriter
+from fmstudio.core.sql import name_sql
 from fmstudio.recipes.console_views import View, checked_query
-from fmstudio.recipes.sandbox import arrow_reader, interruptible, name_sql, open_sandbox, told
+from fmstudio.recipes.sandbox import arrow_reader, interruptible, open_sandbox, told
 from fmstudio.recipes.schema_kind import schema_kind
 from fmstudio.recipes.transforms.scope import columns_of, storable
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from fmstudio.api import UserError
 from fmstudio.project import selections
-from fmstudio.project.filters import FilterColumn, any_case, in_any_case, is_caseless, words_where
+from fmstudio.project.filters import FilterColumn, words_where
 from fmstudio.project.overlay_model import Cells, Overlay
 from fmstudio.project.rows import RowReader
+from fmstudio.project.text_match import any_case, in_any_case, is_caseless
 
 ROWS = 20_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmstudio.api import ROW_ID, UserError
-from fmstudio.recipes.sandbox import name_sql
+from fmstudio.core.sql import name_sql
 from fmstudio.recipes.transforms.kind import CHANGED, FAILED, LOST, REASON, Plan
 from fmstudio.recipes.transforms.params import CastParams, CastType, DropColumnsParams, RenameColumnsParams
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, listed

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fmstudio.api import ROW_ID, UserError
-from fmstudio.recipes.sandbox import literal, name_sql, told
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.recipes.sandbox import told
 from fmstudio.recipes.transforms.kind import CHANGED, REASON, Plan
 from fmstudio.recipes.transforms.params import JoinParams, MergeParams
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, field_types, find_column, first_row, item_type, listed

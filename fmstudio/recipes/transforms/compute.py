@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fmstudio.api import UserError
-from fmstudio.recipes.sandbox import literal, name_sql
+from fmstudio.core.sql import literal, name_sql
 from fmstudio.recipes.transforms.kind import CHANGED, Plan
 from fmstudio.recipes.transforms.params import ComputeParams
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, columns_of, storable

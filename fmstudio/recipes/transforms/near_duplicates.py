@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID, UserError
-from fmstudio.recipes.sandbox import arrow_reader, literal, name_sql
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.recipes.sandbox import arrow_reader
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, field_types, item_type
 
 if TYPE_CHECKING:

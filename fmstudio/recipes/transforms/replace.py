@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from fmstudio.api import UserError
-from fmstudio.recipes.sandbox import literal, name_sql, told
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.recipes.sandbox import told
 from fmstudio.recipes.transforms.kind import CHANGED, Plan
 from fmstudio.recipes.transforms.params import ReplaceParams
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, field_types, item_type

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fmstudio.api import ROW_ID, UserError
-from fmstudio.recipes.sandbox import literal, name_sql, one_select, told
+from fmstudio.core.sql import literal, name_sql
+from fmstudio.recipes.sandbox import one_select, told
 from fmstudio.recipes.transforms.kind import CHANGED, REASON, Plan
 from fmstudio.recipes.transforms.params import DeleteWhereParams, FilterParams, SortParams, SplitRowsParams
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, listed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fmstudio.api import ROW_ID, UserError
+from fmstudio.core.sql import name_sql
 from fmstudio.core.words import plural
-from fmstudio.recipes.sandbox import name_sql
 from fmstudio.recipes.transforms.chance import key_sql
 from fmstudio.recipes.transforms.kind import REASON, Plan
 from fmstudio.recipes.transforms.params import SampleParams

@@ -10,7 +10,8 @@ import duckdb
 
 from fmstudio.api import ROW_ID, UserError
 from fmstudio.core.checking import nearest
-from fmstudio.recipes.sandbox import Seen, name_sql, one_select, told
+from fmstudio.core.sql import name_sql
+from fmstudio.recipes.sandbox import Seen, one_select, told
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType

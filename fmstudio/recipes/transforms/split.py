@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID, UserError
-from fmstudio.recipes.sandbox import literal, name_sql
+from fmstudio.core.sql import literal, name_sql
 from fmstudio.recipes.transforms.chance import key_sql, unit_sql
 from fmstudio.recipes.transforms.kind import CHANGED, TARGET, Plan
 from fmstudio.recipes.transforms.near_duplicates import PREVIEW_ROWS, find_clusters
