@@ -31,7 +31,7 @@ FILE_BYTES = 32 << 20
 
 _SAME_SIZE = 8
 _LARGEST_FILE = 256 << 20
-_WAITING_BYTES = 96 << 20
+_WAITING_BYTES = 48 << 20
 _THREADS = max(1, min(4, (os.cpu_count() or 1) + 1))
 _SAMPLE = 4_096
 
