@@ -225,12 +225,15 @@ def open_writer(path: Path, schema: pa.Schema, *, dictionary: Sequence[str], lev
     import pyarrow.parquet as pq
 
     plain = [f.name for f in schema if not (pa.types.is_nested(f.type) or pa.types.is_string(f.type))]
+    whole = [f.name for f in schema if f.type in (pa.int32(), pa.int64()) and f.name not in dictionary]
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         compression_level=level,
         use_dictionary=list(dictionary) or False,
+        # What counts up takes no room so, and less than half the time.
+        column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED") or None,
         write_statistics=plain or False,
         write_batch_size=ROW_GROUP,
     )

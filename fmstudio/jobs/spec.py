@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
@@ -54,7 +54,7 @@ class JobSpec:
     @classmethod
     def new(cls, title: str, kind: str, steps: list[StepSpec], **more: Any) -> JobSpec:
         """Make a specification with a fresh id that sorts by time."""
-        return cls(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}", title, kind, tuple(steps), **more)
+        return cls(f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}", title, kind, tuple(steps), **more)
 
     @classmethod
     def load(cls, folder: Path) -> JobSpec:
