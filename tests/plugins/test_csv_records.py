@@ -17,6 +17,7 @@ PluginManager().contribution("importer", "csv").load()
 from fmstudio_formats import csv_records  # noqa: E402 - importable once the plugin is loaded
 from fmstudio_formats.csv_head import Dialect  # noqa: E402
 from fmstudio_formats.csv_records import record_blocks  # noqa: E402
+from fmstudio_formats.lines import LineNumbers  # noqa: E402
 
 
 class _Pieces:
@@ -28,12 +29,30 @@ class _Pieces:
     def read(self, size: int) -> bytes:
         return self._data.read(self._size)
 
+    def again(self) -> _Pieces:
+        return _Pieces(self._data.getvalue(), self._size)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     def after(self, byte: int, taken: bytes) -> int:
         return byte + len(taken)
 
 
 def blocks_of(data: bytes, size: int) -> list[Any]:
     return list(record_blocks(_Pieces(data, size), Dialect(",", '"', 0)))  # type: ignore[arg-type]
+
+
+@given(
+    st.binary(max_size=40).map(lambda raw: raw.translate(bytes(b"a\n\rb"[i % 4] for i in range(256)))),
+    st.integers(1, 9),
+)
+@example(b"a\r\nb\r\n\r\r\n", 1)
+def test_lines_are_counted_to_any_place(data: bytes, size: int) -> None:
+    with LineNumbers(_Pieces(data, size), csv_records.count_lines) as lines:  # type: ignore[arg-type]
+        for place in (*range(len(data) + 1), 0, len(data)):
+            if data[place - 1 : place + 1] != b"\r\n":  # nothing begins within a line end
+                assert lines.at(place) == 1 + csv_records.count_lines(data[:place])
 
 
 CELLS = st.text(st.sampled_from('ab",\n\r é'), max_size=8)
@@ -49,8 +68,10 @@ def test_no_record_is_cut(rows: list[list[str]], size: int) -> None:
     assert b"".join(block.data for block in blocks) == data
     read: list[list[str]] = []
     byte, line = 0, 1
+    lines = LineNumbers(_Pieces(data, size), csv_records.count_lines)  # type: ignore[arg-type]
     for block in blocks:
-        assert (block.byte, block.line, block.end) == (byte, line, byte + len(block.data))
+        assert (block.byte, block.start, block.end) == (byte, byte, byte + len(block.data))
+        assert lines.at(block.start) == line
         assert block.data.count(b'"') % 2 == 0 and block.data.endswith(b"\n")
         read += csv.reader(io.StringIO(block.data.decode(), newline=""))
         byte += len(block.data)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fmstudio.api import ImportReport, Reject
 from fmstudio_formats.csv_head import Dialect
 from fmstudio_formats.encoding import Source
-from fmstudio_formats.lines import BLOCK, FIRST_BLOCK, LONGEST_LINE, Block, count_of
+from fmstudio_formats.lines import BLOCK, FIRST_BLOCK, LONGEST_LINE, Block, LineNumbers, count_of
 
 _LARGEST_CELL = 256 << 20
 
@@ -17,7 +17,7 @@ _LARGEST_CELL = 256 << 20
 def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
     """Yield blocks that end after a record as far as the quotes tell; the last block may end anywhere."""
     quote = dialect.quote.encode()
-    line, byte, end = 1, source.start, 0
+    byte, end = source.start, 0
     rest, size = b"", FIRST_BLOCK
     while data := source.read(size):
         size = BLOCK
@@ -32,11 +32,10 @@ def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
         whole = b"".join((rest, memoryview(data)[:cut]))  # copied once, not once for each piece
         rest = data[cut:]
         end += len(whole)
-        yield Block(whole, line, byte, end)
-        line += count_lines(whole)
+        yield Block(whole, byte, end)
         byte = source.after(byte, whole)
     if rest:
-        yield Block(rest, line, byte, end + len(rest))
+        yield Block(rest, byte, end + len(rest))
 
 
 def count_lines(data: bytes) -> int:
@@ -96,14 +95,16 @@ class CarefulReader:
     width: int
     report: ImportReport
     source: Source
+    lines: LineNumbers
     carry: bytes = field(default=b"", init=False)
-    _line: int = field(default=1, init=False)
+    _start: int = field(default=0, init=False)
+    _passed: int = field(default=0, init=False)  # lines from there to the record being read
     _byte: int | None = field(default=0, init=False)
 
     def read(self, block: Block, is_last: bool) -> Iterator[list[str]]:
         """Yield the good records of what was carried over and this block."""
         if not self.carry:
-            self._line, self._byte = block.line, block.byte
+            self._start, self._passed, self._byte = block.start, 0, block.byte
         data, self.carry = self.carry + block.data, b""
         while data:
             data = yield from self._pass(data, is_last)
@@ -128,7 +129,7 @@ class CarefulReader:
                 if not is_last and size <= LONGEST_LINE:
                     self.carry = b"".join(raw)
                     return b""
-                self._reject(f"A quoted field that begins in line {self._line} is never closed.", raw[:1])
+                self._reject(f"A quoted field that begins in line {self._line()} is never closed.", raw[:1])
                 self._pass_over(raw[:1])
                 return b"".join(raw[1:])
             if cells and self._is_good(cells, raw):
@@ -152,8 +153,11 @@ class CarefulReader:
 
     def _reject(self, reason: str, raw: list[bytes]) -> None:
         shown = b"".join(raw)[:8000].decode("utf-8", "replace").rstrip("\r\n")[:2000]
-        self.report.reject(Reject(reason, self._line, self._byte, shown))
+        self.report.reject(Reject(reason, self._line(), self._byte, shown))
+
+    def _line(self) -> int:
+        return self.lines.at(self._start) + self._passed
 
     def _pass_over(self, raw: list[bytes]) -> None:
-        self._line += len(raw)
+        self._passed += len(raw)
         self._byte = self.source.after(self._byte, b"".join(raw))

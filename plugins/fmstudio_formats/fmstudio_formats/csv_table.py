@@ -20,7 +20,7 @@ from fmstudio_formats.csv_records import CarefulReader, count_lines, record_bloc
 from fmstudio_formats.csv_split import first_records, split
 from fmstudio_formats.csv_survey import survey
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import Block, in_order
+from fmstudio_formats.lines import Block, LineNumbers, in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ class CsvImporter(Importer):
         finally:
             head.close()
         dialect = find_dialect(sample, params.delimiter, params.quote, path, report)
-        source = open_utf8(path, params.encoding, _Quiet())
+        source = head.again()
         try:
             table = _Table(source, dialect, path, params, report, ctx)
             if is_plain and params.types == "detect":
@@ -59,16 +59,6 @@ class CsvImporter(Importer):
             yield from table.batches()
         finally:
             source.close()
-
-
-class _Quiet(ImportReport):
-    """For the second opening of a file, whose notes were given at the first."""
-
-    def reject(self, reject: Any) -> None:
-        """Opening rejects nothing."""
-
-    def note(self, text: str) -> None:
-        """Already given."""
 
 
 class _Table:
@@ -85,7 +75,7 @@ class _Table:
 
     def _without_header(self) -> Block:
         """Take the header off the first block and name the columns after it."""
-        block = next(self._blocks, Block(b"", 1, 0, 0))
+        block = next(self._blocks, Block(b"", 0, 0))
         records, ends = first_records(block.data[self._dialect.skipped :], self._dialect)
         header = records[0] if records else []
         self.names = column_names(
@@ -94,23 +84,23 @@ class _Table:
         cut = self._dialect.skipped + (ends[0] if self._params.has_header else 0)
         taken = block.data[:cut]
         byte = self._source.after(block.byte, taken)
-        return Block(block.data[cut:], block.line + count_lines(taken), byte, block.end)
+        return Block(block.data[cut:], byte, block.end)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        careful = CarefulReader(self._dialect, len(self.names), self._report, self._source)
-        last = self._first
-        for block, columns in in_order(self._all_blocks(), self._parse):
-            self._ctx.check_cancelled()
-            self._ctx.progress(self._source.consumed(block.end), self._source.size, "bytes read")
-            if columns is not None and not careful.carry:
-                yield self.columns.batch(columns)
-            else:
-                yield from self._careful(careful, block, is_last=False)
-            last = block
-        line = last.line + count_lines(last.data)
-        yield from self._careful(careful, Block(b"", line, None, 0), is_last=True)
-        self._source.tell_damage(self._path, self._report, line)
+        end = self._first.end
+        with LineNumbers(self._source, count_lines) as lines:
+            careful = CarefulReader(self._dialect, len(self.names), self._report, self._source, lines)
+            for block, columns in in_order(self._all_blocks(), self._parse):
+                self._ctx.check_cancelled()
+                self._ctx.progress(self._source.consumed(block.end), self._source.size, "bytes read")
+                if columns is not None and not careful.carry:
+                    yield self.columns.batch(columns)
+                else:
+                    yield from self._careful(careful, block, is_last=False)
+                end = block.end
+            yield from self._careful(careful, Block(b"", None, end), is_last=True)
+            self._source.tell_damage(self._path, self._report, lambda: lines.at(end))
         self.columns.tell()
 
     def _all_blocks(self) -> Iterator[Block]:

@@ -50,13 +50,20 @@ class Source:
         packing: Name of the compression; empty for none.
     """
 
-    def __init__(self, raw: Plain | Packed, codec: str, name: str, mark: int, size: int) -> None:
+    def __init__(self, path: Path, codec: str, mark: int, size: int) -> None:
+        raw = open_bytes(path)
+        raw.read(mark)
+        self._opening = (path, codec, mark, size)
         self._raw, self.size, self.packing = raw, size, raw.packing
         self.start = None if raw.packing else mark
         self.is_recoded = bool(codec)
         self._width = _width_in(codec) if codec else len
-        self._stream: _Bytes = _Transcoder(raw, codec, name, mark) if codec else raw
+        self._stream: _Bytes = _Transcoder(raw, codec, path.name, mark) if codec else raw
         self._given = 0
+
+    def again(self) -> Source:
+        """The same file, from its start."""
+        return Source(*self._opening)
 
     def read(self, size: int) -> bytes:
         """Give about `size` bytes; empty at the end."""
@@ -76,10 +83,11 @@ class Source:
         """Close the file."""
         self._raw.close()
 
-    def tell_damage(self, path: Path, report: ImportReport, line: int | None) -> None:
+    def tell_damage(self, path: Path, report: ImportReport, line_at: Callable[[], int] | None = None) -> None:
         """At the end of reading: reject what could not be unpacked or decoded, with its place."""
         for damage in dict.fromkeys((self._raw.damage, self._stream.damage)):
             if damage:
+                line = line_at() if line_at else None
                 place = f" Rows were read up to line {line}." if line else ""
                 report.reject(Reject(f"The rest of {path.name} is not read: {damage}.{place}", line, self._raw.tell()))
 
@@ -105,9 +113,7 @@ def open_utf8(path: Path, encoding: str, report: ImportReport) -> Source:
         b"".decode(codec)
     except LookupError as error:
         raise UserError(f"There is no encoding “{encoding}”.", remedy="Use a name such as utf-8 or cp1252.") from error
-    raw = open_bytes(path)
-    raw.read(mark)
-    return Source(raw, "" if codec in ("utf-8", "ascii") else codec, path.name, mark, size)
+    return Source(path, "" if codec in ("utf-8", "ascii") else codec, mark, size)
 
 
 def _width_in(codec: str) -> Callable[[bytes], int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.api import Field, Importer, ImportReport, Reject, TaskContext, UserError
+from fmstudio.api import Field, Importer, ImportReport, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
@@ -48,7 +48,7 @@ class JsonImporter(Importer):
             is_lines = _is_json_lines(head)
         finally:
             head.close()
-        source = open_utf8(path, params.encoding, _Silent())
+        source = head.again()
         try:
             if is_lines:
                 report.note("The file has one JSON object a line, so it is read as JSON Lines.")
@@ -56,19 +56,9 @@ class JsonImporter(Importer):
             else:
                 rows = _Rows(Window(source, path, report, ctx), params.rows)
                 yield from Batcher(report).batched(rows.rows())
-                source.tell_damage(path, report, None)
+                source.tell_damage(path, report)
         finally:
             source.close()
-
-
-class _Silent(ImportReport):
-    """For the second opening of a file, whose notes were given at the first."""
-
-    def reject(self, reject: Reject) -> None:
-        """Opening rejects nothing."""
-
-    def note(self, text: str) -> None:
-        """Already given."""
 
 
 def _is_json_lines(source: Source) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from fmstudio_formats.arrow_json import JsonParser
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.depth import DEEPEST, is_too_deep, may_be_too_deep
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import Block, count_of, in_order, line_blocks
+from fmstudio_formats.lines import Block, LineNumbers, count_of, in_order, line_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,28 +41,29 @@ class JsonLinesImporter(Importer):
 
 def read_json_lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
     """Yield the rows of an open file."""
-    parser, batcher, last = JsonParser(), Batcher(report), Block(b"", 0, None, 0)
-    for block, table in in_order(line_blocks(source, report), lambda block: parser.parse(block.data)):
-        ctx.check_cancelled()
-        ctx.progress(source.consumed(block.end), source.size, "bytes read")
-        if table is not None:
-            parser.learn(block.data, table)
-            yield from table.to_batches()
-        else:
-            yield from batcher.batched(_read_lines(block, source, report))
-        last = block
-    source.tell_damage(path, report, last.line + count_of(b"\n", last.data))
+    parser, batcher, end = JsonParser(), Batcher(report), 0
+    with LineNumbers(source, partial(count_of, b"\n")) as lines:
+        for block, table in in_order(line_blocks(source, lines, report), lambda block: parser.parse(block.data)):
+            ctx.check_cancelled()
+            ctx.progress(source.consumed(block.end), source.size, "bytes read")
+            if table is not None:
+                parser.learn(block.data, table)
+                yield from table.to_batches()
+            else:
+                yield from batcher.batched(_read_lines(block, lines, source, report))
+            end = block.end
+        source.tell_damage(path, report, lambda: lines.at(end))
 
 
-def _read_lines(block: Block, source: Source, report: ImportReport) -> Iterator[dict[str, Any]]:
+def _read_lines(block: Block, lines: LineNumbers, source: Source, report: ImportReport) -> Iterator[dict[str, Any]]:
     byte = block.byte
-    for number, raw in enumerate(block.data.split(b"\n"), block.line):
+    for number, raw in enumerate(block.data.split(b"\n")):
         if raw.strip():
             try:
                 yield from parse_line(raw.rstrip(b"\r"))
             except ValueError as error:
                 shown = raw[:8000].decode("utf-8", "replace").rstrip("\r")[:2000]
-                report.reject(Reject(str(error), number, byte, shown))
+                report.reject(Reject(str(error), lines.at(block.start) + number, byte, shown))
         byte = source.after(byte, raw + b"\n")
 
 

@@ -32,20 +32,67 @@ class Block:
 
     Attributes:
         data: The lines with their ends, in UTF-8.
-        line: 1-based number of the first one.
-        byte: Its offset in the file; None when that is unknown.
+        byte: Offset of the first one in the file; None when that is unknown.
         end: Bytes of the source up to the end of this block.
     """
 
     data: bytes
-    line: int
     byte: int | None
     end: int
 
+    @property
+    def start(self) -> int:
+        """Bytes of the source before this block."""
+        return self.end - len(self.data)
 
-def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
+
+class LineNumbers:
+    """Numbers of lines, which are counted when one is asked for: most files are read without a fault.
+
+    The source is read anew, up to the place; whoever asks for places in ascending order has it read once.
+
+    Args:
+        source: The source.
+        count: Counts the line ends in bytes of it.
+    """
+
+    def __init__(self, source: Source, count: Callable[[bytes], int]) -> None:
+        self._source, self._count = source, count
+        self._again: Source | None = None
+        self._held = b""
+        self._place, self._line = 0, 1
+
+    def __enter__(self) -> LineNumbers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def at(self, place: int) -> int:
+        """The 1-based number of the line at a place, in bytes of the source."""
+        if place < self._place:
+            self._close()
+        stream = self._again = self._again or self._source.again()
+        while self._place < place and (piece := self._held or stream.read(BLOCK)):
+            if piece == b"\r":  # the line end it begins may go on
+                piece += stream.read(BLOCK)
+            wanted = place - self._place
+            piece, self._held = piece[:wanted], piece[wanted:]
+            if len(piece) < wanted and len(piece) > 1 and piece.endswith(b"\r"):
+                piece, self._held = piece[:-1], b"\r"
+            self._place += len(piece)
+            self._line += self._count(piece)
+        return self._line
+
+    def _close(self) -> None:
+        if self._again is not None:
+            self._again.close()
+        self._again, self._held, self._place, self._line = None, b"", 0, 1
+
+
+def line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> Iterator[Block]:
     """Yield a file's lines in blocks of about `BLOCK` bytes; the last one may lack its line end."""
-    line, byte, end = 1, source.start, 0
+    byte, end = source.start, 0
     pieces: list[bytes] = []
     held, size = 0, FIRST_BLOCK
     while data := source.read(size):
@@ -57,19 +104,18 @@ def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
             if held <= LONGEST_LINE:
                 continue
             skipped, data = _skip_line(source, held)
-            report.reject(_too_long(line, byte, b"".join(pieces)))
+            report.reject(_too_long(lines.at(end), byte, b"".join(pieces)))
             end += skipped
-            line, byte = line + 1, None if byte is None or source.is_recoded else byte + skipped
+            byte = None if byte is None or source.is_recoded else byte + skipped
             pieces, held = [data] if data else [], len(data)
             continue
         whole = b"".join((*pieces, memoryview(data)[:cut]))
         pieces, held = [data[cut:]], len(data) - cut
         end += len(whole)
-        yield Block(whole, line, byte, end)
-        line += count_of(b"\n", whole)
+        yield Block(whole, byte, end)
         byte = source.after(byte, whole)
     if tail := b"".join(pieces):
-        yield Block(tail, line, byte, end + len(tail))
+        yield Block(tail, byte, end + len(tail))
 
 
 def count_of(byte: bytes, data: bytes) -> int:

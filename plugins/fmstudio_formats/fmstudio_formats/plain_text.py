@@ -40,7 +40,7 @@ class TextImporter(Importer):
         source = open_utf8(path, params.encoding, report)
         try:
             yield from Batcher(report).batched(_pieces(source, path, params.rows, report, ctx))
-            source.tell_damage(path, report, None)
+            source.tell_damage(path, report)
         finally:
             source.close()
 

@@ -37,7 +37,7 @@ class YamlImporter(Importer):
         source = open_utf8(path, params.encoding, report)
         try:
             yield from Batcher(report).batched(_read(source, path, report, ctx))
-            source.tell_damage(path, report, None)
+            source.tell_damage(path, report)
         finally:
             source.close()
 
