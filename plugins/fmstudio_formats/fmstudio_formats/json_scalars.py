@@ -56,8 +56,10 @@ def _are_numbers(texts: pa.Array, signs: set[int], kind: pa.DataType) -> bool:
         return not signs & set(b".eE+") and not has_padding(offsets, data, lengths, whole=True)
     if signs & set(b"eE+"):
         return bool(pc.all(pc.match_substring_regex(texts, _EXPONENT)).as_py())
-    starts = offsets[:-1] + (data[offsets[:-1]] == ord("-"))
-    begins_in_point = bool((data[np.minimum(starts, len(data) - 1)] == ord(".")).any())
+    first = data[offsets[:-1]]
+    begins_in_point = bool((first == ord(".")).any())
+    if (minus := np.flatnonzero(first == ord("-"))).size:
+        begins_in_point |= bool((data[np.minimum(offsets[minus] + 1, len(data) - 1)] == ord(".")).any())
     padded = has_padding(offsets, data, lengths, whole=False)
     return not (begins_in_point or padded or ends_in_point(offsets, data, lengths))
 

@@ -110,23 +110,29 @@ def has_padding(offsets: Any, data: Any, lengths: Any, *, whole: bool) -> bool:
     """Whether a number is written with zeros before it, or as -0."""
     import numpy as np
 
-    starts = offsets[:-1][lengths > 0]
-    sizes = lengths[lengths > 0]
-    minus = data[starts] == ord("-")
-    starts, sizes = starts + minus, sizes - minus
-    zero = data[np.minimum(starts, len(data) - 1)] == ord("0")
-    if not zero.any():
-        return False
+    starts, sizes = _filled(offsets[:-1], lengths), _filled(lengths, lengths)
+    first = data[starts]
+    if (minus := first == ord("-")).any():
+        starts, sizes = starts + minus, sizes - minus
+        first = data[np.minimum(starts, len(data) - 1)]
+    zero = first == ord("0")
     if whole:
-        return bool(((sizes > 1) & zero).any() or (minus & zero).any())
-    after = data[np.minimum(starts + 1, len(data) - 1)]
-    return bool((zero & (sizes > 1) & (after >= ord("0")) & (after <= ord("9"))).any())
+        return bool((zero & ((sizes > 1) | minus)).any())
+    long = zero & (sizes > 1)
+    if not long.any():
+        return False
+    after = data[(starts if long.all() else starts[long]) + 1]
+    return bool((after - np.uint8(ord("0")) < 10).any())
 
 
 def ends_in_point(offsets: Any, data: Any, lengths: Any) -> bool:
     """Whether a number ends in its decimal point."""
-    ends = offsets[1:][lengths > 0] - 1
-    return bool((data[ends] == ord(".")).any())
+    return bool((data[_filled(offsets[1:], lengths) - 1] == ord(".")).any())
+
+
+def _filled(values: Any, lengths: Any) -> Any:
+    """The values of the cells that are not empty; mostly all are."""
+    return values if int(lengths.min(initial=0)) else values[lengths > 0]
 
 
 def _yes_no(text: pa.Array, first: str) -> pa.Array | None:
@@ -155,10 +161,17 @@ def census(data: Any) -> set[int]:
     import numpy as np
 
     is_digit = data - np.uint8(ord("0")) < 10
-    seen = np.zeros(256, np.bool_)
-    seen[data[~is_digit]] = True
-    found = set(np.flatnonzero(seen).tolist())
-    return found | set(b"0123456789") if is_digit.any() else found
+    digits = int(np.count_nonzero(is_digit))
+    found, others = set(b"0123456789") if digits else set(), len(data) - digits
+    for sign in b".-":  # mostly these are all: counting them takes a tenth of what gathering takes
+        if others and (count := int(np.count_nonzero(data == sign))):
+            found.add(sign)
+            others -= count
+    if others:
+        seen = np.zeros(256, np.bool_)
+        seen[data[~is_digit]] = True
+        found |= set(np.flatnonzero(seen).tolist())
+    return found
 
 
 def buffers(text: pa.Array) -> tuple[Any, Any]:
