@@ -29,6 +29,8 @@ GROUP_BYTES = 64 << 20
 FILE_BYTES = 32 << 20
 """Bytes of rows in memory in each of the first files of many: what one thread compresses in a fifth of a second."""
 
+_SYNC_BYTES = 16 << 20
+"""Bytes of rows after which what was written is sent to the disk; at the end of a file little is left to wait for."""
 _SAME_SIZE = 8
 _LARGEST_FILE = 256 << 20
 _WAITING_BYTES = 48 << 20
@@ -71,6 +73,8 @@ class ParquetFiles:
         self._error: BaseException | None = None
         self._is_abandoned = False
         self._repeating: tuple[pa.Schema, list[str]] | None = None
+        self._unsynced: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._syncing: threading.Thread | None = None
 
     @property
     def are_none(self) -> bool:
@@ -132,6 +136,9 @@ class ParquetFiles:
         output = _Output(self._folder / f"{self._prefix}-{len(self._outputs):05}.parquet", schema)
         self._outputs.append(output)
         self._begun.put(output)
+        if self._syncing is None:
+            self._syncing = threading.Thread(target=self._sync_files, name=f"sync {self._prefix}", daemon=True)
+            self._syncing.start()
         if len(self._threads) < _THREADS:
             name = f"write {self._prefix} {len(self._threads)}"
             self._threads.append(threading.Thread(target=self._write_files, name=name, daemon=True))
@@ -144,6 +151,9 @@ class ParquetFiles:
             self._begun.put(None)
         for thread in self._threads:
             thread.join()
+        if self._syncing is not None:
+            self._unsynced.put(None)
+            self._syncing.join()
 
     def _wait(self) -> None:
         with self._space:
@@ -160,24 +170,41 @@ class ParquetFiles:
 
     def _write_file(self, output: _Output) -> None:
         writer: pq.ParquetWriter | None = None
+        written = 0
         try:
             while (table := output.tables.get()) is not None:
                 if not self._is_abandoned and self._error is None:
                     writer = writer or self._writer(output, table)
                     writer.write_table(table, row_group_size=ROW_GROUP)
+                    written += table.nbytes
+                    if written >= _SYNC_BYTES:
+                        self._unsynced.put(output.path)
+                        written = 0
                 with self._space:
                     self._waiting -= table.nbytes
                     self._space.notify()
             if writer is not None:
                 writer.close()
-                _sync(output.path)
+                self._unsynced.put(output.path)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that writes by _raise
-            with self._space:
-                self._error = self._error or error
-                self._space.notify()
+            self._fail(error)
             with suppress(Exception):  # the disk may be full; what went wrong first is the news, not this
                 if writer is not None:
                     writer.close()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._space:
+            self._error = self._error or error
+            self._space.notify()
+
+    def _sync_files(self) -> None:
+        """Make last what was written, while more is being written; a full disk may show here first."""
+        while (path := self._unsynced.get()) is not None:
+            try:
+                if not self._is_abandoned and self._error is None:
+                    _sync(path)
+            except BaseException as error:  # noqa: BLE001 - as in `_write_file`
+                self._fail(error)
 
     def _writer(self, output: _Output, sample: pa.Table) -> pq.ParquetWriter:
         """Open a file; which columns repeat is found out once for all files of a schema."""
