@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmstudio.project.datasets import Dataset
 
 ID = Qt.ItemDataRole.UserRole
-WIDTH = 216
+WIDTH = 224
 ORDERS: tuple[tuple[str, Callable[[Dataset], Any], bool], ...] = (
     ("Newest first", lambda dataset: dataset.created, True),
     ("Oldest first", lambda dataset: dataset.created, False),
