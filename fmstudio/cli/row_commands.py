@@ -155,9 +155,8 @@ def change(args: argparse.Namespace, work: Callable[[Project, Dataset], Any]) ->
 
 def say_pending(pending: Any) -> None:
     if pending:
-        counts = (
-            f"{plural(pending.cells, 'cell')}, {plural(pending.added, 'row')} added, {pending.deleted:,} rows deleted"
-        )
+        added, deleted = plural(pending.added, "row"), plural(pending.deleted, "row")
+        counts = f"{plural(pending.cells, 'cell')}, {added} added, {deleted} deleted"
         print(f"Waiting for a commit: {counts}.")
 
 

@@ -26,6 +26,7 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _SIGN = r"(?:<=|>=|<|>|!=|==|=)"
 _COMPARES = re.compile(rf"[\w\"')\]](?:\s+{_SIGN}(?:\s|$|['\"\d(-])|{_SIGN}\s*['\"\d(-])")
 _LONGEST_PATTERN = 500
+"""Characters; RE2 refuses a pattern whose program takes more than its memory, texts of this length are far from it."""
 _CALL = re.compile(r"\b[a-z_]\w*\(", re.IGNORECASE)
 _WORD_OPERATOR = re.compile(
     r"(?P<name>[^\s()\"]+|\"[^\"]+\")\s+(?:not\s+)?(?:i?like\s+'|in\s*\(|is\s+(?:not\s+)?null\b|between\s+\S+\s+and\s|similar\s+to\s+')",

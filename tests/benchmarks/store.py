@@ -18,7 +18,7 @@ from tests.benchmarks._big_project import DATASET, big_project
 
 MANY, MILLION = 10_000_000, 1_000_000
 PAGES, PEER_PAGES, ROUNDS = 200, 15, 7
-WHERE, ORDER = "text ILIKE '%says ab%'", "score DESC"
+ORDER = "score DESC"
 
 
 def _in_words(words: str) -> tuple[str, str]:
@@ -100,7 +100,7 @@ def _filters_and_sorts(project: Project) -> list[Figure]:
     return figures
 
 
-def filter_and_sort(project: Project, where: str = WHERE) -> float:
+def filter_and_sort(project: Project, where: str) -> float:
     """Time to the first page and the exact number of matches, in ms."""
     return timed(lambda: project.page(DATASET, offset=0, limit=200, where=where, order_by=ORDER))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from fmstudio_formats.arrow_json import JsonParser
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.depth import DEEPEST, is_too_deep, may_be_too_deep
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import Block, LineNumbers, count_of, in_order, line_blocks
+from fmstudio_formats.lines import Block, LineNumbers, in_order, line_blocks, line_ends
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +41,8 @@ class JsonLinesImporter(Importer):
 def read_json_lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
     """Yield the rows of an open file."""
     parser, batcher, end = JsonParser(), Batcher(report), 0
-    with LineNumbers(source, partial(count_of, b"\n")) as lines:
-        for block, table in in_order(line_blocks(source, lines, report), lambda block: parser.parse(block.data)):
+    with LineNumbers(source, line_ends) as lines:
+        for block, table in in_order(line_blocks(source, report), lambda block: parser.parse(block.data)):
             ctx.check_cancelled()
             ctx.progress(source.consumed(block.end), source.size, "bytes read")
             if table is not None:

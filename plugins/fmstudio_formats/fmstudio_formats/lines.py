@@ -90,24 +90,30 @@ class LineNumbers:
         self._again, self._held, self._place, self._line = None, b"", 0, 1
 
 
-def line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> Iterator[Block]:
+def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
     """Yield a file's lines in blocks of about `BLOCK` bytes; the last one may lack its line end."""
+    # Numbers of its own: this is ahead of those who work on the blocks, and places are best asked for in ascending order.
+    with LineNumbers(source, line_ends) as lines:
+        yield from _line_blocks(source, lines, report)
+
+
+def _line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> Iterator[Block]:
     byte, end = source.start, 0
     pieces: list[bytes] = []
-    held, size = 0, FIRST_BLOCK
-    while data := source.read(size):
-        size = BLOCK
+    held, size, ahead = 0, FIRST_BLOCK, b""
+    while data := ahead or source.read(size):
+        size, ahead = BLOCK, b""
         cut = data.rfind(b"\n") + 1
         if not cut:
             pieces.append(data)
             held += len(data)
             if held <= LONGEST_LINE:
                 continue
-            skipped, data = _skip_line(source, held)
+            skipped, ahead = _skip_line(source, held)
             report.reject(_too_long(lines.at(end), byte, b"".join(pieces)))
             end += skipped
             byte = None if byte is None or source.is_recoded else byte + skipped
-            pieces, held = [data] if data else [], len(data)
+            pieces, held = [], 0
             continue
         whole = b"".join((*pieces, memoryview(data)[:cut]))
         pieces, held = [data[cut:]], len(data) - cut
@@ -116,6 +122,11 @@ def line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> Ite
         byte = source.after(byte, whole)
     if tail := b"".join(pieces):
         yield Block(tail, byte, end + len(tail))
+
+
+def line_ends(data: bytes) -> int:
+    """Number of line ends, where only ``\\n`` is one."""
+    return count_of(b"\n", data)
 
 
 def count_of(byte: bytes, data: bytes) -> int:
