@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -252,18 +253,47 @@ def open_writer(path: Path, schema: pa.Schema, *, dictionary: Sequence[str], lev
     import pyarrow.parquet as pq
 
     plain = [f.name for f in schema if not (pa.types.is_nested(f.type) or pa.types.is_string(f.type))]
-    whole = [f.name for f in schema if f.type in (pa.int32(), pa.int64()) and f.name not in dictionary]
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         compression_level=level,
         use_dictionary=list(dictionary) or False,
-        # What counts up takes no room so, and less than half the time.
-        column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED") or None,
+        column_encoding=_encodings(schema, set(dictionary)) or None,
         write_statistics=plain or False,
         write_batch_size=ROW_GROUP,
     )
+
+
+def _encodings(schema: pa.Schema, with_dictionary: set[str]) -> dict[str, str]:
+    """How the leaves of other types than decimals are stored, by Parquet path.
+
+    Whole numbers as differences: what counts up takes no room so, and less than half the time. Texts apart from their
+    lengths: zstd finds more alike in them, and DuckDB reads them in four fifths of the time.
+    """
+    import pyarrow as pa
+
+    texts, whole = (pa.string(), pa.binary()), (pa.int32(), pa.int64())
+    leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name)]
+    known = Counter(path for path, _ in leaves)  # “a.b” may be a column, and a field of the column “a”
+    return {
+        path: "DELTA_LENGTH_BYTE_ARRAY" if kind in texts else "DELTA_BINARY_PACKED"
+        for path, kind in leaves
+        if (kind in texts or kind in whole) and path not in with_dictionary and known[path] == 1
+    }
+
+
+def _leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
+    """Yield the Parquet path and the type of all leaves of a type; those of maps are left to Arrow."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(field.type, f"{path}.{field.name}")
+    elif pa.types.is_list(kind):
+        yield from _leaves(kind.value_type, f"{path}.list.element")
+    elif not pa.types.is_nested(kind):
+        yield path, kind
 
 
 def repeating_columns(sample: pa.Table) -> list[str]:

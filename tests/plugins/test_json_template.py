@@ -116,6 +116,13 @@ def test_a_line_of_another_kind_is_left_to_the_parser(line: str, place: int) -> 
     assert read(("\n".join(made) + "\n").encode()) is None
 
 
+@pytest.mark.parametrize("damage", [b"\xff", b"\xc3", b"\x1f"])
+def test_a_text_that_is_not_utf8_or_holds_a_control_character_is_left_to_the_parser(damage: bytes) -> None:
+    whole = lines([{**FIRST, "text": "two"}, {**FIRST, "text": "thr\u00e9e"}], ensure_ascii=False)
+    assert read(whole) is not None
+    assert read(whole.replace(b"w", damage)) is None
+
+
 def test_a_quote_too_many_in_one_line_and_too_few_in_the_next_is_seen() -> None:
     schema = pa.schema([("a", pa.string()), ("b", pa.string())])
     good = '{"a": "x", "b": "y"}\n'

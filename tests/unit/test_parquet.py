@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -90,6 +91,34 @@ def test_structs_grow_fields(tmp_path: Path) -> None:
         tmp_path, batch(row_id=[0], s=[{"a": 1}]), batch(row_id=[1], s=[{"b": "x"}]), batch(row_id=[2], s=[None])
     )
     assert [row["s"] for row in rows_of(written)] == [{"a": 1, "b": None}, {"a": None, "b": "x"}, None]
+
+
+def test_leaves_are_encoded_by_their_type_and_read_by_both_engines(tmp_path: Path) -> None:
+    rows = [
+        {
+            "row_id": i,
+            "text": None if i % 3 == 0 else f"text é {i}",
+            "kind": "abc"[i % 3],
+            "turns": None if i % 7 == 0 else [{"content": f"turn {i}", "tokens": i, "tags": [str(i), None]}] * (i % 3),
+            "a": {"b": i, "c.d": str(i)},
+            "a.b": f"not {i}",  # the path of the field before, another type
+            "raw": i.to_bytes(4, "little"),
+            "share": i / 3,
+        }
+        for i in range(9_000)
+    ]
+    written = write(tmp_path, pa.RecordBatch.from_pylist(rows))
+    assert rows_of(written) == rows
+    assert duckdb.execute(f"SELECT * FROM '{written.files[0]}' ORDER BY row_id").fetchall() == [
+        tuple(row.values()) for row in rows
+    ]
+    group = pq.read_metadata(written.files[0]).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    how = {column.path_in_schema: set(column.encodings) for column in columns if column.path_in_schema != "a.b"}
+    texts, whole = "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BINARY_PACKED"
+    assert all(texts in how[path] for path in ("text", "turns.list.element.content", "a.c.d", "raw"))
+    assert all(whole in how[path] for path in ("row_id", "turns.list.element.tokens"))
+    assert "RLE_DICTIONARY" in how["kind"] and how["share"] & {texts, whole} == set()
 
 
 def test_an_error_of_the_writing_thread_reaches_the_caller(tmp_path: Path) -> None:

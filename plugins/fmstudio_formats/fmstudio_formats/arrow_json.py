@@ -32,13 +32,13 @@ class JsonParser:
         """Parse whole lines; None when Arrow cannot, or not without loss. Safe on any thread."""
         import pyarrow as pa
 
-        if data.isspace() or not is_utf8(data):
+        if data.isspace():
             return None
         template = self._template
         if template is not None and (batch := template.read(data)) is not None:
             table = pa.Table.from_batches([batch])
             return None if any(_has_huge(column) for column in table.columns) else table
-        if may_be_too_deep(data):
+        if not is_utf8(data) or may_be_too_deep(data):
             return None
         expected = self._schema
         for schema in (expected, None) if expected is not None else (None,):

@@ -13,7 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmstudio_formats.encoding import is_utf8
 from fmstudio_formats.json_scalars import numbers, unescaped, yes_no
+from fmstudio_formats.short_numbers import short_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,23 +69,26 @@ class Template:
         return bool(list(self.names) == schema.names and list(self.kinds) == schema.types)
 
     def read(self, data: bytes) -> pa.RecordBatch | None:
-        """Read whole lines in UTF-8; None when one of them is not written like the template."""
+        """Read whole lines; None when one of them is not written like the template, or not in UTF-8."""
         import pyarrow as pa
 
         whole, has_escapes = data if data.endswith(b"\n") else data + b"\n", b"\\" in data
-        places = self._places(whole, has_escapes)
+        words = _Words(whole)
+        places = self._places(whole, words, has_escapes)
         if places is None:
             return None
         texts = _Cutter(whole)
         columns = []
         for kind, (starts, ends) in zip(self.kinds, places, strict=True):
-            column = _column(texts.cut(starts, ends), kind, has_escapes)
+            column = short_numbers(words.eight, starts, ends, kind) if kind in (pa.int64(), pa.float64()) else None
+            if column is None:
+                column = _column(texts.cut(starts, ends), kind, has_escapes)
             if column is None:
                 return None
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, names=list(self.names))
 
-    def _places(self, data: bytes, has_escapes: bool) -> list[tuple[Any, Any]] | None:
+    def _places(self, data: bytes, words: _Words, has_escapes: bool) -> list[tuple[Any, Any]] | None:
         """Find where each value starts and ends in each line; None when the bytes between them are not the template's."""
         import numpy as np
 
@@ -93,11 +98,10 @@ class Template:
         width = sum(part.count(_QUOTE) for part in self.between)
         rows, odd = divmod(len(quotes), width)
         controls = sum(byte < 32 for part in self.between for byte in part)
-        if odd or not rows or len(data) < 8 or int(np.count_nonzero(content < 32)) != rows * controls:
+        if odd or not rows or len(data) < 8 or not _has_controls(data, content, rows * controls):
             return None
         quotes = np.ascontiguousarray(quotes.reshape(rows, width).T)
         parts = self._parts(quotes, len(data))
-        words = _Words(data)
         if parts[0][0] or not self._ends_in_its_quote(parts[-1], quotes):
             return None
         for number, (start, part) in enumerate(zip(parts, self.between, strict=True)):
@@ -159,6 +163,16 @@ def _column(texts: pa.Array, kind: pa.DataType, has_escapes: bool) -> pa.Array |
     return yes_no(texts) if pa.types.is_boolean(kind) else numbers(texts, kind)
 
 
+def _has_controls(data: bytes, content: Any, wanted: int) -> bool:
+    """Whether text in UTF-8 holds so many control characters."""
+    import numpy as np
+
+    # With a sign, bytes beyond ASCII are below zero: where there are none, one look tells both.
+    if int(np.count_nonzero(content.view(np.int8) < 32)) == wanted:
+        return True
+    return int(np.count_nonzero(content < 32)) == wanted and is_utf8(data)
+
+
 def _structural(quotes: Any, content: Any) -> Any:
     """Of the places of quotes those that begin or end a text: with an even number of backslashes before them."""
     import numpy as np
@@ -180,7 +194,7 @@ class _Words:
         import numpy as np
 
         self._size = len(data)
-        self._eight = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
+        self.eight = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
         self._sixteen = np.ndarray((max(len(data) - 15, 0),), "<c16", data, strides=(1,))
 
     def hold(self, part: bytes, starts: Any, *, is_first: bool) -> bool:
@@ -207,7 +221,7 @@ class _Words:
             return False
         shift, wanted = 8 * (spare % 8), int.from_bytes(piece, "little")
         if width == 8:
-            found = self._eight[starts]
+            found = self.eight[starts]
             if not is_before:
                 return bool((found << shift == wanted << shift).all())
             return bool((found >> shift == wanted).all())
