@@ -234,6 +234,7 @@ class Project:
         order_by: str = "",
         version: int | None = None,
         columns: Sequence[str] | None = None,
+        first_will_do: bool = False,
     ) -> Page:
         """Rows of a dataset's version; see `RowReader.page`.
 
@@ -241,7 +242,14 @@ class Project:
         """
         files, overlay = self._seen(dataset, version)
         return self._rows.page(
-            files, offset=offset, limit=limit, where=where, order_by=order_by, columns=columns, overlay=overlay
+            files,
+            offset=offset,
+            limit=limit,
+            where=where,
+            order_by=order_by,
+            columns=columns,
+            overlay=overlay,
+            first_will_do=first_will_do,
         )
 
     def count(self, dataset: str, where: str = "", version: int | None = None) -> int:

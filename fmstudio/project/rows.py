@@ -33,12 +33,13 @@ SHORT_LIST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows from `offset` on; `total` counts all rows that match."""
+    """Rows from `offset` on; `total` counts all rows that match, unless these were not counted yet (not `is_counted`)."""
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     offset: int
     total: int
+    is_counted: bool = True
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as mappings."""
@@ -89,6 +90,7 @@ class RowReader:
         order_by: str = "",
         columns: Sequence[str] | None = None,
         overlay: Overlay = EMPTY,
+        first_will_do: bool = False,
     ) -> Page:
         """Read `limit` rows from position `offset` on.
 
@@ -96,13 +98,15 @@ class RowReader:
             where: SQL condition over the columns; empty = all rows.
             order_by: SQL order; empty = by ``row_id``.
             overlay: Edits through which the rows are seen.
+            first_will_do: Give a first page before all that match are found, where these are many; it is not counted then.
 
         Raises:
             UserError: The condition or order is no valid SQL; the message is DuckDB's first line.
         """
         with self._cursor() as cursor:
             if where.strip() or order_by.strip():
-                return self._selected_page(cursor, files, where, order_by, columns, offset, limit, overlay)
+                is_first = first_will_do and not offset
+                return self._selected_page(cursor, files, where, order_by, columns, offset, limit, overlay, is_first)
             version = self._version(cursor, files)
             chosen = list(columns) if columns else _shown(version, overlay)
             view = self._view(cursor, files, version, overlay)
@@ -270,15 +274,20 @@ class RowReader:
         return name
 
     def _selection(
-        self, cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], where: str, order_by: str, overlay: Overlay
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        files: Sequence[Path],
+        where: str,
+        order_by: str,
+        overlay: Overlay,
+        first: int = 0,
     ) -> Selection:
         version = self._version(cursor, files)
         texts = {name for name, kind in version.types.items() if str(kind) == "VARCHAR"} - set(overlay.new_columns)
         rows, key = self._relation(cursor, files, overlay), f"{_key(files)} {overlay.key}"
         try:
-            return self._selections.find(
-                cursor, Question(rows, key, with_patterns(where, texts), order_by), version.index
-            )
+            asked = Question(rows, key, with_patterns(where, texts), order_by)
+            return self._selections.find(cursor, asked, version.index, first)
         except duckdb.Error as error:
             asked = Question(rows, key, where, order_by)
             raise question_error(cursor, asked, error, _shown(version, overlay)) from error
@@ -293,15 +302,23 @@ class RowReader:
         offset: int,
         limit: int,
         overlay: Overlay,
+        is_first: bool,
     ) -> Page:
-        made = self._selection(cursor, files, where, order_by, overlay)
-        chosen = list(columns) if columns else _shown(self._version(cursor, files), overlay)
+        made = self._selection(cursor, files, where, order_by, overlay, limit if is_first else 0)
+        version = self._version(cursor, files)
+        chosen = list(columns) if columns else _shown(version, overlay)
+        total, is_counted = made.total, made.is_all
+        if not (is_counted or where.strip()):
+            total, is_counted = self._view(cursor, files, version, overlay).kept + len(overlay.added), True
+        if made.head and offset + limit <= made.head.total:
+            made = made.head
         part = f"FROM {made.name} LIMIT {limit} OFFSET {offset}"
         if made.is_whole:
-            return Page(tuple(chosen), cursor.execute(f"SELECT {_list(chosen)} {part}").fetchall(), offset, made.total)
+            rows = cursor.execute(f"SELECT {_list(chosen)} {part}").fetchall()
+            return Page(tuple(chosen), rows, offset, total, is_counted)
         ids = [row[0] for row in cursor.execute(f"SELECT {ROW_ID} {part}").fetchall()]
         page = self.by_id(files, ids or [-1], chosen, overlay)
-        return Page(page.columns, page.rows, offset, made.total)
+        return Page(page.columns, page.rows, offset, total)
 
 
 def _shown(version: _Version, overlay: Overlay) -> list[str]:

@@ -1,4 +1,4 @@
-"""A real project with one dataset of any number of rows, made by DuckDB in the store's own layout."""
+"""A real project with one dataset of any number of rows, its files written as an import writes them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from fmstudio.core.parquet import ROW_GROUP
+from fmstudio.core.parquet import FILE_BYTES, RowsWriter
 from fmstudio.project import Project
 from fmstudio.project.catalog import insert
 from fmstudio.project.datasets import log_operation
 
-FILE_ROWS = 122 * ROW_GROUP
+BATCH = 16_384
 COLUMNS = [
     {"name": "row_id", "type": "int64"},
     {"name": "text", "type": "string"},
@@ -51,18 +51,13 @@ def big_project(folder: Path, rows: int) -> Project:
 
 
 def write_rows(folder: Path, rows: int) -> int:
-    """Write the Parquet files (zstd, groups of 8,192 rows, ascending ``row_id``) and give their size in bytes."""
-    connection = duckdb.connect()
-    size = 0
-    for part, start in enumerate(range(0, rows, FILE_ROWS)):
-        path = folder / f"rows-{part:05d}.parquet"
-        end = min(rows, start + FILE_ROWS)
-        connection.execute(
-            "COPY (SELECT i AS row_id, 'row ' || i || ' says ' || md5(i::VARCHAR) || ' ' ||"
-            " repeat(md5((i * 7 % 5003)::VARCHAR) || ' ', 4) AS text, i % 97 AS label, (i * 7919 % 1000003) / 1000003.0"
-            f" AS score FROM range({start}, {end}) t(i)) TO '{path}'"
-            f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
-        )
-        size += path.stat().st_size
-    connection.close()
-    return size
+    """Write the Parquet files as an import does and give their size in bytes."""
+    made = (
+        "SELECT i AS row_id, 'row ' || i || ' says ' || md5(i::VARCHAR) || ' ' ||"
+        " repeat(md5((i * 7 % 5003)::VARCHAR) || ' ', 4) AS text, i % 97 AS label,"
+        f" (i * 7919 % 1000003) / 1000003.0 AS score FROM range({rows}) t(i)"
+    )
+    with duckdb.connect() as connection, RowsWriter(folder, file_bytes=FILE_BYTES) as writer:
+        for batch in connection.sql(made).to_arrow_reader(BATCH):
+            writer.write(batch)
+        return writer.close().bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QItemSelectionModel, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from fmstudio.ui.widgets.paged_table import PAGES_KEPT, FixedPage, PagedTable, RowsPage, cell_text, full_text
@@ -53,6 +53,37 @@ def test_ten_million_rows_are_reached_at_any_place(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: _text(table, 59 * 160_000) == f"row {59 * 160_000}")
     assert len(table.rows._pages) <= PAGES_KEPT
     assert len(source.asked) < 400
+
+
+def test_first_rows_that_are_not_counted_are_shown_and_the_others_follow(qtbot: Any) -> None:
+    calls: list[Callable[[RowsPage], None]] = []
+    table, totals, firsts = PagedTable(), [], []  # type: ignore[var-annotated]
+    qtbot.addWidget(table)
+    table.resize(800, 600)
+    table.show()
+    table.rows.total_known.connect(totals.append)
+    table.rows.first_there.connect(lambda: firsts.append(1))
+    table.rows.load(lambda offset, limit, deliver: calls.append(deliver))
+    rows = [(i, f"row {i}", 0.5) for i in range(200)]
+    calls[0](FixedPage(("row_id", "text", "score"), rows, 0, 200, is_counted=False))
+    assert (totals, firsts, table.rows.total, table.rows.is_counted) == ([], [1], 200, False)
+    table.selectAll()
+    assert table.selected_count() == 200
+    table.selectionModel().setCurrentIndex(table.rows.index(7, 1), QItemSelectionModel.SelectionFlag.NoUpdate)
+    calls[0](FixedPage(("row_id", "text", "score"), rows, 0, 5_000))
+    assert (totals, firsts, table.rows.total, table.rows.is_counted) == ([5_000], [1], 5_000, True)
+    assert table.selected_count() == 5_000  # all were chosen, and all are
+    assert table.currentIndex().row() == 7
+
+
+def test_rows_asked_for_again_do_not_shrink_to_what_was_counted(qtbot: Any) -> None:
+    source = _Source(5_000)
+    table = _table(qtbot, source)
+    page = FixedPage(("row_id", "text", "score"), [(i, f"new {i}", 0.5) for i in range(200)], 0, 200, is_counted=False)
+    table.rows._fetch = lambda offset, limit, deliver: deliver(page)
+    table.rows.refresh()
+    qtbot.waitUntil(lambda: _text(table, 0) == "new 0")
+    assert table.rows.total == 5_000 and not table.rows.is_counted
 
 
 def test_a_page_on_its_way_is_not_asked_for_again(qtbot: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 
+from fmstudio.project import selections
 from fmstudio.project.filters import ColumnFilter, Sort
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.rows_view import RowsView
@@ -82,6 +84,37 @@ def test_words_and_sql_find_rows_and_esc_brings_all_back(open_data: OpenData, pr
     qtbot.keyClick(rows.filter, Key.Key_Escape)
     qtbot.waitUntil(lambda: rows.count.text() == "300 rows", timeout=LONG)
     assert rows.bar.recent[0] == "n > 90 AND ok"
+
+
+def test_the_first_of_many_rows_are_there_before_their_number(
+    open_data: OpenData, project_folder: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selections, "WHOLE_BYTES", 1_000)
+    monkeypatch.setattr(selections, "CHUNK_BYTES", 10_000)
+    page = open_data(project_folder, [{"text": f"number {i}", "n": (i * 37) % 100} for i in range(20_000)])
+    rows = page.view.rows
+    project, asked = rows.ctx.project, []
+    assert project is not None
+    read, go = project.page, threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        asked.append(options)
+        if not options["first_will_do"]:
+            go.wait(LONG / 1000)
+        return read(*args, **options)
+
+    monkeypatch.setattr(project, "page", slow)
+    rows.filter.setText("n >= 0")
+    qtbot.keyClick(rows.filter, Key.Key_Return)
+    rows.sort_by([Sort("n", is_descending=True)])
+    qtbot.waitUntil(lambda: _cell(rows, 0, "n") == 99 and rows.count.text() == "Looking…", timeout=LONG)
+    assert rows.table.rows.total == 200 and not rows.table.rows.is_counted
+    page.open_export()  # it tells no number that is not known
+    assert page.view.panels.export.only_filtered.text() == "Only the rows of the filter"
+    page.view.panels.export.close_panel()
+    go.set()
+    qtbot.waitUntil(lambda: rows.count.text() == "20,000 of 20,000 rows", timeout=LONG)
+    assert rows.table.rows.total == 20_000 and _cell(rows, 0, "n") == 99
 
 
 def test_a_filter_that_cannot_run_says_so_below_the_field(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -66,6 +69,74 @@ def test_however_it_is_done(
         assert reader.ids(files, where, overlay) == sorted(row["row_id"] for row in wanted)
     chosen = reader.page(files, offset=0, limit=2, where="n = 3", columns=["n", "row_id"], overlay=overlay)
     assert chosen.columns == ("n", "row_id") and chosen.rows == [(3, 10), (3, 24)]
+
+
+@pytest.mark.parametrize("overlay", [Overlay(), OVERLAY], ids=["published", "edited"])
+@pytest.mark.parametrize("order_by", ["n DESC", "text", ""])
+@pytest.mark.parametrize("where", ["n >= 0", "n < 3", ""])
+def test_the_first_rows_come_before_all_are_found_and_are_the_same(
+    reader: RowReader, files: list[Path], monkeypatch: pytest.MonkeyPatch, where: str, order_by: str, overlay: Overlay
+) -> None:
+    monkeypatch.setattr(selections, "WHOLE_BYTES", 2_000)
+    monkeypatch.setattr(selections, "CHUNK_BYTES", 40_000)
+    ask = partial(reader.page, files, where=where, order_by=order_by, overlay=overlay)
+    first = ask(offset=0, limit=50, first_will_do=True)
+    again = ask(offset=0, limit=50, first_will_do=True)
+    assert first == again and len(first.rows) == 50
+    counted = ask(offset=0, limit=50)
+    assert counted.rows == first.rows and counted.is_counted and counted.total == reader.count(files, where, overlay)
+    assert (first.is_counted, first.total) == ((False, 50) if where else (True, counted.total))
+    assert ask(offset=0, limit=50, first_will_do=True) == counted  # known by now
+    both = ask(offset=0, limit=80).rows  # beyond the first ones
+    assert both[:50] == first.rows and ask(offset=40, limit=40).rows == both[40:]
+    assert ask(offset=30, limit=20).rows == both[30:50]
+
+
+def test_what_is_asked_for_by_several_at_once_is_looked_for_once(
+    reader: RowReader, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = selections._Search.make
+
+    def slow(self: selections._Search, first: int) -> selections.Selection:
+        made.append(first)
+        time.sleep(0.2)
+        return make(self, first)
+
+    monkeypatch.setattr(selections._Search, "make", slow)
+    with ThreadPoolExecutor(3) as pool:
+        pages = list(pool.map(lambda at: reader.page(files, offset=at, limit=2, where="n = 3"), (0, 2, 4)))
+        with pytest.raises(UserError):
+            list(pool.map(lambda at: reader.page(files, offset=at, limit=2, where="m = 3"), (0, 2, 4)))
+    assert made[0] == 0 and len(made) <= 4 and [len(page.rows) for page in pages] == [2, 2, 2]
+    assert len({page.rows[0] for page in pages}) == 3
+
+
+def test_few_matches_are_counted_at_once(reader: RowReader, files: list[Path]) -> None:
+    page = reader.page(files, offset=0, limit=50, where="row_id < 60", order_by="n", first_will_do=True)
+    assert page.is_counted and page.total == len(page.rows) == 30
+
+
+def test_first_rows_that_are_fewer_than_was_thought_are_all(
+    reader: RowReader, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selections, "WHOLE_BYTES", 2_000)
+    monkeypatch.setattr(selections, "CHUNK_BYTES", 40_000)
+    page = reader.page(files, offset=0, limit=3_000, where="row_id < 4000", order_by="n", first_will_do=True)
+    assert page.is_counted and page.total == len(page.rows) == 2_000
+
+
+def test_no_table_stays_of_what_is_no_longer_asked_for(
+    reader: RowReader, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selections, "WHOLE_BYTES", 2_000)
+    monkeypatch.setattr(selections, "CHUNK_BYTES", 40_000)
+    for number in range(8):
+        for first_will_do in (True, False):
+            reader.page(files, offset=0, limit=5, where=f"n <> {number}", order_by="n", first_will_do=first_will_do)
+    with reader._cursor() as cursor:
+        tables = [row[0] for row in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+    assert len([name for name in tables if name.startswith("sel_")]) == 2 * selections.KEPT
 
 
 def test_brackets_that_close_nothing_cannot_escape_their_piece(reader: RowReader, files: list[Path]) -> None:

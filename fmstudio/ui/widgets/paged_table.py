@@ -103,7 +103,7 @@ class PagedTable(QTableView):
     def _connect(self) -> None:
         self.rows.modelAboutToBeReset.connect(self._keep_place)
         self.rows.modelReset.connect(self._on_reset)
-        self.rows.rowsInserted.connect(lambda *_: self._fit_row_numbers())
+        self.rows.rowsInserted.connect(self._on_more)
         self.rows.rowsRemoved.connect(lambda *_: self._fit_row_numbers())
         for header in (self.header, self.frozen.header):
             header.fit_wanted.connect(self.fit_column)
@@ -230,6 +230,12 @@ class PagedTable(QTableView):
         last = self.rows.index(self.rows.rowCount() - 1, self.rows.columnCount() - 1)
         everything = QItemSelection(self.rows.index(0, 0), last)
         self.selectionModel().select(everything, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    @Slot(QModelIndex, int)
+    def _on_more(self, _: QModelIndex, first: int) -> None:
+        self._fit_row_numbers()
+        if not self.rows.is_counted and self.selected_count() == first:  # all were chosen, so all are
+            self.selectAll()
 
     def go_to(self, row: int) -> None:
         """Make a row the current one and bring it into sight."""

@@ -108,7 +108,7 @@ class DatasetPanels(QObject):
         self.transform.open_on(dataset, transform, params)
 
     def open_export(self, dataset: Dataset, where: str, matching: int) -> None:
-        """Open the export; the filter of the table is offered (`matching` rows; -1 = there is none)."""
+        """Open the export; the filter of the table is offered (`matching` rows; -1 = there is none, or they were not counted yet)."""
         self._show(self.export)
         self.export.open_on(dataset, where, matching)
 

@@ -124,7 +124,8 @@ class DatasetView(QWidget):
     def open_export(self) -> None:
         """Open the export of this dataset; the filter of the table is offered."""
         where = self.rows.bar.where() if self.rows.can_edit else ""
-        matching = self.rows.table.rows.total if where else -1
+        rows = self.rows.table.rows
+        matching = rows.total if where and rows.is_counted else -1
         self._with(lambda dataset: self.panels.open_export(dataset, where, matching))
 
     def open_lineage(self, version: int = 0) -> None:

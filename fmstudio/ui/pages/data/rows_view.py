@@ -103,6 +103,7 @@ class RowsView(QWidget):
         table.setContextMenuPolicy(table.contextMenuPolicy().CustomContextMenu)
         table.cell_editor.said.connect(lambda reason: self.ctx.notify("warning", reason))
         table.rows.total_known.connect(self._on_total)
+        table.rows.first_there.connect(lambda: self._stack.setCurrentWidget(self.table))
         table.rows.dataChanged.connect(self._on_data)
         self.ctx.data_changed.connect(self._on_changes)
 
@@ -200,14 +201,21 @@ class RowsView(QWidget):
             if question == self._question:  # an older question's failure is no news
                 self._fail(problem)
 
-        def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
+        def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None], *, first_will_do: bool = True) -> None:
             if project is None:
                 return
+
+            def take(page: RowsPage) -> None:
+                deliver(page)
+                if not page.is_counted and question == self._question:
+                    fetch(offset, limit, deliver, first_will_do=False)
+
             self.ctx.run_query(
                 lambda: project.page(
-                    dataset_id, offset=offset, limit=limit, where=where, order_by=order, version=version
+                    dataset_id, offset=offset, limit=limit, where=where, order_by=order, version=version,
+                    first_will_do=first_will_do,
                 ),
-                deliver, fail, owner=self,
+                take, fail, owner=self,
             )  # fmt: skip
 
         return fetch

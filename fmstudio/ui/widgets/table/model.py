@@ -35,10 +35,12 @@ class PagedRows(QAbstractTableModel):
 
     Signals:
         total_known: (rows) how many rows match, after each fetch.
+        first_there: The first rows are there before it is known how many match.
         cell_edited: (row, column name, new value) the user typed another value; nothing is changed here yet.
     """
 
     total_known = Signal(int)
+    first_there = Signal()
     cell_edited = Signal(int, str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -51,6 +53,8 @@ class PagedRows(QAbstractTableModel):
         """Cells (row id, column) shown as edited."""
         self.keeps_place = False
         """Whether the reset now going on shows the same rows again, so that views keep their place."""
+        self.is_counted = True
+        """Whether `total` is the number of all that match; else more of them are on their way."""
         self.version = 0
         """Grows with every change of what is shown; painters keep what they prepared under it."""
         self._fetch: Fetch | None = None
@@ -132,7 +136,7 @@ class PagedRows(QAbstractTableModel):
 
     @property
     def total(self) -> int:
-        """Number of rows that match."""
+        """Number of rows that match, as far as they were counted."""
         return self._total
 
     @property
@@ -267,6 +271,8 @@ class PagedRows(QAbstractTableModel):
     @Slot()
     def _request(self) -> None:
         """Ask for what is in sight now, then for what else was wanted, newest first, then ahead; never for a queue."""
+        if self._is_new:  # the first page is on its way; what is in sight belongs to the rows before
+            return
         first, last = self._seen[0] // PAGE_ROWS, min(self._seen[1], max(0, self._total - 1)) // PAGE_ROWS
         ahead = last + 1 if self._seen[2] > 0 else first - 1
         self._wanted = self._wanted[-4:]  # while someone drags the scroll bar only the last places matter
@@ -308,9 +314,14 @@ class PagedRows(QAbstractTableModel):
             self._reset(page.columns, page.total, page.rows, keeps_place=is_same)
         else:
             self._keep(number, page.rows)
-            self._set_total(page.total)
+            if page.is_counted:
+                self._set_total(page.total)
             self._changed(number, len(page.rows))
-        self.total_known.emit(page.total)
+        self.is_counted = page.is_counted
+        if page.is_counted:
+            self.total_known.emit(page.total)
+        else:
+            self.first_there.emit()
         self._soon.start()
 
     def _keep(self, number: int, rows: list[tuple[Any, ...]]) -> None:

@@ -8,7 +8,10 @@ from typing import Any, Protocol
 
 
 class RowsPage(Protocol):
-    """What a fetch delivers: column names, rows as tuples, position of the first one, number of all that match."""
+    """What a fetch delivers: column names, rows as tuples, position of the first one, number of all that match.
+
+    A first page that is not counted is followed by one that is: until then its own rows are all that is known.
+    """
 
     @property
     def columns(self) -> tuple[str, ...]: ...
@@ -18,6 +21,8 @@ class RowsPage(Protocol):
     def offset(self) -> int: ...
     @property
     def total(self) -> int: ...
+    @property
+    def is_counted(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class FixedPage:
     rows: list[tuple[Any, ...]]
     offset: int
     total: int
+    is_counted: bool = True
 
 
 Fetch = Callable[[int, int, Callable[[RowsPage], None]], None]
