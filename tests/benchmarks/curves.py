@@ -75,7 +75,7 @@ def _measure(folder: Path, rows: int) -> dict[str, float]:
 
 
 def _median(conditions: list[str], project: Project) -> float:
-    return statistics.median(filter_and_sort(project, where) for where in conditions)
+    return statistics.median(filter_and_sort(project, where)[0] for where in conditions)
 
 
 def _sizes(points: Points) -> list[int]:

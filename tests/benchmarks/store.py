@@ -23,17 +23,19 @@ ORDER = "score DESC"
 
 def _in_words(words: str) -> tuple[str, str]:
     """Words as typed into the filter bar, and what a person would write in SQL."""
-    return words_where(words, [FilterColumn("text", "string")]), f"text ILIKE '%{words}%'"
+    return words_where(f'"{words}"', [FilterColumn("text", "string")]), f"text ILIKE '%{words}%'"
 
 
 FILTERS: dict[str, tuple[Callable[[int], tuple[str, str]], int]] = {
     "filter in words (dozens match)": (lambda n: _in_words(f"fade{n:x}"), 300),
+    "filter in letters alone (6 % match)": (lambda n: _in_words(f"says {'abcdef'[n % 6]}"), 300),
+    "filter in two letters (21 % match)": (lambda n: _in_words(f"{'abcdef'[n % 6]}{'bcdefa'[n // 6]}"), 300),
     "filter in SQL, ILIKE (6 % match)": (lambda n: (f"text ILIKE '%says {n:x}%'",) * 2, 300),
     "filter on a number (1 % match)": (lambda n: (f"label = {n}",) * 2, 300),
-    "filter that all rows match": (lambda n: (f"text ILIKE '%row%' AND label >= {-n}",) * 2, 0),
+    "filter that all rows match": (lambda n: (f"text ILIKE '%row%' AND label >= {-n}",) * 2, 300),
     "no filter": (lambda n: ("", f"label >= {-n}"), 300),
 }
-"""What is asked in the nth round, of us and of DuckDB, and the most milliseconds it may take (0 = twice the peer's)."""
+"""What is asked in the nth round, of us and of DuckDB, and the most milliseconds to the first page."""
 
 
 def run() -> list[Figure]:
@@ -87,22 +89,31 @@ def _filters_and_sorts(project: Project) -> list[Figure]:
     source = f"read_parquet('{project.folder}/datasets/{DATASET}/v0001/*.parquet')"
     figures = []
     for name, (ask, goal) in FILTERS.items():
-        ours, peer = [], []
+        first, counted, peer = [], [], []
         for number in range(ROUNDS):
             where, sql = ask(number)
-            ours.append(filter_and_sort(project, where))
+            one, all_of_them = filter_and_sort(project, where, f"{ORDER} /* {number} */")
+            first.append(one)
+            counted.append(all_of_them)
             query = f"SELECT * FROM {source} WHERE {sql} ORDER BY {ORDER} LIMIT 200"
             peer.append(timed(lambda query=query: connection.execute(query).fetchall()))
-        mine, theirs = statistics.median(ours), statistics.median(peer)
-        what, said = f"{name} + sort to the first page, 1 M rows", f"≤ {goal} ms" if goal else "≤ 2 × peer"
-        figures.append(Figure(what, mine, theirs, "ms", said, mine <= (goal or 2 * theirs), "DuckDB TOP-N"))
+        theirs = statistics.median(peer)
+        for what, times in (("the first page", first), ("the number of matches", counted)):
+            mine, most = statistics.median(times), goal if times is first else 2 * goal
+            title = f"{name} + sort to {what}, 1 M rows"
+            figures.append(Figure(title, mine, theirs, "ms", f"≤ {most} ms", mine <= most, "DuckDB TOP-N"))
     connection.close()
     return figures
 
 
-def filter_and_sort(project: Project, where: str) -> float:
-    """Time to the first page and the exact number of matches, in ms."""
-    return timed(lambda: project.page(DATASET, offset=0, limit=200, where=where, order_by=ORDER))
+def filter_and_sort(project: Project, where: str, order: str = ORDER) -> tuple[float, float]:
+    """Time to the first page, and to the exact number of matches, in ms; as the window asks."""
+    start = time.perf_counter()
+    page = project.page(DATASET, offset=0, limit=200, where=where, order_by=order, first_will_do=True)
+    first = time.perf_counter()
+    if not page.is_counted:
+        project.page(DATASET, offset=0, limit=200, where=where, order_by=order)
+    return (first - start) * 1000, (time.perf_counter() - start) * 1000
 
 
 def _changes(project: Project) -> list[Figure]:
