@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fmstudio_formats.depth import may_be_too_deep
 from fmstudio_formats.encoding import is_utf8
+from fmstudio_formats.json_scalars import has_inexact
 from fmstudio_formats.json_template import Template
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _CHUNK = 1 << 20
-_EXACT = 2.0**53
 
 
 class JsonParser:
@@ -36,8 +36,7 @@ class JsonParser:
             return None
         template = self._template
         if template is not None and (batch := template.read(data)) is not None:
-            table = pa.Table.from_batches([batch])
-            return None if any(_has_huge(column) for column in table.columns) else table
+            return pa.Table.from_batches([batch])
         if not is_utf8(data) or may_be_too_deep(data):
             return None
         expected = self._schema
@@ -54,7 +53,7 @@ def _exact(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
     if any(_has_time(field.type) for field in table.schema):
         table = _arrow_json(data, _without_times(table.schema))
     table.validate()  # pyarrow 26 reads a list of several nulls, and of nothing else, as an array that is too short
-    return None if any(_has_huge(column) for column in table.columns) else table
+    return None if any(_has_huge(chunk) for column in table.columns for chunk in column.chunks) else table
 
 
 def _arrow_json(data: bytes, schema: pa.Schema | None) -> pa.Table:
@@ -111,19 +110,13 @@ def _has_null(kind: pa.DataType) -> bool:
     return bool(pa.types.is_null(kind))
 
 
-def _has_huge(column: pa.ChunkedArray) -> bool:
-    """Whether a number was read as a decimal too large to be exact: an id of 20 digits would lose some."""
+def _has_huge(array: pa.Array) -> bool:
+    """Whether a number, or one in a nested value, is too large to be exact as a decimal."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_struct(kind):
-        leaves = [leaf for chunk in column.chunks for leaf in _leaves(chunk)]
-        return any(_has_huge(pa.chunked_array([leaf])) for leaf in leaves)
-    if not pa.types.is_floating(kind):
-        return False
-    ends = pc.min_max(column).as_py()
-    return any(end is not None and abs(end) >= _EXACT for end in ends.values())
+    if pa.types.is_list(array.type) or pa.types.is_struct(array.type):
+        return any(_has_huge(leaf) for leaf in _leaves(array))
+    return bool(pa.types.is_floating(array.type)) and has_inexact(array)
 
 
 def _leaves(array: pa.Array) -> list[pa.Array]:

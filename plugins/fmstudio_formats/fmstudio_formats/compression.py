@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 _PIECE = 256 << 10
+_NEAR = 64 << 10
 _FREE = 256 << 20
 _MOST_FOLD = 400
 """Bytes unpacked for each byte read beyond which a file is a bomb: rows of text pack 3 to 60 fold; gzip ends at 1 032."""
@@ -59,6 +60,14 @@ class Plain:
     def read(self, size: int, /) -> bytes:
         """Give the next bytes; empty at the end."""
         return self._file.read(size)
+
+    def read_to_line_end(self, size: int, /) -> bytes:
+        """Give the next bytes, and those after them to the end of a line where that is near: whole lines need no joining."""
+        place = self._file.tell()
+        self._file.seek(place + size)
+        more = self._file.read(_NEAR).find(b"\n") + 1
+        self._file.seek(place)
+        return self._file.read(size + more)
 
     def tell(self) -> int:
         """Bytes of the file read so far."""

@@ -59,6 +59,7 @@ class Source:
         self.is_recoded = bool(codec)
         self._width = _width_in(codec) if codec else len
         self._stream: _Bytes = _Transcoder(raw, codec, path.name, mark) if codec else raw
+        self._read = raw.read_to_line_end if isinstance(raw, Plain) and not codec else self._stream.read
         self._given = 0
 
     def again(self) -> Source:
@@ -66,8 +67,8 @@ class Source:
         return Source(*self._opening)
 
     def read(self, size: int) -> bytes:
-        """Give about `size` bytes; empty at the end."""
-        data = self._stream.read(size)
+        """Give about `size` bytes, mostly whole lines; empty at the end."""
+        data = self._read(size)
         self._given += len(data)
         return data
 

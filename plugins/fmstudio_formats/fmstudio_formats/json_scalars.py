@@ -10,12 +10,13 @@ from fmstudio_formats.numbers import buffers, census, ends_in_point, has_padding
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_EXACT = 2.0**53
 _EXPONENT = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$"
 _ESCAPES = (('\\"', '"'), ("\\n", "\n"), ("\\t", "\t"), ("\\r", "\r"), ("\\/", "/"), ("\\b", "\b"), ("\\f", "\f"))
 
 
 def numbers(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """Read numbers, and ``null``, as values of a type; None when one is no JSON number or none of that type.
+    """Read numbers, and ``null``, as values of a type; None when one is no JSON number, or none of that type, or not exact in it.
 
     Args:
         texts: A string array without nulls.
@@ -32,9 +33,18 @@ def numbers(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
         if not len(there):
             return pa.nulls(len(texts), kind)
     try:
-        return texts.cast(kind) if not pa.types.is_null(kind) and _are_numbers(there, signs, kind) else None
+        values = texts.cast(kind) if not pa.types.is_null(kind) and _are_numbers(there, signs, kind) else None
     except pa.ArrowInvalid:
         return None
+    return None if values is not None and pa.types.is_floating(kind) and has_inexact(values) else values
+
+
+def has_inexact(decimals: pa.Array) -> bool:
+    """Whether a number is too large to be exact as a decimal: an id of 20 digits would lose some of them."""
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(decimals).as_py()
+    return any(end is not None and abs(end) >= _EXACT for end in ends.values())
 
 
 def _signs(texts: pa.Array) -> set[int]:

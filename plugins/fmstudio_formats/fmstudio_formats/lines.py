@@ -115,7 +115,7 @@ def _line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> It
             byte = None if byte is None or source.is_recoded else byte + skipped
             pieces, held = [], 0
             continue
-        whole = b"".join((*pieces, memoryview(data)[:cut]))
+        whole = data if cut == len(data) and not held else b"".join((*pieces, memoryview(data)[:cut]))
         pieces, held = [data[cut:]], len(data) - cut
         end += len(whole)
         yield Block(whole, byte, end)
