@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from fmstudio.ui.theme import ROW_HEIGHT
@@ -41,6 +41,7 @@ class PagedRows(QAbstractTableModel):
 
     total_known = Signal(int)
     first_there = Signal()
+    _request_wanted = Signal()
     cell_edited = Signal(int, str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -71,8 +72,8 @@ class PagedRows(QAbstractTableModel):
         self._asked: set[int] = set()
         self._generation = 0
         self._is_new = True
-        self._soon = QTimer(self, singleShot=True, interval=0)
-        self._soon.timeout.connect(self._request)
+        self._is_request_wanted = False
+        self._request_wanted.connect(self._request, Qt.ConnectionType.QueuedConnection)
 
     # ---- what to show ----------------------------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ class PagedRows(QAbstractTableModel):
         first, last = self._seen[0] // PAGE_ROWS, self._seen[1] // PAGE_ROWS
         self._stale = self._pages.numbers()
         self._wanted = list(range(first, last + 1))
-        self._soon.start()
+        self._request_soon()
 
     def patch(self, row_id: int, values: Mapping[str, Any]) -> None:
         """Show other values in a row at once, before the store has them; does nothing where the row is not held."""
@@ -130,7 +131,7 @@ class PagedRows(QAbstractTableModel):
         if first == self._seen[0]:
             forward = self._seen[2]
         self._seen = (first, last, forward)
-        self._soon.start()
+        self._request_soon()
 
     # ---- what is there ---------------------------------------------------------------------------------------------
 
@@ -266,17 +267,27 @@ class PagedRows(QAbstractTableModel):
         number = row // PAGE_ROWS
         if number not in self._wanted and number not in self._asked:
             self._wanted.append(number)
-            self._soon.start()
+            self._request_soon()
+
+    def _request_soon(self) -> None:
+        """Ask once for all that is wanted by now; before the rows are painted, so that a page is read meanwhile."""
+        if not self._is_request_wanted:
+            self._is_request_wanted = True
+            self._request_wanted.emit()
 
     @Slot()
     def _request(self) -> None:
         """Ask for what is in sight now, then for what else was wanted, newest first, then ahead; never for a queue."""
+        self._is_request_wanted = False
         if self._is_new:  # the first page is on its way; what is in sight belongs to the rows before
             return
         first, last = self._seen[0] // PAGE_ROWS, min(self._seen[1], max(0, self._total - 1)) // PAGE_ROWS
-        ahead = last + 1 if self._seen[2] > 0 else first - 1
+        in_sight = range(first, last + 1)
+        ahead = [last + 1 if self._seen[2] > 0 else first - 1]
+        if not all(number in self._pages for number in in_sight):
+            ahead = []  # it would only slow down what is waited for
         self._wanted = self._wanted[-4:]  # while someone drags the scroll bar only the last places matter
-        for number in [*range(first, last + 1), *reversed(self._wanted), ahead]:
+        for number in [*in_sight, *reversed(self._wanted), *ahead]:
             if len(self._asked) >= MOST_ASKED:
                 return
             is_there = number in self._pages and number not in self._stale
@@ -322,7 +333,7 @@ class PagedRows(QAbstractTableModel):
             self.total_known.emit(page.total)
         else:
             self.first_there.emit()
-        self._soon.start()
+        self._request_soon()
 
     def _keep(self, number: int, rows: list[tuple[Any, ...]]) -> None:
         self._stale.discard(number)
