@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID
+from fmstudio.core.words import plural
 from fmstudio.recipes.sandbox import Seen, told
 from fmstudio.recipes.transforms import Makes, Plan, TransformKind
 from fmstudio.recipes.transforms.kind import CHANGED, CONTROL, FAILED, LOST, REASON, TARGET
@@ -163,7 +164,9 @@ class _Looking:
         if not counts["lost"]:
             return []
         example = self._scope.count(f"SELECT any_value({LOST}) FROM ({self._plan.kept})")
-        return [f"In {round(counts['lost'] * share):,} rows a value does not fit and becomes empty, e.g. {example}."]
+        return [
+            f"In {plural(round(counts['lost'] * share), 'row')} a value does not fit and becomes empty, e.g. {example}."
+        ]
 
     def _rows(self, has_dropped: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         plan, limit = self._plan, self._limit

@@ -103,7 +103,7 @@ def _import(
         reading = _Reading(params, report, writer)
         for source, batches in read_sources(sources, params.get("importer_params"), plugins, report, ctx):
             read = reading.take(source, batches, is_one_of_many=len(sources) > 1)
-            ctx.log(f"{source.name}: {read} rows read")
+            ctx.log(f"{source.name}: {plural(read, 'row')} read")
         if not reading.rows or reading.mapping is None:
             raise _nothing([source.name for source in sources], report)
         return _Done(writer.close(), reading.mapping, report, reading.importer, reading.shape)

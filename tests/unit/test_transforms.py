@@ -341,7 +341,7 @@ def test_join_warns_of_rows_that_multiply_with_the_exact_count(project: Project)
     theirs = made(project, texts_table(["x", "y", "z"], k=[1, 1, 2], more=["p", "q", "r"]))
     preview = project.transforms.preview(mine, "join", {"dataset": theirs, "key": "k"})
     assert (preview.rows_before, preview.rows_after) == (4, 5)
-    assert any("1 rows are added" in note and "4 become 5" in note for note in preview.notes)
+    assert any("1 row is added" in note and "4 become 5" in note for note in preview.notes)
     transform(project, mine, "join", dataset=theirs, key="k")
     rows = [(r["row_id"], r["text"], r["text_2"], r["more"]) for r in shown(project, mine)]
     assert rows == [

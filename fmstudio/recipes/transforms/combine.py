@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fmstudio.api import ROW_ID, UserError
 from fmstudio.core.sql import literal, name_sql
+from fmstudio.core.words import plural
 from fmstudio.recipes.sandbox import told
 from fmstudio.recipes.transforms.kind import CHANGED, REASON, Plan
 from fmstudio.recipes.transforms.params import JoinParams, MergeParams
@@ -176,11 +177,11 @@ def _join_notes(
             f" (SELECT count(*) FROM {SOURCE}) FROM {SOURCE} l JOIN"
             f" (SELECT {listed([its for _, its in keys])}, max(__nth) AS __nth FROM theirs GROUP BY ALL) r ON {on}",
         )
-    fate = "are dropped" if params.how == "inner" else "get empty cells"
-    notes = [f"{matched:,} of {total:,} rows have a match in “{other}”; {total - matched:,} {fate}."]
+    others = "" if matched == total else f"; the others {'are dropped' if params.how == 'inner' else 'get empty cells'}"
+    notes = [f"Matched in “{other}”: {matched:,} of {plural(total, 'row')}{others}."]
     if extra:
         notes.append(
-            f"{repeated:,} rows have several matches, so {extra:,} rows are added: "
+            f"{plural(repeated, 'row has', 'rows have')} several matches, so {plural(extra, 'row is', 'rows are')} added: "
             f"{total if params.how == 'left' else matched:,} become {(total if params.how == 'left' else matched) + extra:,}."
         )
     if not matched and total:

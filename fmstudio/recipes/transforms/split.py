@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID, UserError
 from fmstudio.core.sql import literal, name_sql
+from fmstudio.core.words import plural
 from fmstudio.recipes.transforms.chance import key_sql, unit_sql
 from fmstudio.recipes.transforms.kind import CHANGED, TARGET, Plan
 from fmstudio.recipes.transforms.near_duplicates import PREVIEW_ROWS, find_clusters
@@ -84,7 +85,8 @@ def _assign_strata(
         f"SELECT count(*) FROM (SELECT count(*) AS n FROM {SOURCE} GROUP BY {column}) WHERE n < {fewest}"
     )
     if small:
-        notes.append(f"{small:,} values have fewer than {fewest} rows, too few to be in every split.")
+        values = plural(small, "value has", "values have")
+        notes.append(f"{values} fewer than {fewest} rows, too few to be in every split.")
 
 
 def _assign_times(
@@ -103,14 +105,14 @@ def _assign_times(
         f" SELECT {ROW_ID}, {literal(next(iter(shares)))} FROM {SOURCE} WHERE {column} IS NULL",
     )
     if missing := scope.count(f"SELECT count(*) FROM {SOURCE} WHERE {column} IS NULL"):
-        notes.append(f"{missing:,} rows have no value there; they go to {next(iter(shares))}.")
+        notes.append(f"{plural(missing, 'row has', 'rows have')} no value there and go to {next(iter(shares))}.")
 
 
 def _group_near_duplicates(scope: Scope, params: SplitParams, notes: list[str]) -> None:
     column = scope.column(params.column) if params.column.strip() else ""
     seen = find_clusters(scope, column, params.similarity)
     repeated = scope.count("SELECT count(*) - count(DISTINCT cluster) FROM clusters")
-    notes.append(f"{repeated:,} of {seen:,} rows are nearly the same as another one; they stay together.")
+    notes.append(f"Nearly the same as another one, and kept together with it: {repeated:,} of {plural(seen, 'row')}.")
     if scope.is_preview and seen == PREVIEW_ROWS:
         notes.append(f"The preview compares {PREVIEW_ROWS:,} rows only; the job compares all.")
 

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import ElidedLabel
 
 MOST_SEEN = 7
@@ -32,16 +33,14 @@ MOST_NAMES = 200
 Changed = Callable[[], None]
 
 
-class ChoiceBox(QComboBox):
+class ChoiceBox(NarrowCombo):
     """One of the suggestions; `is_open` lets another text be typed. An empty one is shown as `nothing`."""
 
     def __init__(self, suggestions: Sequence[str], changed: Changed, *, is_open: bool, nothing: str = "none") -> None:
-        super().__init__()
+        super().__init__(8)
         self._nothing = nothing
         self.setEditable(is_open)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.setMinimumContentsLength(8)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.set_choices(suggestions)
         if is_open:
             self.setCurrentIndex(-1)

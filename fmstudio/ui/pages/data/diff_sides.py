@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import icon_label, row, tool_button
 
 if TYPE_CHECKING:
@@ -91,11 +92,9 @@ def version_title(version: Version) -> str:
 
 
 def _picker(name: str) -> QComboBox:
-    box = QComboBox()
+    box = NarrowCombo(14)
     box.setAccessibleName(name)
     box.setToolTip(name)
-    box.setMinimumContentsLength(14)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QWidget
 
 from fmstudio.ui.pages.data.import_charts import LanguageBars, LengthHistogram
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import button, column, label, row
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ class ImportFigures(QWidget):
         self.tokens = label("", wrap=True, selectable=True)
         self.token_note = label("", "caption", wrap=True)
         self.language_note = label("", "caption", wrap=True)
-        self.model = QComboBox()
+        self.model = NarrowCombo(4)
         self.model.setAccessibleName(self.tr("Model whose tokens are counted"))
-        self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.model.setMinimumContentsLength(4)
         self.model.currentTextChanged.connect(self.model.setToolTip)
         self.count = button(
             self.tr("Count"), self._on_count, tip=self.tr("Count the tokens of these rows in this model's vocabulary")

@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from fmstudio.core.schemas import CANONICAL_ROLES, NEEDS, OPTIONS, TARGETS, missing_targets
+from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import clear, column, holder, label, row
 
 KINDS = {
@@ -84,11 +85,9 @@ class MappingForm(QWidget):
             self._form.removeRow(1)
         self.targets, self.options = {}, {}
         for target in _shown_targets(kind, columns):
-            combo = QComboBox()
+            combo = NarrowCombo(10)
             combo.setAccessibleName(f"Column for {target}")
             combo.setToolTip(HINTS.get(target, ""))
-            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.setMinimumContentsLength(10)
             combo.addItem("–", "")
             for name in self._found.get("raw_columns", []):
                 combo.addItem(name, name)

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
 
 from fmstudio.core.addresses import title_of
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import button, clear, column, label, row
 
 ENCODINGS = (
@@ -29,14 +30,11 @@ class ImportSource(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.name, self.importer, self.encoding = QLineEdit(), QComboBox(), QComboBox()
+        self.name, self.importer, self.encoding = QLineEdit(), NarrowCombo(10), NarrowCombo(10)
         self.name.setAccessibleName(self.tr("Name of the dataset"))
         self.importer.setAccessibleName(self.tr("File format"))
         self.encoding.setAccessibleName(self.tr("Encoding"))
         self.encoding.setToolTip(self.tr("Choose another when characters look wrong"))
-        for combo in (self.importer, self.encoding):
-            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.setMinimumContentsLength(10)
         self.each = QCheckBox(self.tr("Each a dataset of its own"))
         self.each_note = label("", "caption", wrap=True)
         self.parts: dict[str, QCheckBox] = {}

@@ -7,11 +7,12 @@ import decimal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from PySide6.QtWidgets import QComboBox, QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.line_plot import Series
+from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.paged_table import cell_text
 from fmstudio.ui.widgets.parts import button, column, label, row
 from fmstudio.ui.widgets.result_plot import MOST_BARS, PlotKind, ResultPlot
@@ -29,11 +30,9 @@ class SqlChart(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._result: ConsoleResult | None = None
-        self.kind, self.across, self.up = QComboBox(), QComboBox(), QComboBox()
+        self.kind, self.across, self.up = NarrowCombo(8), NarrowCombo(8), NarrowCombo(8)
         for box, name in ((self.kind, "Kind of chart"), (self.across, "Column across"), (self.up, "Column up")):
             box.setAccessibleName(name)
-            box.setMinimumContentsLength(8)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for kind in get_args(PlotKind):
             self.kind.addItem(TITLES[kind], kind)
         self.plot = ResultPlot(self.tr("Result of the query"))
