@@ -35,7 +35,7 @@ _SYNC_BYTES = 16 << 20
 _SAME_SIZE = 8
 _LARGEST_FILE = 256 << 20
 _WAITING_BYTES = 48 << 20
-_THREADS = max(1, min(4, (os.cpu_count() or 1) + 1))
+_THREADS = max(1, min(4, os.cpu_count() or 1))
 _SAMPLE = 4_096
 
 
