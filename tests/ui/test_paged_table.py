@@ -76,6 +76,24 @@ def test_first_rows_that_are_not_counted_are_shown_and_the_others_follow(qtbot: 
     assert table.currentIndex().row() == 7
 
 
+def test_rows_asked_for_again_before_the_first_page_came_are_shown(qtbot: Any) -> None:
+    table = _table(qtbot, _Source(500, "old"))
+    held: list[Callable[[RowsPage], None]] = []
+    fresh = _Source(300, "new")
+
+    def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
+        if held:
+            fresh(offset, limit, deliver)
+        else:
+            held.append(deliver)
+
+    table.rows.load(fetch, frozenset({"row_id"}))
+    table.rows.refresh()
+    qtbot.waitUntil(lambda: table.rows.total == 300 and _text(table, 0) == "new 0")
+    held[0](FixedPage(("row_id", "text", "score"), [(0, "late 0", 0.5)], 0, 1))  # from before the change: no news
+    assert table.rows.total == 300 and _text(table, 0) == "new 0"
+
+
 def test_rows_asked_for_again_do_not_shrink_to_what_was_counted(qtbot: Any) -> None:
     source = _Source(5_000)
     table = _table(qtbot, source)

@@ -105,6 +105,9 @@ class PagedRows(QAbstractTableModel):
         if self._fetch is None:
             return
         self._forget_requests()
+        if self._is_new:  # what is on its way was asked for before the rows changed
+            self._ask(0)
+            return
         first, last = self._seen[0] // PAGE_ROWS, self._seen[1] // PAGE_ROWS
         self._stale = self._pages.numbers()
         self._wanted = list(range(first, last + 1))
