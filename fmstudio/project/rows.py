@@ -105,8 +105,8 @@ class RowReader:
         """
         with self._cursor() as cursor:
             if where.strip() or order_by.strip():
-                is_first = first_will_do and not offset
-                return self._selected_page(cursor, files, where, order_by, columns, offset, limit, overlay, is_first)
+                first = limit if first_will_do and not offset else 0
+                return self._selected_page(cursor, files, where, order_by, columns, offset, limit, overlay, first)
             version = self._version(cursor, files)
             chosen = list(columns) if columns else _shown(version, overlay)
             view = self._view(cursor, files, version, overlay)
@@ -302,9 +302,9 @@ class RowReader:
         offset: int,
         limit: int,
         overlay: Overlay,
-        is_first: bool,
+        first: int,
     ) -> Page:
-        made = self._selection(cursor, files, where, order_by, overlay, limit if is_first else 0)
+        made = self._selection(cursor, files, where, order_by, overlay, first)
         version = self._version(cursor, files)
         chosen = list(columns) if columns else _shown(version, overlay)
         total, is_counted = made.total, made.is_all

@@ -18,6 +18,7 @@ from tests.benchmarks._big_project import DATASET, big_project
 
 MANY, MILLION = 10_000_000, 1_000_000
 PAGES, PEER_PAGES, ROUNDS = 200, 15, 7
+FIRST_MS = 300
 ORDER = "score DESC"
 
 
@@ -29,13 +30,14 @@ def _in_words(words: str) -> tuple[str, str]:
 FILTERS: dict[str, tuple[Callable[[int], tuple[str, str]], int]] = {
     "filter in words (dozens match)": (lambda n: _in_words(f"fade{n:x}"), 300),
     "filter in letters alone (6 % match)": (lambda n: _in_words(f"says {'abcdef'[n % 6]}"), 300),
-    "filter in two letters (21 % match)": (lambda n: _in_words(f"{'abcdef'[n % 6]}{'bcdefa'[n // 6]}"), 300),
+    "filter in two letters (21 % match)": (lambda n: _in_words(f"{'abcdef'[n % 6]}{'bcdefa'[n // 6]}"), 0),
     "filter in SQL, ILIKE (6 % match)": (lambda n: (f"text ILIKE '%says {n:x}%'",) * 2, 300),
     "filter on a number (1 % match)": (lambda n: (f"label = {n}",) * 2, 300),
-    "filter that all rows match": (lambda n: (f"text ILIKE '%row%' AND label >= {-n}",) * 2, 300),
+    "filter that all rows match": (lambda n: (f"text ILIKE '%row%' AND label >= {-n}",) * 2, 0),
     "no filter": (lambda n: ("", f"label >= {-n}"), 300),
 }
-"""What is asked in the nth round, of us and of DuckDB, and the most milliseconds to the first page."""
+"""What is asked in the nth round, of us and of DuckDB, and the most milliseconds until matches are counted (0 = twice the
+peer's); the first page has 300 in any case."""
 
 
 def run() -> list[Figure]:
@@ -99,9 +101,9 @@ def _filters_and_sorts(project: Project) -> list[Figure]:
             peer.append(timed(lambda query=query: connection.execute(query).fetchall()))
         theirs = statistics.median(peer)
         for what, times in (("the first page", first), ("the number of matches", counted)):
-            mine, most = statistics.median(times), goal if times is first else 2 * goal
-            title = f"{name} + sort to {what}, 1 M rows"
-            figures.append(Figure(title, mine, theirs, "ms", f"≤ {most} ms", mine <= most, "DuckDB TOP-N"))
+            mine, most = statistics.median(times), FIRST_MS if times is first else goal
+            title, said = f"{name} + sort to {what}, 1 M rows", f"≤ {most} ms" if most else "≤ 2 × peer"
+            figures.append(Figure(title, mine, theirs, "ms", said, mine <= (most or 2 * theirs), "DuckDB TOP-N"))
     connection.close()
     return figures
 

@@ -93,12 +93,11 @@ def test_the_first_of_many_rows_are_there_before_their_number(
     monkeypatch.setattr(selections, "CHUNK_BYTES", 10_000)
     page = open_data(project_folder, [{"text": f"number {i}", "n": (i * 37) % 100} for i in range(20_000)])
     rows = page.view.rows
-    project, asked = rows.ctx.project, []
+    project = rows.ctx.project
     assert project is not None
     read, go = project.page, threading.Event()
 
     def slow(*args: Any, **options: Any) -> Any:
-        asked.append(options)
         if not options["first_will_do"]:
             go.wait(LONG / 1000)
         return read(*args, **options)

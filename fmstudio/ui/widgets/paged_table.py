@@ -234,7 +234,7 @@ class PagedTable(QTableView):
     @Slot(QModelIndex, int)
     def _on_more(self, _: QModelIndex, first: int) -> None:
         self._fit_row_numbers()
-        if not self.rows.is_counted and self.selected_count() == first:  # all were chosen, so all are
+        if not self.rows.is_counted and 0 < first == self.selected_count():  # all were chosen, so all are
             self.selectAll()
 
     def go_to(self, row: int) -> None:

@@ -21,13 +21,11 @@ class RowsCount(QObject):
         super().__init__(view)
         self._view = view
         self._every: int | None = None
-        self._matching: int | None = None
         self._busy = QTimer(self, singleShot=True, interval=BUSY_MS)
         self._busy.timeout.connect(lambda: view.bar.count.setText(self.tr("Looking…")))
 
     def ask(self) -> None:
         """Rows are being looked for; when that takes long, say so."""
-        self._matching = None
         self._busy.start()
         self._count_every()
 
@@ -42,13 +40,12 @@ class RowsCount(QObject):
 
     def fail(self) -> None:
         """They could not be looked for."""
-        self._matching = None
         self._busy.stop()
         self._view.bar.count.setText("")
 
     def show(self, total: int) -> None:
         """So many match."""
-        view, self._matching = self._view, total
+        view = self._view
         self._busy.stop()
         if not view.bar.where():
             self._every = total
@@ -68,5 +65,6 @@ class RowsCount(QObject):
 
     def _on_every(self, total: int) -> None:
         self._every = total
-        if self._matching is not None:
-            self.show(self._matching)
+        rows = self._view.table.rows
+        if rows.is_counted:
+            self.show(rows.total)

@@ -54,8 +54,8 @@ class PagedRows(QAbstractTableModel):
         """Cells (row id, column) shown as edited."""
         self.keeps_place = False
         """Whether the reset now going on shows the same rows again, so that views keep their place."""
-        self.is_counted = True
-        """Whether `total` is the number of all that match; else more of them are on their way."""
+        self.is_counted = False
+        """Whether `total` is the number of all that match what was asked last; else that is still being looked for."""
         self.version = 0
         """Grows with every change of what is shown; painters keep what they prepared under it."""
         self._fetch: Fetch | None = None
@@ -82,7 +82,7 @@ class PagedRows(QAbstractTableModel):
 
         The rows before stay to be seen until the first page of the new ones is there.
         """
-        self._fetch, self._hidden, self._is_new = fetch, hidden, True
+        self._fetch, self._hidden, self._is_new, self.is_counted = fetch, hidden, True, False
         self._forget_requests()
         if fetch is None:
             self._pages.clear()
