@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_BYTES", "ROW_GROUP", "RowsWriter", "Written", "count_rows", "open_writer", "read_batches", "schema_of"]
 
-_QUEUE = 4
+_QUEUE = 1
+"""Batches on their way to the writing thread; what waits to be written is bounded apart (`ParquetFiles`)."""
 
 
 @dataclass(frozen=True, slots=True)

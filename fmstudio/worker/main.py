@@ -21,6 +21,7 @@ def main(argv: list[str]) -> int:
     mode, rest = argv[0], argv[1:]
     if mode == "run":
         gc.set_threshold(_COLLECT_EVERY, 20, 20)
+        _choose_allocator()
         _skip_docstrings()
         from fmstudio.worker.run import run_step
 
@@ -42,6 +43,16 @@ def main(argv: list[str]) -> int:
 
         return probe(rest)
     raise UserError(f"There is no worker mode “{mode}”.")
+
+
+def _choose_allocator() -> None:
+    """Have Arrow use jemalloc where all its builds bring it, unless the user has chosen.
+
+    Its own choice, mimalloc, asks the system for pages of 2 MB and fills a part of each: an import of 1 M CSV rows takes
+    0.95 s instead of 0.87 with it and a peak of 338 MB instead of 282, one of Parquet 284 MB instead of 200.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 
 def _skip_docstrings() -> None:

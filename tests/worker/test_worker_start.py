@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+
+import pytest
 
 CODE = """
 import json, sys
@@ -37,3 +40,24 @@ def test_arrows_functions_are_the_same_in_a_worker_less_their_docstrings() -> No
     worker, plain = asked("worker"), asked("plain")
     assert (worker.pop("pydoc"), plain.pop("pydoc")) == (False, True)
     assert worker == plain and len(worker["names"]) > 250  # type: ignore[arg-type]
+
+
+ALLOCATOR = """
+import sys
+
+import pytest
+import fmstudio.worker.run
+from fmstudio.worker.main import main
+fmstudio.worker.run.run_step = lambda: 0
+main(["run"])
+import pyarrow
+print(pyarrow.default_memory_pool().backend_name)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Arrow's own choice stays")
+@pytest.mark.parametrize(("chosen", "used"), [({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system")])
+def test_a_job_takes_arrows_memory_from_jemalloc_unless_the_user_has_chosen(chosen: dict[str, str], used: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"} | chosen
+    done = subprocess.run([sys.executable, "-c", ALLOCATOR], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == [used] and not done.stderr

@@ -154,7 +154,7 @@ def in_order(blocks: Iterator[Block], work: Callable[[Block], T]) -> Iterator[tu
     """Do `work` on several blocks at once, on threads; yield each block with its result, in order.
 
     The first block is done alone: a preview needs no more, and what it tells may steer the work on the others. Block
-    number n is begun when block n - 2 × threads has been taken, so what `work` knows then is the same in every run.
+    number n is begun when block n - threads - 1 has been taken, so what `work` knows then is the same in every run.
     """
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="parse") as pool:
         waiting: deque[tuple[Block, Future[T]]] = deque()
@@ -163,7 +163,7 @@ def in_order(blocks: Iterator[Block], work: Callable[[Block], T]) -> Iterator[tu
                 yield first, work(first)
             for block in blocks:
                 waiting.append((block, pool.submit(work, block)))
-                if len(waiting) >= 2 * _WORKERS:
+                if len(waiting) >= _WORKERS + 1:
                     done, result = waiting.popleft()
                     yield done, result.result()
             while waiting:
