@@ -59,5 +59,7 @@ print(pyarrow.default_memory_pool().backend_name)
 @pytest.mark.parametrize(("chosen", "used"), [({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system")])
 def test_a_job_takes_arrows_memory_from_jemalloc_unless_the_user_has_chosen(chosen: dict[str, str], used: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"} | chosen
-    done = subprocess.run([sys.executable, "-c", ALLOCATOR], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", ALLOCATOR], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout.split() == [used] and not done.stderr
