@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.sql import name_sql
+from fmstudio.project.diff_duplicates import MOST_ROWS, near_duplicates
 from fmstudio.project.diff_table import DiffTable, Side
 from fmstudio.project.filters import kind_of
 from fmstudio.project.rows import RowReader
@@ -60,6 +61,11 @@ def shifts(rows: RowReader, before: Side, after: Side, table: DiffTable) -> list
     measures = _measures(columns, table)
     one, two = (_measured(rows, side, [sql for _, _, sql in measures]) for side in (before, after))
     found = [Shift(name, a, b, unit) for (name, unit, _), a, b in zip(measures, one, two, strict=True)]
+    texts = [text for c in columns if (text := _text_sql(c, table))]
+    if texts:
+        of = f" among the first {MOST_ROWS:,} rows" if max(table.rows_before, table.rows_after) > MOST_ROWS else ""
+        said = f"concat_ws(' ', {', '.join(texts)})"
+        found.append(Shift(f"near duplicates{of}", *(_near_duplicates(rows, side, said) for side in (before, after))))
     kinds = {**table.before, **table.after}
     groups = [c for c in kinds if c.lower() in GROUPING and kind_of(kinds[c]) in ("text", "number", "boolean")]
     sides = ((before, table.before), (after, table.after))
@@ -67,9 +73,9 @@ def shifts(rows: RowReader, before: Side, after: Side, table: DiffTable) -> list
         value = f"coalesce({name_sql(column)}::VARCHAR, 'none')"
         shares = [_shares(rows, side, value) if column in types else None for side, types in sides]
         found += _compared(column, *shares)
-    text = next((text for c in columns if (text := _text_sql(c, table))), "")
-    if text and not any(column.lower() in LANGUAGES for column in groups):
-        scripts = [_shares(rows, side, _script_sql(text), _sample(text, table.rows_after)) for side, _ in sides]
+    if texts and not any(column.lower() in LANGUAGES for column in groups):
+        sample = _sample(texts[0], table.rows_after)
+        scripts = [_shares(rows, side, _script_sql(texts[0]), sample) for side, _ in sides]
         found += _compared("script (of a sample)", *scripts)
     return found
 
@@ -98,6 +104,11 @@ def _measured(rows: RowReader, side: Side, measures: list[str]) -> list[float | 
     with rows.seen(side.files, side.overlay) as (cursor, relation, _, _):
         found = cursor.execute(f"SELECT {', '.join(measures)} FROM {relation}").fetchone() or ()
     return [None if value is None else float(value) for value in found]
+
+
+def _near_duplicates(rows: RowReader, side: Side, text: str) -> int:
+    with rows.seen(side.files, side.overlay) as (cursor, relation, _, _):
+        return near_duplicates(cursor, relation, text)
 
 
 def _compared(column: str, one: dict[str, float] | None, two: dict[str, float] | None) -> list[Shift]:

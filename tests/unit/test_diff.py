@@ -144,6 +144,16 @@ def test_how_the_whole_moved(project: Project) -> None:
     assert not [measure for measure in found if measure.startswith("script")]
 
 
+def test_near_duplicates_are_counted_on_both_sides(project: Project) -> None:
+    long = "the quick brown fox jumps over the lazy dog while seven wise owls look on"
+    texts = [long, f"{long.upper()}!!", f"{long} tonight", "something else altogether", "Yes.", "yes", "?!", "?!", None]
+    dataset = make_dataset(project, "data", pa.table({"row_id": pa.array(range(9), pa.int64()), "text": texts}))
+    recipe(project, dataset, [row for row in shown(project, dataset) if row["row_id"] not in (1, 5)])
+    found = {s.measure: (s.before, s.after) for s in project.diffs.summary(dataset, 1, 2).shifts}
+    assert found["near duplicates"] == (3, 1), "shouted, one word longer, another case; texts without words are none"
+    assert found["exact duplicates"] == (1, 1)
+
+
 def test_scripts_stand_in_for_languages_that_no_column_tells(project: Project) -> None:
     texts = ["a cat", "кот и cat", "東京の猫 猫猫猫", "42 …", None]
     dataset = make_dataset(project, "data", pa.table({"row_id": pa.array(range(5), pa.int64()), "text": texts}))
