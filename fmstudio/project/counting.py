@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from fmstudio.project.filters import Kind, kind_of
 from fmstudio.project.statistics_model import Bin, ColumnStatistics, ColumnSummary, Spread
 
 BINS = 16
+COLUMNS_AT_ONCE = 24
+"""Columns whose measures are held together: each takes blocks of a quarter of a megabyte, however few rows there are, so that
+400 columns at once took 1.2 GB."""
 TOP, SAMPLES, OUTLIERS = 20, 5, 8
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 EXACT_DISTINCT_ROWS = 2_000_000
@@ -96,11 +100,17 @@ def _number(value: float) -> str:
 
 
 def summaries(rows: CountedRows) -> list[ColumnSummary]:
-    """One pass over the sample for the measures of all columns, then a histogram of each."""
+    """Measure the sample of some columns after the other, then count a histogram of each."""
     names = [name for name in rows.types if name != ROW_ID]
+    return [
+        summary
+        for n in range(0, len(names), COLUMNS_AT_ONCE)
+        for summary in _some(rows, names[n : n + COLUMNS_AT_ONCE])
+    ]
+
+
+def _some(rows: CountedRows, names: list[str]) -> Iterator[ColumnSummary]:
     kinds = [kind_of(rows.types[name]) for name in names]
-    if not names:
-        return []
     measured = [
         f"{_measure(name, kind, rows.types[name])} AS m{i}, {name_sql(name)} IS NULL AS z{i}, hash({name_sql(name)}) AS h{i}"
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
@@ -116,20 +126,16 @@ def summaries(rows: CountedRows) -> list[ColumnSummary]:
         ]
         found = cursor.execute(f"SELECT count(*), {', '.join(asked)} FROM {table}").fetchone() or ()
         taken = int(found[0])
-        summaries = []
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             missing, distinct, low, high = found[1 + 4 * i : 5 + 4 * i]
             scale = rows.count / taken if taken and rows.sampled else 1.0
             bins = _histogram(cursor, table, f"m{i}", low, high, kind, scale)
             is_all_different = rows.sampled and distinct > 0.9 * (taken - missing)
             scaled = round(distinct * scale) if is_all_different else int(distinct)
-            summaries.append(
-                ColumnSummary(
-                    name, rows.types[name], kind, rows.count, round(missing * scale), min(scaled, rows.count), bins,
-                    bool(rows.sampled),
-                )
+            yield ColumnSummary(
+                name, rows.types[name], kind, rows.count, round(missing * scale), min(scaled, rows.count), bins,
+                bool(rows.sampled),
             )  # fmt: skip
-        return summaries
     finally:
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fmstudio.api.errors import UserError
 from fmstudio.core.parquet import RowsWriter
-from fmstudio.project import Project
+from fmstudio.project import Project, counting
 from fmstudio.project.catalog import insert
 from fmstudio.project.datasets import log_operation
 
@@ -214,3 +214,20 @@ def test_what_was_counted_is_there_after_a_restart(project: Project, monkeypatch
         assert last.statistics.column(dataset, "text").missing == 1
     finally:
         last.close()
+
+
+def test_heads_of_many_columns_are_counted_some_at_a_time(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {f"c{i}": [i, None, i * 2] if i % 2 else ["a", "b" * i, None] for i in range(60)}
+    dataset = publish(project, columns)
+    widest: list[int] = []
+    counted = counting._some
+
+    def noted(rows: counting.CountedRows, names: list[str]) -> Iterator[counting.ColumnSummary]:
+        widest.append(len(names))
+        return counted(rows, names)
+
+    monkeypatch.setattr(counting, "_some", noted)
+    found = project.statistics.columns(dataset)
+    assert max(widest) <= 24 and sum(widest) == 60
+    assert [(s.name, s.missing) for s in found] == [(f"c{i}", 1) for i in range(60)]
+    assert [sum(bin.count for bin in s.histogram) for s in found] == [2] * 60

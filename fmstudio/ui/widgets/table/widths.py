@@ -14,6 +14,8 @@ NARROWEST, WIDEST = 64, 480
 HEAD_WIDTH = 112
 """Least width of a column whose header shows more than a name."""
 SAMPLE = 30
+MEASURED = 4
+"""Of a column's texts the longest are measured: of a table with 400 columns all of them took a third of a second."""
 NARROW_LETTER = 5
 """Pixels of a narrow letter: so little text fills a column that more need not be measured."""
 CHIPS = {"messages": 40, "tags": 24}
@@ -33,8 +35,8 @@ def wanted_width(table: PagedTable, section: int, widest: int = WIDEST) -> int:
     first = max(0, table.rowAt(0))
     values = [rows.value(row, section) for row in range(first, min(first + SAMPLE, rows.total))]
     metrics = table.fontMetrics()
-    texts = [_measured(value, widest // NARROW_LETTER) for value in values if value is not None]
-    needs = [metrics.horizontalAdvance(text) + 26 + CHIPS.get(kind, 0) for text in texts]
+    texts = sorted({_measured(value, widest // NARROW_LETTER) for value in values if value is not None}, key=len)
+    needs = [metrics.horizontalAdvance(text) + 26 + CHIPS.get(kind, 0) for text in texts[-MEASURED:]]
     least = HEAD_WIDTH if table.header.head(section).type_word else NARROWEST
     return min(max([least, metrics.horizontalAdvance(name) + 40, *needs]), widest)
 
