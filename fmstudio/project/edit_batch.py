@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from fmstudio.api.errors import UserError
 from fmstudio.api.rows import ROW_ID
@@ -48,6 +49,11 @@ class EditBatch:
     def cells(self) -> list[str]:
         """Column of each cell that is set."""
         return [edit[2] for edit in self._edits if edit[1] == "set"]
+
+    def column(self, name: str) -> tuple[str, DuckDBPyType | None]:
+        """A column's own spelling and its type; the type is None when there is no such column yet."""
+        own = next((known for known in self._types if known.casefold() == name.casefold()), name)
+        return own, self._types.get(own)
 
     def read(self, row_ids: Iterable[int], columns: Sequence[str] | None = None) -> dict[int, dict[str, Any]]:
         """Rows as the user sees them, by id; ids that are not there are left out."""

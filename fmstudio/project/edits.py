@@ -113,19 +113,22 @@ class Edits:
         """Add tags to rows and take tags away; they are kept in the list column ``tags``."""
         fresh, stale = _clean_tags(add), _clean_tags(remove)
         with self._batch(dataset_id) as (batch, connection):
+            name, kind = batch.column(TAGS)
+            if (
+                kind is not None and kind.id != "list"
+            ):  # the type, not the values: an empty cell would take a list as text
+                raise UserError(
+                    f"The column “{name}” of this dataset holds no lists of tags.", remedy="Rename that column first."
+                )
             rows = batch.read(row_ids)
             _all_found(rows, row_ids)
             values: dict[int, dict[str, Any]] = {}
             for row_id, row in rows.items():
-                have = row.get(TAGS) or []
-                if not isinstance(have, list):
-                    raise UserError(
-                        "The column “tags” of this dataset holds no lists.", remedy="Rename that column first."
-                    )
+                have = row.get(name) or []
                 kept = [tag for tag in have if tag not in stale]
                 tags = kept + [tag for tag in fresh if tag not in kept]
                 if tags != have:
-                    values[row_id] = {TAGS: tags or None}
+                    values[row_id] = {name: tags or None}
             batch.set(values)
             return self._changed(dataset_id, batch.log(connection, _tag_title(batch.rows_touched, fresh, stale)))
 

@@ -289,6 +289,19 @@ def test_rows_are_tagged_and_rated_by_key(open_data: OpenData, project_folder: P
     qtbot.waitUntil(lambda: rows.count.text() == "1 of 40 rows", timeout=LONG)
 
 
+def test_a_text_column_called_tags_is_not_taken_for_a_list(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    rows = open_data(project_folder, [{"text": "a", "tags": "vip|net"}, {"text": "b", "tags": None}]).view.rows
+    for row in (0, 1):
+        open_data.said.clear()
+        _choose(qtbot, rows, row, "text")
+        _press(qtbot, rows, Key.Key_T)
+        assert len(open_data.said) == 1 and "“tags” holds no lists" in open_data.said[0]
+        assert "Rename columns" in open_data.said[0]
+    assert rows.commands.tag_popup is None
+
+
 def test_columns_keep_their_shape_for_each_dataset(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     page = open_data(project_folder, _records(50))
     rows = page.view.rows

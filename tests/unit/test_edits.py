@@ -136,6 +136,18 @@ def test_a_row_that_is_not_there_is_named(project: Project) -> None:
         project.edits.duplicate_rows(D, [1, 77])
 
 
+@pytest.mark.parametrize("name", ["tags", "Tags"])
+def test_a_text_column_is_never_filled_with_a_list_of_tags(project: Project, name: str) -> None:
+    texts = make_dataset(project, f"texts-{name}", pa.table({"row_id": [0, 1], name: ["vip|net", None]}))
+    for row_id in (0, 1):  # an empty cell of a text column would take the list as its JSON
+        with pytest.raises(UserError, match=f"“{name}” .* holds no lists"):
+            project.edits.tag(texts, [row_id], add=["good"])
+    assert [row[name] for row in project.rows_by_id(texts, [0, 1]).records()] == ["vip|net", None]
+    lists = make_dataset(project, f"lists-{name}", pa.table({"row_id": [0], name: [["old"]]}))
+    project.edits.tag(lists, [0], add=["good"])
+    assert project.rows_by_id(lists, [0]).records()[0][name] == ["old", "good"]
+
+
 def test_tags_ratings_and_notes_are_columns(project: Project) -> None:
     project.edits.tag(D, [1, 2, 3, 4], add=["good", " good ", "rare"])
     assert project.datasets.operations(D)[-1].title == "Tag 4 rows with good, rare"

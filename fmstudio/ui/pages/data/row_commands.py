@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QPoint, Qt, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 
-from fmstudio.project.filters import ColumnFilter, FilterColumn, order_by
+from fmstudio.project.filters import ColumnFilter, FilterColumn, kind_of, order_by
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.tag_popup import TagPopup
 from fmstudio.ui.widgets import words
@@ -184,24 +184,38 @@ class RowCommands(QObject):
 
     @Slot()
     def tag(self) -> None:
-        """Open the tags of the chosen rows."""
-        self.with_ids(self._open_tags)
+        """Open the tags of the chosen rows; say why not when the column of that name holds something else."""
+        name, kind = self._tags_column()
+        if kind == "texts":
+            self.with_ids(self._open_tags)
+        elif self._view.can_edit:
+            self._view.ctx.notify(
+                "warning",
+                f"The column “{name}” holds no lists of tags, so rows cannot be tagged in it. Give it another name with "
+                "Change… → Rename columns: tags then get a column of their own.",
+            )
+
+    def _tags_column(self) -> tuple[str, str]:
+        """Name and kind of the column that tags are kept in; the first tag makes it."""
+        types = self._view.table.rows.types
+        name = next((known for known in types if known.casefold() == TAGS), TAGS)
+        return name, kind_of(types[name]) if name in types else "texts"
 
     def _open_tags(self, ids: list[int]) -> None:
-        table = self._view.table
+        table, (name, _) = self._view.table, self._tags_column()
         self._tagged = ids
         for cells in table.rows.held():
-            if TAGS in table.rows.columns:
-                self._known_tags.update(dict.fromkeys(cells[table.rows.columns.index(TAGS)] or ()))
+            if name in table.rows.columns:
+                self._known_tags.update(dict.fromkeys(cells[table.rows.columns.index(name)] or ()))
         held = [table.rows.record(place) for i in ids if (place := table.rows.row_of(i)) is not None]
-        tags = [list((record or {}).get(TAGS) or ()) for record in held]
+        tags = [list((record or {}).get(name) or ()) for record in held]
         tags += [[] for _ in range(len(ids) - len(tags))]
         if self.tag_popup is None:
             self.tag_popup = TagPopup(self._view)
             self.tag_popup.chosen.connect(self._on_tags)
         index = table.currentIndex()
         where = table.cell_position(max(0, index.row()), max(0, index.column()))
-        known = [*self._known_tags, *(tag for tag in self._view.known_values(TAGS) if tag not in self._known_tags)]
+        known = [*self._known_tags, *(tag for tag in self._view.known_values(name) if tag not in self._known_tags)]
         self.tag_popup.open_tags(where, known, tags)
 
     @Slot(object, object)
