@@ -227,6 +227,41 @@ def test_what_does_not_fit_a_column_is_refused(open_data: OpenData, project_fold
     assert _cell(rows, 4, "ok") is True
 
 
+def test_a_mistyped_number_stays_in_its_open_editor(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    rows = open_data(project_folder, _records()).view.rows
+    for key in (Key.Key_Return, Key.Key_Tab):
+        open_data.said.clear()
+        _choose(qtbot, rows, 3, "n")
+        _press(qtbot, rows, Key.Key_F2)
+        editor = QApplication.focusWidget()
+        assert isinstance(editor, QLineEdit)
+        qtbot.keyClicks(editor, "12O")
+        qtbot.keyClick(editor, key)
+        assert editor.isVisible() and editor.text() == "12O" and editor.property("state") == "danger"
+        assert open_data.said == ["“12O” is no number. Correct it, or press Esc to leave the cell as it was."]
+        assert _cell(rows, 3, "n") == 11
+        qtbot.keyClick(editor, Key.Key_Escape)
+        assert not editor.isVisible() and _cell(rows, 3, "n") == 11
+        assert len(open_data.said) == 1
+    _press(qtbot, rows, Key.Key_F2)
+    editor = QApplication.focusWidget()
+    assert isinstance(editor, QLineEdit)
+    qtbot.keyClicks(editor, "12O")
+    qtbot.mouseClick(rows.table.viewport(), LEFT, pos=rows.table.visualRect(rows.table.rows.index(5, 0)).center())
+    assert open_data.said[-1] == "“12O” is no number. The cell was left as it was."
+    _choose(qtbot, rows, 3, "n")
+    _press(qtbot, rows, Key.Key_F2)
+    editor = QApplication.focusWidget()
+    assert isinstance(editor, QLineEdit)
+    qtbot.keyClicks(editor, "x")
+    qtbot.keyClick(editor, Key.Key_Return)
+    qtbot.keyClick(editor, Key.Key_Backspace)
+    assert editor.property("state") == ""
+    qtbot.keyClicks(editor, "120")
+    qtbot.keyClick(editor, Key.Key_Return)
+    qtbot.waitUntil(lambda: _cell(rows, 3, "n") == 120, timeout=LONG)
+
+
 def test_rows_are_dropped_duplicated_added_and_brought_back(
     open_data: OpenData, project_folder: Path, qtbot: Any
 ) -> None:

@@ -101,7 +101,7 @@ class RowsView(QWidget):
         table.editor_wanted.connect(self._on_editor)
         table.customContextMenuRequested.connect(self._on_menu)
         table.setContextMenuPolicy(table.contextMenuPolicy().CustomContextMenu)
-        table.cell_editor.said.connect(lambda reason: self.ctx.notify("warning", reason))
+        table.cell_editor.said.connect(self.ctx.notify)
         table.rows.total_known.connect(self._on_total)
         table.rows.first_there.connect(lambda: self._stack.setCurrentWidget(self.table))
         table.rows.dataChanged.connect(self._on_data)

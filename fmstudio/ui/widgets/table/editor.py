@@ -4,24 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QAbstractItemModel, QLocale, QModelIndex, QPersistentModelIndex, Signal
+from PySide6.QtCore import QAbstractItemModel, QEvent, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QComboBox, QLineEdit, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets.table.model import PagedRows
-from fmstudio.ui.widgets.table.values import edit_text, parse_text
+from fmstudio.ui.widgets.table.values import CellKind, edit_text, parse_text
 
 CHOICES = (("true", True), ("false", False), ("null", None))
 _Index = QModelIndex | QPersistentModelIndex
+_COMMITS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
+
+
+class CellLine(QLineEdit):
+    """A value being typed; framed in red while it is known that it cannot be read."""
+
+    def __init__(self, parent: QWidget, kind: CellKind, *, is_whole: bool) -> None:
+        super().__init__(parent)
+        self._kind, self._is_whole = kind, is_whole
+        self.setProperty("cell", "true")
+        self.textEdited.connect(lambda _: self.show_reason(""))
+
+    def read(self) -> Any:
+        """The value typed.
+
+        Raises:
+            ValueError: It cannot be read as what the column holds; the message says so in words.
+        """
+        return parse_text(self.text(), self._kind, is_whole=self._is_whole)
+
+    def show_reason(self, reason: str) -> None:
+        """Mark the text as one that cannot be read; empty = nothing is known against it."""
+        if reason != self.toolTip():
+            self.setToolTip(reason)
+            self.setAccessibleDescription(reason)
+            restyle(self, state="danger" if reason else "")
 
 
 class CellEditor(QStyledItemDelegate):
-    """Makes the editors; Enter commits, Esc leaves the value as it was. What cannot be read is said, not guessed.
+    """Makes the editors; Enter commits, Esc leaves the value as it was.
+
+    What cannot be read is said, not guessed, and its editor stays open, so that nothing typed has to be typed again.
 
     Signals:
-        said: (reason) a typed value was not taken.
+        said: (level, sentence) a typed value was not taken; level as of a message.
     """
 
-    said = Signal(str)
+    said = Signal(str, str)
 
     def displayText(self, value: Any, locale: QLocale | QLocale.Language) -> str:
         """Qt: not used for painting."""
@@ -38,9 +68,8 @@ class CellEditor(QStyledItemDelegate):
                 box.addItem(text, value)
             box.setAccessibleName(f"Value of {name}")
             return box
-        line = QLineEdit(parent)
+        line = CellLine(parent, rows.kind(index.column()), is_whole=_is_whole(rows.types.get(name, "")))
         line.setAccessibleName(f"Value of {name}")
-        line.setProperty("cell", "true")
         if rows.kind(index.column()) == "tags":
             line.setPlaceholderText(self.tr("tags, with commas"))
         return line
@@ -62,17 +91,28 @@ class CellEditor(QStyledItemDelegate):
         if isinstance(editor, QComboBox):
             model.setData(index, editor.currentData())
             return
-        assert isinstance(editor, QLineEdit)
+        assert isinstance(editor, CellLine)
         before = model.value(index.row(), index.column())
         if before is None and not editor.text():
             return  # opening an empty cell and leaving it changes nothing
         try:
-            is_whole = _is_whole(model.types.get(model.shown_column(index.column()), ""))
-            value = parse_text(editor.text(), model.kind(index.column()), is_whole=is_whole)
-        except ValueError as error:
-            self.said.emit(str(error))
+            value = editor.read()
+        except ValueError as error:  # the keyboard went elsewhere: the editor closes
+            self.said.emit("warning", f"{error} {self.tr('The cell was left as it was.')}")
             return
         model.setData(index, value)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: a key that would commit what cannot be read says why instead, and the editor stays open."""
+        is_key = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() in _COMMITS
+        if is_key and isinstance(watched, CellLine):
+            try:
+                watched.read()
+            except ValueError as error:
+                watched.show_reason(str(error))
+                self.said.emit("info", f"{error} {self.tr('Correct it, or press Esc to leave the cell as it was.')}")
+                return True
+        return super().eventFilter(watched, event)
 
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: _Index) -> None:
         """Qt: the editor fills the cell, and is never too narrow to type in."""
