@@ -10,7 +10,7 @@ from fmstudio.api import ROW_ID
 from fmstudio.core.words import plural
 from fmstudio.recipes.sandbox import Seen, told
 from fmstudio.recipes.transforms import Makes, Plan, TransformKind
-from fmstudio.recipes.transforms.kind import CHANGED, CONTROL, FAILED, LOST, REASON, TARGET
+from fmstudio.recipes.transforms.kind import CHANGED, CONTROL, FAILED, LOST, REASON, SPLIT, TARGET
 from fmstudio.recipes.transforms.scope import SOURCE, Scope, columns_of, first_row
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class TransformPreview:
         rows_after: Rows there would be, in all outputs.
         changed: Cells that change (`unit` “cells”) or rows that are dropped or added (“rows”).
         dropped: Rows that would be dropped.
-        notes: What to know before it is run, in words.
-        outputs: Rows of each output where there are several (“train” → 80); also of the values of a new split column.
+        notes: What to know before it is run, in words; `warnings` are those of them not to be overlooked.
+        outputs: Rows of each part of a split (“train” → 80), whether it is a column or a dataset of its own.
         failure: Why it cannot be run, when a value of some row does not allow it; empty = it can.
         is_estimate: Whether the numbers are scaled up from a part of the rows.
+        is_idle: Whether it was looked at in full and would leave everything as it is, so that there is nothing to run.
     """
 
     columns: tuple[PreviewColumn, ...]
@@ -64,6 +65,8 @@ class TransformPreview:
     outputs: dict[str, int] = field(default_factory=dict)
     failure: str = ""
     is_estimate: bool = False
+    is_idle: bool = False
+    warnings: list[str] = field(default_factory=list)
 
 
 def preview_transform(
@@ -90,7 +93,8 @@ def preview_transform(
         part = _part_sql(connection, seen) if total > EXACT_ROWS and kind.id in _ROW_BY_ROW else ""
         scope = Scope.make(connection, seen, others, rows=part, is_preview=True)
         plan = kind.plan(scope, params)
-        return _Looking(scope, plan, total, limit, is_part=bool(part)).look(kind.made(params))
+        looking = _Looking(scope, plan, total, limit, is_part=bool(part) or plan.is_part)
+        return looking.look(kind.made(params), has_outputs=kind.id == "split")
 
 
 class _Looking:
@@ -100,7 +104,7 @@ class _Looking:
         self._types = columns_of(scope.connection, queries[0])
         self._control = [name for name in self._types if name in CONTROL]
 
-    def look(self, makes: Makes) -> TransformPreview:
+    def look(self, makes: Makes, *, has_outputs: bool) -> TransformPreview:
         counts, made = self._counts(), self._made()
         share = self._total / max(counts["rows"], 1) if self._is_part else 1.0
         gone, changed = round(counts["dropped"] * share), round(counts["changed"] * share)
@@ -112,6 +116,7 @@ class _Looking:
             for name, kind in self._types.items()
             if name not in CONTROL
         ]
+        is_same = [(c.name, c.type) for c in columns] == [(n, str(t)) for n, t in self._scope.columns.items()]
         return TransformPreview(
             columns=tuple(columns),
             before=before,
@@ -120,13 +125,15 @@ class _Looking:
             rows_after=stay + made,
             changed=changed if self._plan.unit == "cells" else gone + made,
             dropped=gone,
-            notes=[*self._plan.notes, *self._lost_note(counts, share)],
+            notes=[*self._plan.warnings, *self._plan.notes, *self._lost_note(counts, share)],
+            warnings=[*self._plan.warnings],
             unit=self._plan.unit,
             makes=makes,
             is_aligned=self._plan.is_aligned,
-            outputs=self._outputs(),
+            outputs=self._outputs(share) if has_outputs else {},
             failure=counts["failure"] or "",
             is_estimate=self._is_part,
+            is_idle=makes == "version" and not self._is_part and not gone and not made and not changed and is_same,
         )
 
     def _counts(self) -> dict[str, Any]:
@@ -151,14 +158,12 @@ class _Looking:
             return self._plan.fresh_rows
         return sum(int(self._scope.count(f"SELECT count(*) FROM ({query})")) for query in self._plan.fresh)
 
-    def _outputs(self) -> dict[str, int]:
-        column = TARGET if TARGET in self._control else "split" if "split" in self._types else ""
-        if not column or not self._plan.kept or self._is_part:
-            return {}
+    def _outputs(self, share: float) -> dict[str, int]:
+        column = TARGET if TARGET in self._control else SPLIT
         rows = self._scope.connection.execute(
             f"SELECT {column}, count(*) FROM ({self._plan.kept}) GROUP BY ALL ORDER BY count(*) DESC LIMIT 20"
         ).fetchall()
-        return {str(name): count for name, count in rows}
+        return {str(name): round(count * share) for name, count in rows}
 
     def _lost_note(self, counts: dict[str, Any], share: float) -> list[str]:
         if not counts["lost"]:

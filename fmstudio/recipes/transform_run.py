@@ -181,7 +181,7 @@ class _Running:
 
     def _result(self, written: dict[str, Written], gone: Written, known_kind: str) -> dict[str, Any]:
         rows = sum(one.rows for one in written.values())
-        notes = [*self.plan.notes]
+        notes = [*self.plan.warnings, *self.plan.notes]
         if self._lost:
             notes.append(f"In {plural(self._lost, 'row')} a value did not fit and is empty now.")
         step = {

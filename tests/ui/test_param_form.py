@@ -61,7 +61,9 @@ def test_typing_changes_values_and_tells(form: ParamForm, qtbot: Any) -> None:
     assert form.values()["rate"] == pytest.approx(0.001)
 
 
-@pytest.mark.parametrize(("name", "text"), [("rate", "fast"), ("rate", "2"), ("limit", "1.5"), ("limit", "-1")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("rate", "fast"), ("rate", "2"), ("rate", "80%"), ("limit", "1.5"), ("limit", "-1")]
+)
 def test_nonsense_is_marked_and_left_out(form: ParamForm, name: str, text: str) -> None:
     control = form.fields[name].control
     assert isinstance(control, QLineEdit)
@@ -70,6 +72,11 @@ def test_nonsense_is_marked_and_left_out(form: ParamForm, name: str, text: str) 
     assert name not in form.values()
     assert control.property("state") == "danger"
     assert "number" in control.toolTip()
+    told = form.fields[name].told
+    assert told.isVisible() and told.text() == control.toolTip()
+    assert told.geometry().top() >= control.geometry().bottom()
+    control.setText("0.5" if name == "rate" else "5")
+    assert form.is_valid() and not told.isVisible()
 
 
 def test_empty_means_none_where_none_is_allowed(form: ParamForm) -> None:

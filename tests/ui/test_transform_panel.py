@@ -130,6 +130,63 @@ def test_columns_and_datasets_are_offered_as_choices(open_data: OpenData, projec
     qtbot.waitUntil(lambda: "number" in after.rows.columns, timeout=LONG)
 
 
+def test_a_column_is_named_as_it_was_typed_and_replacing_one_is_warned_of(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, _records())
+    _open(page, qtbot, "compute", expression="n + 1")
+    panel = page.view.panels.transform
+    assert panel.form is not None
+    field = panel.form.fields["column"].control
+    warnings = panel.preview.warnings
+    assert isinstance(field, ChoiceBox) and field.hasFocus() and _said(page) == "Fill in: Column"
+    qtbot.keyClicks(field, "top")
+    qtbot.keyClick(field, Key.Key_Tab)
+    qtbot.waitUntil(lambda: _said(page) == "Changes 60 cells", timeout=LONG)
+    assert field.currentText() == field.value() == "top" and not warnings.isVisible()
+    field.setFocus()
+    field.lineEdit().selectAll()
+    qtbot.keyClicks(field, "topic")
+    qtbot.keyClick(field, Key.Key_Tab)
+    qtbot.waitUntil(warnings.isVisible, timeout=LONG)
+    assert warnings.text() == "The column “topic” is there already and is replaced."
+    assert warnings.property("role") == "warning" and warnings.text() not in panel.preview.notes.text()
+
+
+def test_what_is_no_number_is_said_and_old_counts_go(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    _open(page, qtbot, "split")
+    panel = page.view.panels.transform
+    qtbot.waitUntil(panel.run_button.isEnabled, timeout=LONG)
+    assert panel.form is not None and _said(page).startswith("Changes 60 cells: train ")
+    train = panel.form.fields["train"]
+    assert isinstance(train.control, QLineEdit)
+    train.control.selectAll()
+    qtbot.keyClicks(train.control, "80%")
+    assert train.told.isVisible() and "0.8 is 80%" in train.told.text()
+    assert _said(page) == "Correct: Train" and not panel.run_button.isEnabled()
+    assert not panel.preview.tables.isVisible()
+    qtbot.keyClick(train.control, Key.Key_Backspace)
+    qtbot.waitUntil(panel.run_button.isEnabled, timeout=LONG)
+    assert not train.told.isVisible() and "in proportion: train 99.8%" in panel.preview.warnings.text()
+
+
+@pytest.mark.parametrize(
+    ("transform", "params"),
+    [("replace", {"find": "colr"}), ("filter", {"where": "n >= 0"}), ("compute", {"column": "n", "expression": "n"})],
+)
+def test_what_would_change_nothing_is_not_run(
+    open_data: OpenData, project_folder: Path, qtbot: Any, transform: str, params: dict[str, str]
+) -> None:
+    page = open_data(project_folder, _records())
+    _open(page, qtbot, transform, **params)
+    panel = page.view.panels.transform
+    qtbot.waitUntil(lambda: "nothing to run" in panel.preview.notes.text(), timeout=LONG)
+    assert not panel.run_button.isEnabled()
+    qtbot.keyClick(panel, Key.Key_Return, Control)
+    assert page.view.panels.front is panel
+
+
 def test_splitting_into_datasets_shows_the_first_of_them(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     page = open_data(project_folder, _records())
     _open(page, qtbot, "split", output="datasets", name="parts")

@@ -76,6 +76,15 @@ def test_compute_adds_a_column_and_the_preview_shows_its_type(project: Project) 
     assert "size" not in shown(project, dataset)[0]
 
 
+def test_a_column_that_is_replaced_is_warned_of(project: Project) -> None:
+    dataset = made(project, texts_table(["one", "two"]))
+    new = project.transforms.preview(dataset, "compute", {"column": "tex", "expression": "1"})
+    assert new.warnings == []
+    old = project.transforms.preview(dataset, "compute", {"column": "Text", "expression": "1"})
+    assert old.warnings == ["The column “text” is there already and is replaced."]
+    assert old.warnings[0] in old.notes
+
+
 def test_a_template_takes_values_missing_ones_and_messages(project: Project) -> None:
     table = texts_table(["a'b", None], messages=[ALICE, None], n=[1, 2])
     dataset = made(project, table)

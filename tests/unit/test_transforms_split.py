@@ -250,3 +250,28 @@ def test_column_and_split_are_typed_as_text(project: Project) -> None:
     transform(project, dataset, "split")
     assert set(column(project, dataset, "split")) <= {"train", "validation", "test"}
     assert [c.type for c in project.datasets.get(dataset).columns if c.name == "split"] == ["string"]
+
+
+def test_a_preview_of_near_duplicates_estimates_from_the_rows_it_compares(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("near_duplicates", "split"):
+        monkeypatch.setattr(f"fmstudio.recipes.transforms.{module}.PREVIEW_ROWS", 200)
+    dataset = made(project, texts_table([" ".join(story(number)) for number in range(1_000)]))
+    whole = {"train": 800, "validation": 100, "test": 100}
+    apart = project.transforms.preview(dataset, "split", {"method": "near duplicates", "output": "datasets"})
+    assert apart.is_estimate and apart.outputs == whole
+    new = project.transforms.preview(dataset, "split", {"method": "near duplicates"})
+    assert new.is_estimate and (new.rows_after, new.changed, new.outputs) == (1_000, 1_000, whole)
+    assert all(row["split"] in whole for row in new.after)
+    assert any("compares 200 rows only" in note for note in new.notes)
+    split_of(project, dataset)
+    again = project.transforms.preview(dataset, "split", {"method": "near duplicates"})
+    assert again.outputs == whole and 0 < again.changed < 600
+    assert any("replaced" in warning for warning in again.warnings)
+
+
+def test_values_of_a_split_column_are_told_by_a_split_alone(project: Project) -> None:
+    dataset = made(project, simple_table(20))
+    split_of(project, dataset)
+    assert project.transforms.preview(dataset, "compute", {"column": "x", "expression": "1"}).outputs == {}

@@ -35,6 +35,7 @@ def plan_compute(scope: Scope, params: ComputeParams) -> Plan:
             f"SELECT *, ({name_sql(column)} IS NOT NULL)::INTEGER AS {CHANGED} FROM ({rows})", (), notes, "cells"
         )
     rows = f"SELECT *, {value} AS __new FROM {SOURCE}"
+    warnings = [f"The column “{old}” is there already and is replaced."]
     if str(scope.columns[old]) != str(kind):
         notes.append(f"“{old}” holds {scope.columns[old]} and will hold {kind}.")
     # As text, so that values of two types can be compared at all.
@@ -42,7 +43,7 @@ def plan_compute(scope: Scope, params: ComputeParams) -> Plan:
     plan = (
         f"SELECT * EXCLUDE (__new) REPLACE (__new AS {name_sql(old)}), ({differs})::INTEGER AS {CHANGED} FROM ({rows})"
     )
-    return Plan(plan, (), notes, "cells", shows=f"{CHANGED} > 0")
+    return Plan(plan, (), notes, "cells", shows=f"{CHANGED} > 0", warnings=warnings)
 
 
 def template_sql(scope: Scope, template: str) -> str:

@@ -32,6 +32,9 @@ LOST = "__lost"
 TARGET = "__target"
 """Control column: the output that takes the row, where there are several."""
 
+SPLIT = "split"
+"""Column of the result in which a row's split stands; exports and training use it."""
+
 CONTROL = (REASON, CHANGED, FAILED, LOST, TARGET)
 
 
@@ -43,10 +46,12 @@ class Plan:
         kept: SQL of rows that keep their ``row_id``, with the new columns and any control columns; empty = none do.
         fresh: SQL queries, one after another, of rows that get new ids, in the order given; they have no ``row_id``.
         notes: What the user should know, in words.
+        warnings: The same, where it is not to be overlooked: something is overwritten, or is done otherwise than typed.
         unit: What is counted as changed.
         is_aligned: Whether a row of the result is one row of the dataset, so that before and after stand side by side.
         fresh_rows: Number of rows of ``fresh`` where it is known; None = they have to be counted.
         shows: SQL condition over ``kept`` for the rows worth showing in a preview; empty = the first ones.
+        is_part: Whether ``kept`` holds some of the rows only, for a preview to estimate from.
     """
 
     kept: str
@@ -56,6 +61,8 @@ class Plan:
     is_aligned: bool = True
     fresh_rows: int | None = None
     shows: str = ""
+    warnings: Sequence[str] = ()
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from fmstudio.api import ROW_ID, UserError
 from fmstudio.core.sql import literal, name_sql
 from fmstudio.core.words import plural
 from fmstudio.recipes.transforms.chance import key_sql, unit_sql
-from fmstudio.recipes.transforms.kind import CHANGED, TARGET, Plan
+from fmstudio.recipes.transforms.kind import CHANGED, SPLIT, TARGET, Plan
 from fmstudio.recipes.transforms.near_duplicates import PREVIEW_ROWS, find_clusters
 from fmstudio.recipes.transforms.params import SplitParams
 from fmstudio.recipes.transforms.scope import SOURCE, Scope
@@ -17,28 +17,40 @@ from fmstudio.recipes.transforms.scope import SOURCE, Scope
 if TYPE_CHECKING:
     import numpy as np
 
-SPLIT = "split"
 _TABLE = "splits"
 
 
 def plan_split(scope: Scope, params: SplitParams) -> Plan:
     """Give each row its split: as a column, or as the dataset it goes to."""
     shares = params.shares
-    notes = []
+    notes: list[str] = []
+    warnings = []
     if abs(params.train + params.validation + params.test - 1) > 1e-9:
         said = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-        notes.append(f"The shares do not sum to 1, so they are taken in proportion: {said}.")
+        warnings.append(f"The shares do not sum to 1, so they are taken in proportion: {said}.")
     value = _value(scope, params, shares, notes)
+    is_part = scope.is_preview and params.method == "near duplicates" and _is_part(scope)
+    rows = SOURCE
+    if is_part:
+        notes.append(f"Estimated: the preview compares {PREVIEW_ROWS:,} rows only; the job compares all.")
+        rows = f"(SELECT * FROM {SOURCE} WHERE {ROW_ID} IN (SELECT {ROW_ID} FROM {_TABLE})) AS {SOURCE}"
     if params.output == "datasets":
-        return Plan(f"SELECT *, {value} AS {TARGET} FROM {SOURCE}", (), notes, is_aligned=False)
+        sql = f"SELECT *, {value} AS {TARGET} FROM {rows}"
+        return Plan(sql, (), notes, is_aligned=False, warnings=warnings, is_part=is_part)
     old = next((name for name in scope.names if name.casefold() == SPLIT), None)
     if old is None:
-        return Plan(f"SELECT *, {value} AS {SPLIT}, 1 AS {CHANGED} FROM {SOURCE}", (), notes, "cells")
-    notes.append(f"The column “{old}” is there already and is replaced.")
-    differs = f"(CAST({name_sql(old)} AS VARCHAR) IS DISTINCT FROM __split)::INTEGER AS {CHANGED}"
-    rows = f"SELECT *, {value} AS __split FROM {SOURCE}"
-    sql = f"SELECT * EXCLUDE (__split) REPLACE (__split AS {name_sql(old)}), {differs} FROM ({rows})"
-    return Plan(sql, (), notes, "cells")
+        sql = f"SELECT *, {value} AS {SPLIT}, 1 AS {CHANGED} FROM {rows}"
+    else:
+        warnings.append(f"The column “{old}” is there already and is replaced.")
+        differs = f"(CAST({name_sql(old)} AS VARCHAR) IS DISTINCT FROM __split)::INTEGER AS {CHANGED}"
+        made = f"SELECT *, {value} AS __split FROM {rows}"
+        sql = f"SELECT * EXCLUDE (__split) REPLACE (__split AS {name_sql(old)}), {differs} FROM ({made})"
+    return Plan(sql, (), notes, "cells", warnings=warnings, is_part=is_part)
+
+
+def _is_part(scope: Scope) -> bool:
+    """Whether only some of the rows got a split."""
+    return bool(scope.count(f"SELECT (SELECT count(*) FROM {_TABLE}) < (SELECT count(*) FROM {SOURCE})"))
 
 
 def _value(scope: Scope, params: SplitParams, shares: Mapping[str, float], notes: list[str]) -> str:
@@ -113,8 +125,6 @@ def _group_near_duplicates(scope: Scope, params: SplitParams, notes: list[str]) 
     seen = find_clusters(scope, column, params.similarity)
     repeated = scope.count("SELECT count(*) - count(DISTINCT cluster) FROM clusters")
     notes.append(f"Nearly the same as another one, and kept together with it: {repeated:,} of {plural(seen, 'row')}.")
-    if scope.is_preview and seen == PREVIEW_ROWS:
-        notes.append(f"The preview compares {PREVIEW_ROWS:,} rows only; the job compares all.")
 
 
 def _assign_groups(

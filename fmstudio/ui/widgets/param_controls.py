@@ -43,6 +43,7 @@ class ChoiceBox(NarrowCombo):
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.set_choices(suggestions)
         if is_open:
+            self.setCompleter(None)  # Qt's own writes a suggestion over what is typed: “tag” would become “tags”
             self.setCurrentIndex(-1)
             self.editTextChanged.connect(lambda _: changed())
         else:

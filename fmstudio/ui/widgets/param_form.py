@@ -44,6 +44,8 @@ class Field:
         self.error = ""
         self._schema = schema
         self._kinds = _types(schema)
+        self.told = label("", "danger", wrap=True)
+        self.told.hide()
         self.control = self._build(changed)
         self.control.setAccessibleName(self.title)
         self.control.setAccessibleDescription(self.description)
@@ -85,7 +87,7 @@ class Field:
             control.setText(_to_text(value))
 
     def check(self) -> bool:
-        """Mark the control when its text cannot be understood; True when all is well."""
+        """Mark the control when its text cannot be understood, and say why below it; True when all is well."""
         try:
             _ = self.value
             self.error = ""
@@ -93,6 +95,8 @@ class Field:
             self.error = str(error)
         restyle(self.control, state="danger" if self.error else "")
         self.control.setToolTip(self.error or self._tip())
+        self.told.setText(self.error)
+        self.told.setVisible(bool(self.error))
         return not self.error
 
     def _build(self, changed: Callable[[], None]) -> QWidget:
@@ -135,6 +139,8 @@ class Field:
 
     def _number(self, text: str) -> float | int:
         whole = "number" not in self._kinds
+        if text.endswith("%") and not whole:
+            raise ValueError("Write a number without “%”: 0.8 is 80%.")
         try:
             value = int(text.replace(",", "")) if whole else float(text.replace(",", ""))
         except ValueError as error:
@@ -215,7 +221,11 @@ class ParamForm(QWidget):
 
     def is_valid(self) -> bool:
         """Whether every control holds something of its type; those that do not are marked."""
-        return sum(not field.check() for field in self.fields.values()) == 0  # every one, so that each is marked
+        return not self.wrong()
+
+    def wrong(self) -> list[str]:
+        """Titles of the parameters that cannot be understood; they are marked."""
+        return [field.title for field in self.fields.values() if not field.check()]
 
     @Slot()
     def _on_change(self) -> None:
@@ -255,9 +265,10 @@ def _add_line(grid: QGridLayout, field: Field) -> None:
     grid.addWidget(name, line, 0, Qt.AlignmentFlag.AlignTop)
     name.setMinimumHeight(28)
     grid.addWidget(field.control, line, 1)
+    grid.addWidget(field.told, line + 1, 1)
     if field.description:
-        grid.addWidget(label(field.description, "caption", wrap=True), line + 1, 1)
-    grid.setRowMinimumHeight(line + 2, 8)
+        grid.addWidget(label(field.description, "caption", wrap=True), line + 2, 1)
+    grid.setRowMinimumHeight(line + 3, 8)
 
 
 def _add_stacked(grid: QGridLayout, field: Field) -> None:
@@ -270,9 +281,10 @@ def _add_stacked(grid: QGridLayout, field: Field) -> None:
         name.setBuddy(field.control)
         grid.addWidget(name, line, 0, 1, 2)
     grid.addWidget(field.control, line + 1, 0, 1, 2)
+    grid.addWidget(field.told, line + 2, 0, 1, 2)
     if field.description:
-        grid.addWidget(label(field.description, "caption", wrap=True), line + 2, 0, 1, 2)
-    grid.setRowMinimumHeight(line + 3, 8)
+        grid.addWidget(label(field.description, "caption", wrap=True), line + 3, 0, 1, 2)
+    grid.setRowMinimumHeight(line + 4, 8)
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:

@@ -231,18 +231,19 @@ class TransformPanel(QWidget):
 
     def _later(self) -> None:
         self._set_ready(False)
+        wrong = self.form.wrong() if self.form is not None else []
         lacking = missing(self._info.schema, self.form.values()) if self.form is not None else []
-        if lacking:
+        if wrong or lacking:
             self._soon.stop()
             self._asked += 1  # an answer that is still on its way is for what stood here before
-            self.preview.show_waiting(lacking)
+            self.preview.show_waiting([name for name in lacking if name not in wrong], wrong)
         else:
             self._soon.start()
 
     @Slot()
     def _ask_preview(self) -> None:
         project, dataset, form, transform = self.ctx.project, self.dataset, self.form, self._current
-        if project is None or dataset is None or form is None or not transform or not form.is_valid():
+        if project is None or dataset is None or form is None or not transform:
             return
         params = form.values()
         self._asked += 1
@@ -252,7 +253,7 @@ class TransformPanel(QWidget):
         def show(preview: TransformPreview) -> None:
             if asked == self._asked and self._current and not self._soon.isActive():
                 self.preview.show_preview(preview)
-                self._set_ready(not preview.failure)
+                self._set_ready(not preview.failure and not preview.is_idle)
 
         def fail(problem: Problem) -> None:
             if asked == self._asked and self._current:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
@@ -30,6 +31,7 @@ class TransformPreviewPane(QWidget):
         self.summary.setAccessibleName(self.tr("What this would do"))
         self.estimate = label(self.tr("estimate"), "pill", level="warning")
         self.estimate.setToolTip(self.tr("Counted on a part of the rows; the job itself reads all of them."))
+        self.warnings = label("", "warning", wrap=True, selectable=True)
         self.notes = label("", "muted", wrap=True, selectable=True)
         self.problem = label("", "danger", wrap=True, selectable=True)
         self.tables = BeforeAfter()
@@ -40,18 +42,20 @@ class TransformPreviewPane(QWidget):
         self._stack.addWidget(self.tables)
         head = row(self.summary, self.estimate, gap=8)
         head.setStretch(0, 1)
-        layout = column(head, self.notes, self.problem, self._stack, gap=6)
-        layout.setStretch(3, 1)
+        layout = column(head, self.warnings, self.notes, self.problem, self._stack, gap=6)
+        layout.setStretch(4, 1)
         self.setLayout(layout)
         self._busy = QTimer(self, singleShot=True, interval=BUSY_MS)
-        self._busy.timeout.connect(lambda: self._say(self.tr("Counting…"), is_old=True))
+        self._busy.timeout.connect(lambda: self._say(self.tr("Counting…"), is_muted=True))
         self.show_waiting([])
 
-    def show_waiting(self, missing: list[str]) -> None:
-        """Say what has to be filled in first."""
+    def show_waiting(self, missing: list[str], wrong: Sequence[str] = ()) -> None:
+        """Say what has to be filled in first, and what cannot be understood."""
         self._busy.stop()
-        self._say(f"Fill in: {', '.join(missing)}" if missing else "")
-        self._tell("", "")
+        parts = (("Correct", wrong), ("Fill in", missing))
+        said = " · ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+        self._say(said, is_muted=True)
+        self._tell()
         self._stack.setCurrentWidget(self._waiting)
 
     def show_busy(self) -> None:
@@ -62,31 +66,34 @@ class TransformPreviewPane(QWidget):
         """Say why it cannot be done."""
         self._busy.stop()
         self._say("")
-        self._tell("", f"{problem.message} {problem.remedy}".strip())
+        self._tell(problem=f"{problem.message} {problem.remedy}".strip())
         self._stack.setCurrentWidget(self._waiting)
 
     def show_preview(self, preview: TransformPreview) -> None:
         """Show what it would do."""
         self._busy.stop()
         self._say(said(preview), is_estimate=preview.is_estimate)
-        notes = preview.notes[:MOST_NOTES]
-        if len(preview.notes) > MOST_NOTES:
-            notes = [*notes, f"And {words.plural(len(preview.notes) - MOST_NOTES, 'more note')}."]
-        self._tell("\n".join(notes), f"It would stop: {preview.failure}." if preview.failure else "")
+        every = [note for note in preview.notes if note not in preview.warnings]
+        notes = every[:MOST_NOTES]
+        if len(every) > MOST_NOTES:
+            notes = [*notes, f"And {words.plural(len(every) - MOST_NOTES, 'more note')}."]
+        if preview.is_idle:
+            notes = [self.tr("There is nothing to run: everything would stay as it is."), *notes]
+        failure = f"It would stop: {preview.failure}." if preview.failure else ""
+        self._tell(notes="\n".join(notes), problem=failure, warnings="\n".join(preview.warnings))
         self.tables.show_preview(preview)
         self._stack.setCurrentWidget(self.tables)
 
-    def _say(self, text: str, *, is_estimate: bool = False, is_old: bool = False) -> None:
+    def _say(self, text: str, *, is_estimate: bool = False, is_muted: bool = False) -> None:
         self.summary.setText(text)
-        restyle(self.summary, role="muted" if is_old or text.startswith("Fill in") else "heading")
+        restyle(self.summary, role="muted" if is_muted else "heading")
         self.summary.setVisible(bool(text))
         self.estimate.setVisible(is_estimate)
 
-    def _tell(self, notes: str, problem: str) -> None:
-        self.notes.setText(notes)
-        self.notes.setVisible(bool(notes))
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
+    def _tell(self, *, notes: str = "", problem: str = "", warnings: str = "") -> None:
+        for shown, text in ((self.notes, notes), (self.problem, problem), (self.warnings, warnings)):
+            shown.setText(text)
+            shown.setVisible(bool(text))
 
 
 def said(preview: TransformPreview) -> str:
