@@ -26,6 +26,7 @@ from fmstudio.ui.pages.data.row_story_view import RowStory
 from fmstudio.ui.widgets.chat_bubbles import AT_ONCE, ChatBubbles
 from fmstudio.ui.widgets.code_view import CodeView
 from fmstudio.ui.widgets.json_tree import JsonTree
+from fmstudio.ui.widgets.parts import ElidedLabel
 from fmstudio.ui.widgets.table.thumbnails import read_image
 from fmstudio.ui.widgets.table.values import kind_of_values, parse_text, snippet
 from tests.ui.data_kit import LONG, OpenData
@@ -74,6 +75,28 @@ def test_a_row_is_shown_whole_with_its_neighbours(open_data: OpenData, project_f
     assert "null" in _texts(inspector)
     inspector.raw.click()
     assert "Where is the **cat**?" in _texts(inspector)
+
+
+def test_long_names_and_unbroken_values_leave_the_others_whole(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    name, unbroken = "name_" * 16, "x" * 120
+    record = {name: "short", "n": 10**18, "tags": [unbroken, "ok"], "d": 1.5, "end": f"https://example.org/{unbroken}"}
+    page = open_data(project_folder, [record, record])
+    inspector, table = page.view.inspector, page.view.rows.table
+    page.resize(1000, 700)
+    table.setCurrentIndex(table.rows.index(0, 0))
+    qtbot.waitUntil(lambda: inspector.record is not None and not inspector.find_bar.isVisible(), timeout=LONG)
+    room = inspector.area.viewport().width()
+    for is_editing in (False, True):
+        if is_editing:
+            inspector.edit()
+        qtbot.waitUntil(lambda: all(w.isVisible() for w in inspector._body.findChildren(ElidedLabel)), timeout=LONG)
+        body = inspector._body
+        assert body.width() == room
+        assert next(w for w in body.findChildren(ElidedLabel) if w.text() == name).toolTip() == name
+    tags = value_view("tags", [unbroken, "ok"], "list<item: string>")
+    assert tags.minimumSizeHint().width() < room
 
 
 def test_a_text_is_found_inside_a_row(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:

@@ -237,6 +237,7 @@ def test_a_mistyped_number_stays_in_its_open_editor(open_data: OpenData, project
         assert isinstance(editor, QLineEdit)
         qtbot.keyClicks(editor, "12O")
         qtbot.keyClick(editor, key)
+        QApplication.processEvents()  # an editor is closed by a queued event
         assert editor.isVisible() and editor.text() == "12O" and editor.property("state") == "danger"
         assert open_data.said == ["“12O” is no number. Correct it, or press Esc to leave the cell as it was."]
         assert _cell(rows, 3, "n") == 11

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QLineEdit, QPlainTextEdit, QWid
 from fmstudio.project.filters import kind_of
 from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.theme import Theme
-from fmstudio.ui.widgets.parts import button, clear, column, holder, label, row, tool_button
+from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, holder, label, row, tool_button
 from fmstudio.ui.widgets.table.values import CellKind, edit_text, full_text, kind_of_values, parse_text, plain_content
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -167,7 +167,7 @@ class RowForm(QWidget):
         layout = column(gap=5)
         for name, value in self._before.items():
             field = self._field(name, value)
-            layout.addWidget(label(name, "caption"))
+            layout.addWidget(ElidedLabel(name, "caption"))
             layout.addWidget(field if field is not None else value_view(name, value, types.get(name, "")))
             layout.addSpacing(6)
         save = button(self.tr("Save"), self.done.emit, kind="primary", tip=self.tr("Save (Ctrl+Enter)"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.chat_bubbles import ChatBubbles, text_view
@@ -20,6 +21,8 @@ from fmstudio.ui.widgets.table.values import cell_text, is_messages, kind_of_val
 
 IMAGE_SIDE = 480
 MOST_TAGS = 60
+LINE = 34
+"""Characters that have room side by side in a narrow panel; a label breaks between words only."""
 
 
 def value_view(name: str, value: Any, type_name: str = "", *, is_raw: bool = False) -> QWidget:
@@ -49,7 +52,8 @@ def value_view(name: str, value: Any, type_name: str = "", *, is_raw: bool = Fal
         return JsonTree(value)
     if isinstance(value, str):
         return text_view(value, is_raw=is_raw)
-    return label(cell_text(value), selectable=True, wrap=True)
+    text = cell_text(value)
+    return label(text, selectable=True, wrap=True) if len(text) <= LINE else text_view(text, is_raw=True)
 
 
 def _image(data: bytes) -> QWidget:
@@ -77,14 +81,23 @@ def _tags(tags: Sequence[str]) -> QWidget:
     lines = column(gap=4)
     line, used = row(gap=4), 0
     for tag in tags[:MOST_TAGS]:
-        if used + len(tag) > 34 and used:
+        if used + len(tag) > LINE and used:
             line.addStretch(1)
             lines.addLayout(line)
             line, used = row(gap=4), 0
-        line.addWidget(label(tag[:200], "pill", level="accent"))
+        line.addWidget(_pill(tag[:200]))
         used += len(tag) + 3
     line.addStretch(1)
     lines.addLayout(line)
     if len(tags) > MOST_TAGS:
         lines.addWidget(label(f"and {len(tags) - MOST_TAGS:,} more", "caption"))
     return holder(lines)
+
+
+def _pill(tag: str) -> QWidget:
+    """A tag; in a long one every few characters may end a line (U+200B), else it would be cut."""
+    if len(tag) <= LINE:
+        return label(tag, "pill", level="accent")
+    made = label(re.sub(rf"(\S{{{LINE // 2}}})", "\\1\u200b", tag), "pill", wrap=True, level="accent")
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+    return made

@@ -85,6 +85,7 @@ class RowInspector(QFrame):
         self.area.setWidgetResizable(True)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._body = holder(self._content)
+        self._body.setMinimumWidth(1)  # as wide as the panel: one value that cannot be broken must not cut all others
         self.area.setWidget(self._body)
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.find_bar = FindBar(self.area, self._body)
@@ -142,7 +143,7 @@ class RowInspector(QFrame):
         types = self._types()
         for name, value in record.items():
             if name not in HIDDEN:
-                self._content.addWidget(label(name, "caption"))
+                self._content.addWidget(ElidedLabel(name, "caption"))
                 self._content.addWidget(value_view(name, value, types.get(name, ""), is_raw=self._is_raw))
                 self._content.addSpacing(4)
         row_id = record.get("row_id")
