@@ -223,7 +223,9 @@ class AppContext(QObject):
         self._ticker.start()
         return job
 
-    def build_and_submit(self, build: Callable[[], JobSpec], on_submitted: Callable[[Job], None] | None = None) -> None:
+    def build_and_submit(
+        self, build: Callable[[], JobSpec], on_submitted: OnDone | None = None, on_error: OnProblem | None = None
+    ) -> None:
         """Build a specification on a background thread (it looks things up), then start the job."""
 
         def submit(spec: JobSpec) -> None:
@@ -231,7 +233,7 @@ class AppContext(QObject):
             if on_submitted is not None:
                 on_submitted(job)
 
-        self.run_query(build, submit)
+        self.run_query(build, submit, on_error)
 
     def retry(self, job_id: str) -> None:
         """Run a failed, cancelled or interrupted job again."""

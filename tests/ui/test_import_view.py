@@ -16,6 +16,7 @@ from fmstudio.ui.pages.data.import_paste import suffix_of
 from fmstudio.ui.shell import MainWindow
 from tests.helpers import write_jsonl
 from tests.ui.conftest import OpenWindow
+from tests.ui.keyboard import Keyboard
 
 LONG = 40_000
 
@@ -182,6 +183,100 @@ def test_text_and_files_are_pasted(open_window: OpenWindow, project_folder: Path
     page.paste()
     qtbot.waitUntil(lambda: page.importing.name.text() == "copied", timeout=LONG)
     QGuiApplication.clipboard().clear()  # what Python made would be gone before the clipboard, at the end of all tests
+
+
+def test_the_keyboard_goes_to_the_rows_that_arrive_and_no_key_takes_them_back(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    page, keyboard = data_page(window), Keyboard(window)
+    look(qtbot, page, write_jsonl(tmp_path / "one.jsonl", [{"text": "x y z"}] * 3))
+    page.importing.import_button.setFocus()
+    keyboard.press("Space")
+    qtbot.waitUntil(lambda: page.list.list.hasFocus(), timeout=LONG)
+    assert "An import is running" in words_of(page.empty)
+    qtbot.waitUntil(lambda: page.view.rows.table.rows.total == 3, timeout=LONG)
+    qtbot.waitUntil(page.view.rows.table.hasFocus, timeout=LONG)
+    keyboard.press("Space")
+    page.view.show_tab("dropped")
+    page.view.undo.setFocus()
+    look(qtbot, page, write_jsonl(tmp_path / "two.jsonl", [{"text": "a"}] * 2))
+    keyboard.press("Ctrl+Return")
+    qtbot.waitUntil(lambda: page.stack.currentWidget() is page.view, timeout=LONG)
+    assert page.list.list.hasFocus()
+    qtbot.waitUntil(lambda: page.view.rows.table.rows.total == 2, timeout=LONG)
+    assert page.view.tabs.current == "rows" and page.view.rows.table.hasFocus()
+    assert [dataset.name for dataset in page._datasets] == ["one", "two"]
+
+
+def test_an_import_that_cannot_start_can_be_tried_again(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    page, path = data_page(window), tmp_path / "gone.jsonl"
+    look(qtbot, page, write_jsonl(path, [{"text": "x"}]))
+    path.unlink()
+    told: list[str] = []
+    window.context.problem_shown.connect(lambda problem, _: told.append(problem.message))
+    Keyboard(window).press("Ctrl+Return")
+    qtbot.waitUntil(lambda: bool(told), timeout=LONG)
+    assert "gone.jsonl" in told[0] and page.importing.import_button.isEnabled()
+    write_jsonl(path, [{"text": "x"}])
+    submit(qtbot, page, 1)
+
+
+def test_a_late_answer_does_not_undo_what_was_chosen(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    page, keyboard = data_page(window), Keyboard(window)
+    look(qtbot, page, write_jsonl(tmp_path / "faq.jsonl", [{"question": "q", "answer": "a"}]))
+    view, answers = page.importing, list[Any]()
+    view.kind.setCurrentIndex(view.kind.findData("table"))
+    view.kind.setFocus()
+    keyboard.press("Up")
+    assert view.kind.currentData() == "image_caption" and not view.import_button.isEnabled()
+    window.context.request(  # answered after what was asked before
+        "inspect_file", {"path": str(tmp_path / "faq.jsonl")}, answers.append
+    )
+    qtbot.waitUntil(lambda: bool(answers), timeout=LONG)
+    assert view.kind.currentData() == "image_caption" and not view.import_button.isEnabled()
+    said = words_of(view.detection)
+    assert "Pictures with captions" in said and "not complete" in said and "your choice" not in said
+    assert "as they were read before: prompt and completion" in words_of(view) and not view.figures.isVisible()
+    for target, column in (("image", "question"), ("caption", "answer")):
+        view.targets[target].setCurrentIndex(view.targets[target].findData(column))
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+    assert "First rows, as they will be imported" in words_of(view) and "your choice" in words_of(view.detection)
+
+
+def test_columns_are_mapped_without_a_mouse(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    window = open_window(project_folder)
+    page, keyboard = data_page(window), Keyboard(window)
+    rows = [{"question": "q", "answer": "a", "note": "n", "more": "m", "from": "doctor"}]
+    look(qtbot, page, write_jsonl(tmp_path / "faq.jsonl", rows))
+    view = page.importing
+    box = view.targets["completion"]
+    box.setFocus()
+    for name, value in (("note", "n"), ("more", "m")):
+        keyboard.press("Down")
+        assert box.currentData() == name
+        qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+        assert box.hasFocus() and view.targets["completion"] is box and box.currentData() == name
+        assert (view.table.rows.record(0) or {})["completion"] == value
+    keyboard.press("Up", "Down")  # the second before the first is answered
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+    assert box.hasFocus() and (view.table.rows.record(0) or {})["completion"] == "m"
+    keyboard.press("Shift+Tab")
+    assert view.targets["input"].hasFocus()
+    look(qtbot, page, doctors(tmp_path / "chat.jsonl"))
+    who = view.form.roles["doctor"]
+    who.setFocus()
+    keyboard.press("Up")
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+    assert who.hasFocus() and view.form.roles["doctor"] is who and who.currentData() == "user"
 
 
 def test_what_a_pasted_text_is() -> None:

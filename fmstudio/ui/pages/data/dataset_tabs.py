@@ -220,7 +220,8 @@ class DatasetTabs(QSplitter):
         self._fit_inspector()
         self._inspect()
         self.shown.emit(tab)
-        self.focus()
+        if self.isVisible():
+            self.focus()
 
     def show_past(self, part: str) -> None:
         """Bring ``history``, ``versions`` or ``compare`` to the front."""

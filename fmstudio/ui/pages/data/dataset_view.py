@@ -114,6 +114,13 @@ class DatasetView(QWidget):
         """Bring a tab to the front."""
         self.tabs.show_tab(tab)
 
+    def welcome(self) -> None:
+        """What was awaited is there: show its rows, and put the keyboard into them; a panel in use stays."""
+        if self.panels.front is None:
+            self.show_tab("rows")
+            if self.isVisible():
+                self.rows.table.setFocus()
+
     # ---- panels ----------------------------------------------------------------------------------------------------
 
     def open_transform(self, transform: str = "", params: Mapping[str, Any] | None = None) -> None:

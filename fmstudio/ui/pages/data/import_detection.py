@@ -66,6 +66,14 @@ class DetectionCard(QFrame):
             self._content.addLayout(row(forget, None))
         self._show_alternatives([one for one in found["detections"] if one not in same])
 
+    def show_incomplete(self, kind: str, text: str, found: dict[str, Any]) -> None:
+        """Say what is still to be chosen for a kind, and which readings were found."""
+        clear(self._content)
+        mark = label(self.tr("not complete"), "pill", level="warning")
+        self._content.addLayout(row(label(KINDS[kind], "strong"), mark, None, gap=8))
+        self._content.addWidget(label(text, "muted", wrap=True))
+        self._show_alternatives(found["detections"])
+
     def _show_alternatives(self, others: list[dict[str, Any]]) -> None:
         self.alternatives = []
         if others:

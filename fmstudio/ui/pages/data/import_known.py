@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame
 
+from fmstudio.core.addresses import name_of
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.parts import button, column, icon_label, label, row
 
 if TYPE_CHECKING:
     from fmstudio.project.importing import KnownSource
+    from fmstudio.ui.context import AppContext
 
 
 class KnownFile(QFrame):
@@ -50,6 +52,7 @@ class KnownFile(QFrame):
         self.target.currentIndexChanged.connect(self._on_target)
         self.by.currentIndexChanged.connect(self._on_by)
         self._known: list[KnownSource] = []
+        self._path = ""
         self._is_filling = False
         self.hide()
 
@@ -65,9 +68,31 @@ class KnownFile(QFrame):
 
     def forget(self) -> None:
         """Nothing is known."""
-        self._known = []
+        self._known, self._path = [], ""
         self.target.clear()
         self.hide()
+
+    def look(self, context: AppContext, path: str, size: int, sources: list[KnownSource]) -> None:
+        """Find out whether a file (of `size` bytes) is among those imported before, and offer what follows."""
+        self._path = path
+
+        def take(identity: dict[str, Any]) -> None:
+            same = [source for source in sources if source.sha256 == identity["sha256"]]
+            if same and self._path == path:
+                self.show_same_content(same)
+            elif self._path == path:
+                self._offer_update(sources)
+
+        if any(source.bytes == size for source in sources):
+            context.request("identify_file", {"path": path}, take, lambda _: None, key="identify", owner=self)
+        else:
+            self._offer_update(sources)
+
+    def _offer_update(self, sources: list[KnownSource]) -> None:
+        name = name_of(self._path)
+        known = [source for source in sources if self._path == source.path or name == source.name]
+        if known:
+            self.show_same_name(known)
 
     def show_same_content(self, known: list[KnownSource]) -> None:
         """The file's bytes were imported before."""

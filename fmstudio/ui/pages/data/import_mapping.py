@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
 from fmstudio.core.schemas import CANONICAL_ROLES, NEEDS, OPTIONS, TARGETS, missing_targets
+from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import clear, column, holder, label, row
 
@@ -60,6 +62,7 @@ class MappingForm(QWidget):
         self.targets: dict[str, QComboBox] = {}
         self.options: dict[str, QComboBox | QLineEdit] = {}
         self.roles: dict[str, QComboBox] = {}
+        self._who: dict[str, QLabel] = {}
         self._found: dict[str, Any] = {}
         self._is_filling = False
         self._form = QFormLayout()
@@ -71,67 +74,95 @@ class MappingForm(QWidget):
         self.setLayout(column(self._form, self._roles, gap=10))
 
     def show_mapping(self, found: dict[str, Any]) -> None:
-        """Show what `inspect_file` found."""
+        """Show what `inspect_file` found. Boxes that are there stay: one of them may have the keyboard."""
         self._found = found
         self._is_filling = True
         self.kind.setCurrentIndex(self.kind.findData(found["kind"]))
         self._show_targets(found["kind"], found["mapping"]["columns"])
         self._show_options(found["options"], found["mapping"].get("options") or {})
         self._show_roles(found["roles"])
+        self._order_tabs()
         self._is_filling = False
 
+    def _order_tabs(self) -> None:
+        """Tab goes from top to bottom, whichever box was made last."""
+        order = [self.kind, *self.targets.values(), *self.options.values(), *self.roles.values()]
+        for one, following in pairwise(order):
+            QWidget.setTabOrder(one, following)
+
     def _show_targets(self, kind: str, columns: dict[str, str]) -> None:
-        while self._form.rowCount() > 1:
-            self._form.removeRow(1)
-        self.targets, self.options = {}, {}
-        for target in _shown_targets(kind, columns):
-            combo = NarrowCombo(10)
-            combo.setAccessibleName(f"Column for {target}")
-            combo.setToolTip(HINTS.get(target, ""))
-            combo.addItem("–", "")
-            for name in self._found.get("raw_columns", []):
-                combo.addItem(name, name)
-            combo.setCurrentIndex(max(0, combo.findData(columns.get(target, ""))))
-            combo.currentIndexChanged.connect(self._on_change)
-            self.targets[target] = combo
-            self._form.addRow(target.replace("_", " "), combo)
+        wanted = _shown_targets(kind, columns)
+        self._drop(self.targets, wanted)
+        choices = [("–", ""), *((name, name) for name in self._found.get("raw_columns", []))]
+        for place, target in enumerate(wanted):
+            if target not in self.targets:
+                self.targets[target] = self._made_target(target)
+                self._form.insertRow(1 + place, target.replace("_", " "), self.targets[target])
+            _offer(self.targets[target], choices)
+            _choose(self.targets[target], columns.get(target, ""))
+        self.targets = {target: self.targets[target] for target in wanted}
+
+    def _made_target(self, target: str) -> QComboBox:
+        combo = NarrowCombo(10)
+        combo.setAccessibleName(f"Column for {target}")
+        combo.setToolTip(HINTS.get(target, ""))
+        combo.currentIndexChanged.connect(self._on_change)
+        return combo
 
     def _show_options(self, names: list[str], values: dict[str, str]) -> None:
+        self._drop(self.options, names)
         for name in names:
-            title, choices = OPTIONS[name]
-            control: QComboBox | QLineEdit
-            if choices:
-                control = QComboBox()
-                for value, text in choices:
-                    control.addItem(text, value)
-                control.setCurrentIndex(max(0, control.findData(values.get(name, ""))))
-                control.currentIndexChanged.connect(self._on_change)
-            else:
-                control = QLineEdit(values.get(name, "1"))
-                control.editingFinished.connect(self._on_change)
-            control.setAccessibleName(title)
-            control.setToolTip(title)
-            self.options[name] = control
-            self._form.addRow({"pairs": "pairs", "winner": "number", "good_from": "good from"}[name], control)
+            if name not in self.options:
+                control = self.options[name] = self._made_option(name)
+                self._form.addRow({"pairs": "pairs", "winner": "number", "good_from": "good from"}[name], control)
+            control = self.options[name]
+            if isinstance(control, QComboBox):
+                _choose(control, values.get(name, ""))
+            elif not control.hasFocus():  # what is being typed is newer than what was found
+                control.setText(values.get(name, "1"))
+
+    def _made_option(self, name: str) -> QComboBox | QLineEdit:
+        title, choices = OPTIONS[name]
+        control: QComboBox | QLineEdit
+        if choices:
+            control = QComboBox()
+            _offer(control, [(text, value) for value, text in choices])
+            control.currentIndexChanged.connect(self._on_change)
+        else:
+            control = QLineEdit()
+            control.editingFinished.connect(self._on_change)
+        control.setAccessibleName(title)
+        control.setToolTip(title)
+        return control
+
+    def _drop(self, controls: dict[str, Any], wanted: list[str]) -> None:
+        for name in [name for name in controls if name not in wanted]:
+            self._form.removeRow(controls.pop(name))
 
     def _show_roles(self, roles: list[dict[str, Any]]) -> None:
+        names = [] if all(role["is_usual"] for role in roles) else [role["name"] for role in roles]
+        if names != list(self.roles):
+            self._make_roles(names)
+        for role in roles if names else ():
+            combo, who = self.roles[role["name"]], self._who[role["name"]]
+            if not role["role"] and combo.findData("") < 0:
+                combo.insertItem(0, self.tr("not known"), "")
+            _choose(combo, role["role"])
+            who.setText(f"{role['name']}  ({role['count']:,})")
+            restyle(who, role="" if role["role"] else "danger")
+
+    def _make_roles(self, names: list[str]) -> None:
         clear(self._roles)
-        self.roles = {}
-        if all(role["is_usual"] for role in roles):
-            return
-        self._roles.addWidget(label(self.tr("Who speaks"), "strong"))
-        for role in roles:
-            combo = QComboBox()
-            combo.setAccessibleName(f"Role “{role['name']}” is")
-            if not role["role"]:
-                combo.addItem(self.tr("not known"), "")
-            for name in CANONICAL_ROLES:
-                combo.addItem(name, name)
-            combo.setCurrentIndex(max(0, combo.findData(role["role"])))
+        self.roles, self._who = {}, {}
+        if names:
+            self._roles.addWidget(label(self.tr("Who speaks"), "strong"))
+        for name in names:
+            combo = self.roles[name] = QComboBox()
+            combo.setAccessibleName(f"Role “{name}” is")
+            _offer(combo, [(role, role) for role in CANONICAL_ROLES])
             combo.currentIndexChanged.connect(self._on_change)
-            self.roles[role["name"]] = combo
-            who = label(f"{role['name']}  ({role['count']:,})", "" if role["role"] else "danger")
-            line = row(who, combo, gap=8)
+            self._who[name] = label()
+            line = row(self._who[name], combo, gap=8)
             line.setStretch(0, 1)
             self._roles.addWidget(holder(line))
 
@@ -144,7 +175,9 @@ class MappingForm(QWidget):
         known = next(readings, None)
         columns = known["columns"] if known else self._found["mapping"]["columns"]
         self._is_filling = True
+        self._show_options([], {})
         self._show_targets(kind, {t: c for t, c in columns.items() if t in TARGETS[kind]})  # type: ignore[index]
+        self._order_tabs()
         self._is_filling = False
         self._on_change()
 
@@ -166,6 +199,18 @@ class MappingForm(QWidget):
         for name, control in self.options.items():
             values[name] = str(control.currentData()) if isinstance(control, QComboBox) else control.text().strip()
         return {name: value for name, value in values.items() if value}
+
+
+def _offer(combo: QComboBox, choices: list[tuple[str, str]]) -> None:
+    """Fill a box with these choices (text, value), unless it has them."""
+    if [combo.itemData(place) for place in range(combo.count())] != [value for _, value in choices]:
+        combo.clear()
+        for text, value in choices:
+            combo.addItem(text, value)
+
+
+def _choose(combo: QComboBox, value: str) -> None:
+    combo.setCurrentIndex(max(0, combo.findData(value)))
 
 
 def _shown_targets(kind: str, columns: dict[str, str]) -> list[str]:

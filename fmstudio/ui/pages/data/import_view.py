@@ -48,6 +48,7 @@ class ImportView(QWidget):
         self._files: list[str] = []
         self._mapping: dict[str, Any] | None = None
         self._found: dict[str, Any] = {}
+        self._is_waiting = False
         self._sources: list[KnownSource] = []
         self._shapes: dict[str, Any] = {}
         self.title = ElidedLabel("", "title")
@@ -75,7 +76,7 @@ class ImportView(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self._side)
         scroll.setMinimumWidth(352)
-        self._first_title = label(self.tr("First rows, as they will be imported"), "strong")
+        self._first_title = label("", "strong", wrap=True)
         right = column(
             self._first_title,
             self.first,
@@ -147,7 +148,7 @@ class ImportView(QWidget):
         Args:
             unseen: Why there is no preview: they are imported by what is in them, with nothing to correct.
         """
-        self._files, self._mapping, self._found = files, None, {}
+        self._files, self._mapping, self._found, self._is_waiting = files, None, {}, False
         more = f" and {words.plural(len(files) - 1, 'more file')}" if len(files) > 1 else ""
         self.title.setText(f"Import {name_of(files[0])}{more}")
         self.facts.setText(self.tr("Reading the first rows…"))
@@ -181,6 +182,7 @@ class ImportView(QWidget):
         self._ask()
 
     def _ask(self) -> None:
+        self._is_waiting = True
         self.import_button.setEnabled(False)
         params = {**self._request(), "others": self._files[1:], "known_shapes": self._shapes}
         self.ctx.request("inspect_file", params, self._show, self._fail, key="inspect", owner=self)
@@ -198,6 +200,8 @@ class ImportView(QWidget):
         return params
 
     def _fail(self, problem: Problem) -> None:
+        if not self._is_waiting:
+            return
         clear(self._problem)
         self._problem.addWidget(ProblemCard(problem))
         if not self._found:
@@ -206,16 +210,27 @@ class ImportView(QWidget):
             self._show_parts_of_page(False)
             if self.source.importer.count() == 0:
                 self.source.offer_formats([(c.id, c.title) for c in self.ctx.plugins.contributions("importer")])
+        else:
+            self._show_as_before()
+
+    def _show_as_before(self) -> None:
+        """Leave the rows there, for they help to choose, but do not say that they will be imported like that."""
+        self._first_title.setText(f"First rows, as they were read before: {KINDS[self._found['kind']].lower()}")
+        self.figures.hide()
+        self.problems.hide()
 
     def _show_parts_of_page(self, is_visible: bool) -> None:
         for widget in (self.detection, self.form, self._first_title, self.first, self.figures, self.problems):
             widget.setVisible(is_visible)
 
     def _show(self, found: dict[str, Any]) -> None:
+        if not self._is_waiting:
+            return  # the user has changed something since, and it is not complete
         clear(self._problem)
         is_first_look = not self._found
         self._found = found
         self._show_parts_of_page(True)
+        self._first_title.setText(self.tr("First rows, as they will be imported"))
         self.source.show_found(found)
         self.form.show_mapping(found)
         self.detection.show_found(found, self._mapping is not None)
@@ -261,8 +276,11 @@ class ImportView(QWidget):
 
     @Slot(str)
     def _on_incomplete(self, text: str) -> None:
+        self._is_waiting = False
         self.import_button.setEnabled(False)
         self.facts.setText(text)
+        self.detection.show_incomplete(str(self.kind.currentData()), text, self._found)
+        self._show_as_before()
 
     @Slot()
     def _on_forgotten(self) -> None:
@@ -296,25 +314,7 @@ class ImportView(QWidget):
         path = self._files[0]
         if len(self._files) > 1 or not self._sources or not (is_remote(path) or Path(path).is_file()):
             return
-        if any(source.bytes == self._found["bytes"] for source in self._sources):
-            self.ctx.request(
-                "identify_file", {"path": path}, self._take_identity, lambda _: None, key="identify", owner=self
-            )
-        else:
-            self._offer_update()
-
-    def _take_identity(self, identity: dict[str, Any]) -> None:
-        same = [source for source in self._sources if source.sha256 == identity["sha256"]]
-        if same:
-            self.known.show_same_content(same)
-        else:
-            self._offer_update()
-
-    def _offer_update(self) -> None:
-        path, name = self._files[0], name_of(self._files[0])
-        known = [source for source in self._sources if path == source.path or name == source.name]
-        if known:
-            self.known.show_same_name(known)
+        self.known.look(self.ctx, path, self._found["bytes"], self._sources)
 
     @Slot()
     def _on_target(self) -> None:
@@ -363,4 +363,9 @@ class ImportView(QWidget):
             return
         self.import_button.setEnabled(False)
         arguments = self._arguments()
-        self.ctx.build_and_submit(lambda: project.specs.import_files(**arguments), self.submitted.emit)
+
+        def fail(problem: Problem) -> None:
+            self.import_button.setEnabled(True)
+            self.ctx.show_problem(problem)
+
+        self.ctx.build_and_submit(lambda: project.specs.import_files(**arguments), self.submitted.emit, fail)

@@ -18,8 +18,8 @@ from fmstudio.ui.pages.data.dataset_tabs import TABS
 from fmstudio.ui.pages.data.dataset_view import DatasetView
 from fmstudio.ui.pages.data.file_choice import ask_files, ask_folder
 from fmstudio.ui.pages.data.import_paste import pasted_files
+from fmstudio.ui.pages.data.no_data import NoData
 from fmstudio.ui.palette import Command
-from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.parts import row
 
 if TYPE_CHECKING:
@@ -44,14 +44,10 @@ class DataPage(Page):
         self._datasets: list[Dataset] = []
         self._chosen_id = ""
         self._awaited: set[str] = set()
+        self._has_arrived = False
         self.list = DatasetList()
         self.view = DatasetView(context)
-        self.empty = EmptyState(
-            "data", self.tr("No data yet"),
-            self.tr("Drop a file here: conversations, questions and answers, or plain texts, as JSONL, JSON, CSV, Parquet, "
-            "YAML or text. You see what is in it before anything is imported."),
-            (self.tr("Choose a file…"), self.choose_files), (self.tr("Try it with sample data"), self.use_sample),
-        )  # fmt: skip
+        self.empty = NoData(context, self.choose_files, self.use_sample)
         self.stack = QStackedWidget()
         for widget in (self.empty, self.view):
             self.stack.addWidget(widget)
@@ -178,6 +174,9 @@ class DataPage(Page):
                 self.view.show_pending()
         if not self.is_importing:
             self._show_front()
+        if self._has_arrived:
+            self._has_arrived = False
+            self.view.welcome()
 
     @Slot()
     def _show_front(self) -> None:
@@ -200,6 +199,7 @@ class DataPage(Page):
             if arrived:
                 self._chosen_id = next(iter(arrived))
                 self._awaited -= arrived
+                self._has_arrived = True
             self.refresh()
 
     def _on_one(self, dataset_id: str, act: Callable[[Dataset], object]) -> None:
@@ -302,6 +302,7 @@ class DataPage(Page):
         self._awaited.add(str(job.spec.meta.get("dataset_id", "")))
         self.ctx.notify("info", f"{job.title} has started. Its rows appear here when it is done.")
         self._show_front()
+        self.list.list.setFocus()  # the button that was pressed is gone, and the next one would take a key of it
 
     # ---- keyboard ----------------------------------------------------------------------------------------------------
 
