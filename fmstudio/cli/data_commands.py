@@ -137,6 +137,7 @@ def show_rows(args: argparse.Namespace) -> None:
             print_json({"rejects": rejects}) if args.json else print_table(
                 ("version", "file", "line", "byte", "reason", "raw"),
                 [(r["version"], r.get("file"), r.get("line"), r.get("byte"), r["reason"], r["raw"]) for r in rejects],
+                is_data=True,
             )
             return
         if args.dropped:
@@ -154,7 +155,7 @@ def show_rows(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"total": page.total, "offset": page.offset, "columns": page.columns, "rows": page.records()})
     else:
-        print_table(page.columns, page.rows)
+        print_table(page.columns, page.rows, is_data=True)
         print(f"{len(page.rows):,} of {plural(page.total, 'row')}")
 
 
@@ -219,7 +220,7 @@ def search_dataset(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"query": args.query, "rows": found})
     elif found:
-        print_table(list(found[0]), [list(row.values()) for row in found])
+        print_table(list(found[0]), [list(row.values()) for row in found], is_data=True)
 
 
 def undo_or_redo(args: argparse.Namespace) -> None:

@@ -207,7 +207,7 @@ def _print_column(found: ColumnStatistics) -> None:
     ):
         if values:
             print(f"\n{title}")
-            print_table(("value", "rows"), [(value, count) for value, count in values])
+            print_table(("value", "rows"), [(value, f"{count:,}") for value, count in values], is_data=True)
     if found.outliers:
         print("\nFar from the others: " + ", ".join(f"row {row_id} ({value:,.4g})" for row_id, value in found.outliers))
 

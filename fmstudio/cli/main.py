@@ -44,6 +44,14 @@ def run_command(arguments: argparse.Namespace) -> int:
     except UserError as error:
         _complain(str(error), error.details, arguments.verbose)
         return USER_MISTAKE
+    except PermissionError as error:
+        place = f" {error.filename}" if error.filename else ""
+        _complain(
+            f"This may not be read or written:{place}. Check its permissions.",
+            traceback.format_exc(),
+            arguments.verbose,
+        )
+        return USER_MISTAKE
     except KeyboardInterrupt:
         _complain("Stopped.", "", False)
         return FAULT

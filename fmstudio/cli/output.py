@@ -49,18 +49,23 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table with columns as wide as their cells, cut at 60 characters."""
-    cells = [[_cell(value) for value in row] for row in rows]
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, is_data: bool = False) -> None:
+    """A table with columns as wide as their cells, cut at 60 characters.
+
+    Args:
+        is_data: Whether these are the user's own values: numbers stand as they are, for 2024 may be a year and what is
+            shown be typed again; else they are counts, in groups of three digits.
+    """
+    cells = [[_cell(value, is_data) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
     for row in [list(columns), ["─" * width for width in widths], *cells]:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, is_data: bool) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict) and "role" in value[0]:
         value = " · ".join(f"{m['role']}: {m['content']}" for m in value)
-    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    text = f"{value:,}" if type(value) is int and not is_data else str(value)
     text = " ".join(text.split())
     return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
 

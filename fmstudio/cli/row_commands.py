@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json
 from fmstudio.cli.session import open_project
+from fmstudio.core.checking import nearest
 from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     edit.add_argument(
         "cells", nargs="+", metavar="COLUMN=VALUE", help="COLUMN= empties the cell; a list or record as JSON"
     )
+    edit.add_argument("--new-column", action="store_true", help="make the columns that are not there yet")
 
     add = command("add-rows", "add rows from a JSON Lines file", add_rows)
     add.add_argument("file", metavar="FILE.jsonl")
@@ -76,7 +78,16 @@ def edit_row(args: argparse.Namespace) -> None:
         if not equals or not column:
             raise UserError(f"“{item}” is not COLUMN=VALUE.", remedy="Example: answer=Yes")
         cells[column] = value or None
-    change(args, lambda project, dataset: project.edits.set_cells(dataset.id, {args.row_id: cells}))
+
+    def work(project: Project, dataset: Dataset) -> Any:
+        there = [column.name for column in dataset.columns]
+        for column in () if args.new_column else cells:
+            if column not in there:
+                remedy = f"{nearest(column, there)} To make it, add --new-column."
+                raise UserError(f"There is no column “{column}” here.", remedy=remedy)
+        return project.edits.set_cells(dataset.id, {args.row_id: cells})
+
+    change(args, work)
 
 
 def add_rows(args: argparse.Namespace) -> None:

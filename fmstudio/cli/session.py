@@ -80,7 +80,8 @@ def run_job(project: Project, spec: JobSpec, queue: JobQueue | None = None, *, a
         queue.cancel(job.id)
         queue.wait(job.id)
     if job.state != "succeeded":
-        raise JobFailed(job.error or Problem(f"“{job.title}” was cancelled.", "Run the command again to go on."))
+        remedy = f"Nothing was changed. Run it again with: fmstudio jobs --retry {job.id}"
+        raise JobFailed(job.error or Problem(f"“{job.title}” was cancelled.", remedy))
     return job
 
 

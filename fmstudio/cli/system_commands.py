@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import make_queue, open_project
+
+if TYPE_CHECKING:
+    from fmstudio.jobs.queue import JobQueue
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -61,8 +65,7 @@ def jobs_command(args: argparse.Namespace) -> None:
     with open_project(args.project) as project:
         queue = make_queue(project)
         if args.retry:
-            queue.retry(args.retry)
-            queue.wait(args.retry)
+            _retry(queue, args.retry)
         jobs = queue.jobs()
     if args.json:
         facts = [
@@ -89,6 +92,17 @@ def jobs_command(args: argparse.Namespace) -> None:
     for job in jobs:
         if job.error:
             say(f"{job.title}: {job.error}")
+
+
+def _retry(queue: JobQueue, job_id: str) -> None:
+    job = next((job for job in queue.jobs() if job.id == job_id), None)
+    if job is None:
+        raise UserError(f"There is no job “{job_id}”.", remedy="List them with: fmstudio jobs")
+    if job.state == "succeeded" or not job.is_finished:
+        remedy = "Only what failed, was cancelled or interrupted can be run again."
+        raise UserError(f"“{job.title}” has not failed: its state is {job.state}.", remedy=remedy)
+    queue.retry(job_id)
+    queue.wait(job_id)
 
 
 def plugins_command(args: argparse.Namespace) -> None:

@@ -154,7 +154,7 @@ def _show_preview(preview: TransformPreview) -> None:
         if shown:
             print(f"\n{title}")
             names = list(dict.fromkeys(name for row in shown for name in row))
-            print_table(names, [[row.get(name) for name in names] for row in shown])
+            print_table(names, [[row.get(name) for name in names] for row in shown], is_data=True)
 
 
 # ---- SQL ---------------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def run_sql(args: argparse.Namespace) -> None:
     elif args.csv:
         print(_as_csv(result.columns, result.rows), end="")
     else:
-        print_table(result.columns, result.rows)
+        print_table(result.columns, result.rows, is_data=True)
     if result.is_cut:
         say(f"These are the first {plural(result.total_shown, 'row')}; there are more. Use --limit or --save.")
 

@@ -216,8 +216,7 @@ class Datasets:
             dataset = self.get(dataset_id)
             if clean == dataset.name:
                 return Changes()
-            if not clean or self.log.free_name(clean, dataset.id) != clean:
-                raise UserError(f"The name “{clean}” is empty or already taken.", remedy="Choose another one.")
+            self._check_name(clean, dataset.id)
             connection.execute("UPDATE datasets SET name = ? WHERE id = ?", [clean, dataset.id])
             names = {"before": dataset.name, "after": clean}
             title = f"Rename {dataset.name} to {clean}"
@@ -262,6 +261,12 @@ class Datasets:
             log_operation(connection, "restore", dataset_id, state.version, number, f"Restore {named}")
         return Changes(datasets=frozenset({dataset_id}))
 
+    def _check_name(self, name: str, dataset_id: str = "") -> None:
+        if not name:
+            raise UserError("The name is empty.", remedy="Write one.")
+        if self.log.free_name(name, dataset_id) != name:
+            raise UserError(f"The name “{name}” is already taken.", remedy="Choose another one.")
+
     def branch(self, dataset_id: str, number: int, name: str) -> tuple[Changes, str]:
         """Make a new dataset that begins as a version of this one; give its id.
 
@@ -272,8 +277,7 @@ class Datasets:
             UserError: There is no such version, the name is empty or taken, or the files cannot be copied.
         """
         clean = name.strip()
-        if not clean or self.log.free_name(clean) != clean:
-            raise UserError(f"The name “{clean}” is empty or already taken.", remedy="Choose another one.")
+        self._check_name(clean)
         if self.version(dataset_id, number).is_collected:
             raise files_collected(number)
         made = branch_version(self._catalog, self.folder, self.overlays, (dataset_id, number), clean)

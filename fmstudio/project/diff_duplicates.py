@@ -31,7 +31,9 @@ def near_duplicates(cursor: duckdb.DuckDBPyConnection, relation: str, text: str)
     Raises:
         duckdb.Error: Something cannot be read.
     """
-    words = f"list_filter(string_split_regex(lower(left({text}, {_CHARACTERS})), '[^\\pL\\pM\\pN]+'), lambda w: w <> '')"
+    words = (
+        f"list_filter(string_split_regex(lower(left({text}, {_CHARACTERS})), '[^\\pL\\pM\\pN]+'), lambda w: w <> '')"
+    )
     found = cursor.execute(f"""
         WITH looked_at AS (SELECT {ROW_ID} AS id, {words} AS words FROM {relation} ORDER BY id LIMIT {MOST_ROWS}),
         sets AS MATERIALIZED (SELECT id, CASE WHEN len(words) < 3 THEN [hash(array_to_string(words, ' '))]

@@ -74,7 +74,7 @@ class Imports:
         The file is read only when one of its size is known; of a large one that takes a while.
 
         Raises:
-            UserError: The file is not there.
+            UserError: The file is not there, or cannot be read.
         """
         try:
             size = path.stat().st_size
@@ -83,8 +83,11 @@ class Imports:
         same_size = [source for source in self.sources() if source.bytes == size]
         if not same_size or not path.is_file():
             return []
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}.", remedy="Check who may read it.") from error
         ids = dict.fromkeys(source.dataset_id for source in same_size if source.sha256 == digest)
         return [self._datasets.get(dataset_id) for dataset_id in ids]
 

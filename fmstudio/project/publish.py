@@ -70,7 +70,7 @@ class Publisher:
                 self._places.return_all()
                 raise UserError(
                     f"The result of “{job.title}” could not be moved into the project: {error}.",
-                    remedy="Free some disk space, then choose Retry: the finished work is kept.",
+                    remedy=f"{_way_on(error)}, then choose Retry: the finished work is kept.",
                     can_retry=True,
                 ) from error
             except BaseException:
@@ -301,3 +301,7 @@ def _template_facts(job: Job) -> dict[str, Any]:
     """Which template an adapter was trained on: what is made with it later uses the same."""
     result = job.results["train"]
     return {name: result[name] for name in ("template_hash", "chat_template") if result.get(name)}
+
+
+def _way_on(error: OSError) -> str:
+    return "Check who may write there" if isinstance(error, PermissionError) else "Free some disk space"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ class JobSpecs:
         importer: str = "",
         mapping: dict[str, Any] | None = None,
         importer_params: dict[str, Any] | None = None,
-        parts: Sequence[str] = (),
+        parts: Sequence[str] | Mapping[str, Sequence[str]] = (),
         each_its_own: bool = False,
         update_of: str = "",
         update_key: str = "",
@@ -103,7 +103,7 @@ class JobSpecs:
 
         Args:
             files: Paths; and addresses (https, ``hf:owner/name``), which the worker fetches where the user allowed it.
-            parts: Tables of each file to read (sheets, tables of a database); none = the first.
+            parts: Tables of each file to read (sheets, tables of a database), or those of each by its path; none = the first.
             each_its_own: Every file, and every part of it, becomes a dataset of its own, named after it.
             update_of: Dataset whose next version this makes: rows that are in both keep their ids.
             update_key: Column that names a row in an update; empty = rows are matched by their whole content.
@@ -115,7 +115,8 @@ class JobSpecs:
         """
         request = ImportRequest(
             files=existing(files), name=name, importer=importer, mapping=mapping, importer_params=importer_params or {},
-            parts=tuple(parts), is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {},
+            parts=() if isinstance(parts, Mapping) else tuple(parts),
+            parts_of=dict(parts) if isinstance(parts, Mapping) else {}, is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {},
         )  # fmt: skip
         if update_of:
             return update_spec(self._datasets, request, update_of, update_key)

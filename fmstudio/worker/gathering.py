@@ -53,12 +53,16 @@ def gather(
         parts: Tables to read of each file that has several; none = the first.
 
     Raises:
-        UserError: Something is not there, or nothing of it can be imported.
+        UserError: Something is not there, nothing of it can be imported, or parts are wanted of what has none.
     """
     work = _Gathering(None if importer == EACH else importer, plugins, report, ctx, workdir, budget or Budget())
     for file in files:
         work.add(Path(file))
     found = work.sources([Path(file).name for file in files])
+    if parts and not any(_has_parts(source, plugins) for source in found):
+        raise UserError(
+            f"{found[0].name} holds one table, so there is no part “{parts[0]}” in it.", remedy="Leave the part out."
+        )
     return [part for source in found for part in _parts(source, parts, plugins)]
 
 
@@ -255,8 +259,12 @@ def _source(path: Path, name: str, importer: Contribution, *, is_unpacked: bool 
     return Source(path, name, importer.id, importer.facts.get("family", "table"), is_unpacked)
 
 
+def _has_parts(source: Source, plugins: PluginManager) -> bool:
+    return "part" in plugins.contribution("importer", source.importer).load().Params.field_names()
+
+
 def _parts(source: Source, parts: Sequence[str], plugins: PluginManager) -> list[Source]:
-    if not parts or "part" not in plugins.contribution("importer", source.importer).load().Params.field_names():
+    if not parts or not _has_parts(source, plugins):
         return [source]
     if len(parts) == 1:
         return [replace(source, part=parts[0])]

@@ -56,7 +56,7 @@ class Hashes:
     def _sha256(self, path: Path) -> str:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file())
-            listing = "\n".join(f"{file.relative_to(path).as_posix()}\t{self._sha256(file)}" for file in files)
+            listing = "\n".join(f"{file.relative_to(path).as_posix()}\t{self._of_one(file)}" for file in files)
             return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
         if not path.is_file():
             raise FileNotFoundError(f"{path} is no ordinary file.")
@@ -67,3 +67,10 @@ class Hashes:
                 if self._stopped.is_set():
                     raise _Stopped
         return digest.hexdigest()
+
+    def _of_one(self, file: Path) -> str:
+        """Of a file in a folder; what cannot be read is left out there, and told, where the rows are read."""
+        try:
+            return self._sha256(file)
+        except OSError:
+            return "unreadable"

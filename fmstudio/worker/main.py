@@ -90,6 +90,10 @@ def explain(error: BaseException) -> Error:
             is_user_error=True,
             can_retry=True,
         )
+    if isinstance(error, PermissionError):
+        place = f" {error.filename}" if error.filename else ""
+        remedy = "Check its permissions, then choose Retry."
+        return Error(f"This may not be read or written:{place}.", remedy, details, is_user_error=True, can_retry=True)
     if isinstance(error, MemoryError):
         remedy = "Close other programs or choose smaller settings."
         return Error("There is not enough memory.", remedy, details, is_user_error=True, can_retry=True)

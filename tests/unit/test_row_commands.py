@@ -54,7 +54,7 @@ def test_edits_are_taken_back_and_a_dataset_renamed_and_deleted(ask: Any) -> Non
     assert not ask("discard", "data")["pending"]["cells"]
     assert not ask("discard", "data")["changed"]
     assert ask("rename", "data", "letters")["dataset"]["name"] == "letters"
-    assert "empty or already taken" in ask("rename", "letters", " ", code=2)
+    assert "The name is empty" in ask("rename", "letters", " ", code=2)
     assert ask("delete", "letters")["deleted"]["name"] == "letters"
     assert ask("datasets")["datasets"] == []
     ask("undo")
