@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["empty", "whole", "decimal", "yes_no", "text"]
 
-_DECIMAL = r"^-?((0|[1-9]\d{0,14})(\.\d{1,15})?|\.\d{1,15})([eE][-+]\d{1,2})?$"
-_DECIMAL_EXPONENT = r"^-?(0|[1-9]\d{0,14})\.\d{1,15}[eE]\d{1,2}$"
+DECIMAL = r"^-?((0|[1-9]\d{0,14})(\.\d{1,15})?|\.\d{1,15})([eE][-+]\d{1,2})?$"
+DECIMAL_EXPONENT = r"^-?(0|[1-9]\d{0,14})\.\d{1,15}[eE]\d{1,2}$"
+"""How a decimal is written that loses nothing as a number."""
 _ROUNDED = r"^-?\d(\.\d{1,5})?E\+(1[1-9]|[2-9]\d)$"
 _DIGITS = r"^-?\d+$"
 _MOST_DIGITS = 15
@@ -87,9 +88,9 @@ def _decimal(text: pa.Array, filled: pa.Array, offsets: Any, data: Any, lengths:
     values = filled.cast(pa.float64())
     has_exponent = bool(signs & set(b"+eE"))
     if has_exponent or int(lengths.max()) > _MOST_DIGITS + 1:
-        good = pc.match_substring_regex(filled, _DECIMAL)
+        good = pc.match_substring_regex(filled, DECIMAL)
         if has_exponent:
-            good = pc.or_(good, pc.match_substring_regex(filled, _DECIMAL_EXPONENT))
+            good = pc.or_(good, pc.match_substring_regex(filled, DECIMAL_EXPONENT))
         if not pc.all(good).as_py() or (has_exponent and _is_rounded(filled)):
             return Column(text, "text", text)
     if has_padding(offsets, data, lengths, whole=False) or ends_in_point(offsets, data, lengths):

@@ -8,7 +8,11 @@ from typing import Any, ClassVar
 
 from fmstudio.api import UserError
 from fmstudio_formats.depth import DEEPEST, may_be_too_deep
+from fmstudio_formats.numbers import DECIMAL, DECIMAL_EXPONENT
 from fmstudio_formats.yaml_aliases import check_references, may_have_references
+
+_WHOLE = r"^(-?[1-9][0-9]*|0)$"
+_NO_NUMBER = r"^(-?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
 
 
 def load_all(text: str, path: Path, loader: Any, first_line: int = 1) -> list[Any]:
@@ -56,11 +60,15 @@ def text_loader() -> Any:
 
 
 def plain_loader() -> Any:
-    """Make a safe loader that reads only JSON's types: dates and yes/no stay the text they are."""
+    """Make a safe loader that reads only JSON's types: dates and yes/no stay the text they are.
+
+    So does a number that would be written back in another way. YAML 1.1 takes 12:30 for 750, 01234 for 668 and +49 for
+    49, where who wrote them meant a time, a zip code and a phone number; YAML 1.2 has dropped the first two.
+    """
     import yaml
 
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    keep = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+    keep = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
     class PlainLoader(base):  # type: ignore[misc,valid-type]
         yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
@@ -68,7 +76,13 @@ def plain_loader() -> Any:
             for first, resolvers in base.yaml_implicit_resolvers.items()
         }
 
-    PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|True|false|False)$"), list("tTfF"))
+    decimal = re.compile(f"(?=.*[.eE])({DECIMAL}|{DECIMAL_EXPONENT}|{_NO_NUMBER})", re.ASCII)
+    for kind, pattern, first in (
+        ("bool", re.compile(r"^(true|True|false|False)$"), "tTfF"),
+        ("int", re.compile(_WHOLE), "-0123456789"),
+        ("float", decimal, "-.0123456789"),
+    ):
+        PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", pattern, list(first))
     return PlainLoader
 
 
