@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fmstudio.project.datasets import Dataset
 
 SHOWN_ROWS = 3
-RULES = "e.g. prompt=question completion=answer, role.bot=assistant, rule.pairs=all"
+RULES = "e.g. prompt=question completion=answer; role.bot=assistant, rule.pairs=all alone correct what is detected"
+FORGET = "read files of this shape by what is in them again, not as last time"
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -46,6 +47,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     add = commands.add_parser("import", parents=[reading], help="import files as a dataset")
     add.add_argument("--project", metavar="DIR", default="", help="the project folder")
     add.add_argument("--name", default="", help="name of the dataset (default: the file's)")
+    add.add_argument("--forget", action="store_true", help=FORGET)
     add.add_argument("--each", action="store_true", help="make a dataset of every file and part")
     add.add_argument("--update", default="", metavar="DATASET", help="make the next version of a dataset instead")
     add.add_argument("--key", default="", metavar="COLUMN", help="column that names a row in an update")
@@ -129,7 +131,8 @@ def _tell(found: dict[str, Any]) -> None:
 def _tell_reading(found: dict[str, Any]) -> None:
     """What the rows are, why, what else they could be, and who speaks as whom."""
     best = next((d for d in found["detections"] if d["mapping"]["columns"] == found["mapping"]["columns"]), None)
-    how = "as last time" if found["remembered"] else best["certainty"] if best else "as you said"
+    how = "as last time; import --forget ends that" if found["remembered"] else ""
+    how = how or (best["certainty"] if best else "as you said")
     columns = ", ".join(f"{target}={source}" for target, source in found["mapping"]["columns"].items())
     print(f"  read as {found['kind']} ({how}){': ' + columns if columns else ''}")
     for line in best["evidence"] if best else ():
@@ -184,14 +187,16 @@ def import_files(args: argparse.Namespace) -> None:
             each_its_own=args.each,
             update_of=args.update,
             update_key=args.key,
-            is_corrected=bool(mapping),
-            known_shapes=project.imports.mappings(),
+            is_corrected=bool(mapping) and not args.forget,
+            known_shapes={} if args.forget else project.imports.mappings(),
         )
         job = run_job(project, spec)
         made = spec.meta.get("datasets") or [{**spec.meta, "step": "import"}]
         datasets = [project.datasets.get(one["dataset_id"]) for one in made]
         rejects = [r for r in project.rejects(datasets[0].id, 5) if r["version"] == datasets[0].version]
-    results = [job.results[one["step"]] for one in made]
+        results = [job.results[one["step"]] for one in made]
+        for result in results if args.forget else ():
+            project.imports.forget(result["shape_key"])
     if args.json:
         every = [{"dataset": d, **r} for d, r in zip(datasets, results, strict=True)]
         print_json({"job": job.id, **every[0], **({"datasets": every} if len(every) > 1 else {})})
@@ -213,6 +218,8 @@ def _say_imported(dataset: Any, result: dict[str, Any]) -> None:
         print(f"Imported {plural(dataset.rows, 'row')} as “{dataset.name}” ({dataset.kind}).")
     for note in result["notes"]:
         print(f"  {note}")
+    if result["remembered"]:
+        print("  To read such files by what is in them again, import with --forget.")
     if result["flags"]:
         print(f"  {plural(result['flagged'], 'value looks', 'values look')} wrong:")
         rows = [(f["column"], f["row"], f["value"], f["reason"]) for f in result["flags"][:5]]
@@ -228,6 +235,7 @@ def _params(args: argparse.Namespace) -> dict[str, Any]:
 def _parse_mapping(items: list[str]) -> dict[str, Any] | None:
     if not items:
         return None
-    from fmstudio.core.schemas import Mapping
+    from fmstudio.core.schemas import Mapping, is_partial, said_in
 
-    return Mapping.parse(items).to_dict()
+    said = said_in(items)
+    return said if is_partial(said) else Mapping.of(said).to_dict()

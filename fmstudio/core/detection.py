@@ -68,9 +68,15 @@ def detect(columns: Sequence[str], sample_rows: Sequence[Dict[str, Any]]) -> Map
     return detections(columns, sample_rows)[0].mapping
 
 
-def detections(columns: Sequence[str], sample_rows: Sequence[Dict[str, Any]]) -> list[Detection]:
-    """Give every reading that fits, the best first; a table is always among them."""
-    sample = Sample(columns, sample_rows)
+def detections(
+    columns: Sequence[str], sample_rows: Sequence[Dict[str, Any]], roles: Dict[str, str] | None = None
+) -> list[Detection]:
+    """Give every reading that fits, the best first; a table is always among them.
+
+    Args:
+        roles: Who speaks, as far as the user has said so: it is no guess then, and helps to guess the other side.
+    """
+    sample = Sample(columns, sample_rows, roles)
     readers: tuple[Callable[[Sample], list[Reading]], ...] = (
         preference_readings, _chats, thumbs_readings, _images, _pairs, _texts, _table,
     )  # fmt: skip

@@ -29,7 +29,7 @@ def conversation_readings(sample: Sample) -> list[Reading]:
     if shapes.get(prompt) == shapes.get(completion) == "messages":
         both = f"“{prompt}” and “{completion}” both hold messages: together they are a conversation."
         columns = {"prompt": prompt, "completion": completion}
-        roles = roles_of([*sample.values(prompt), *sample.values(completion)])
+        roles = roles_of([*sample.values(prompt), *sample.values(completion)], sample.roles)
         readings.insert(0, (Mapping("conversation", columns, _needed(roles)), "sure", (both,)))
     if len(chats) > 1 and readings:
         mapping, certainty, said = readings[0]
@@ -62,9 +62,9 @@ def _reading(sample: Sample, name: str, shape: str) -> Reading:
         note = "Turns have no roles: the first is taken for the user's, the next for the assistant's, and so on."
         said = f"“{name}” holds lists of texts in {fitting} of {sample.size} rows."
         return Mapping("conversation", columns, notes=(note,)), whole, (said,)  # type: ignore[return-value]
-    roles = roles_of(values)
+    roles = roles_of(values, sample.roles)
     evidence = [_form(name, values, fitting, sample.size), _spoken(values)]
-    notes = (*_role_notes(values, roles), *_more_notes(values))
+    notes = (*_role_notes(values, roles, sample.roles), *_more_notes(values))
     return Mapping("conversation", columns, _needed(roles), notes), whole, tuple(evidence)  # type: ignore[return-value]
 
 
@@ -85,14 +85,15 @@ def role_counts(values: Sequence[Any]) -> Counter[str]:
     return Counter(str(m[message_keys(m)[0]]) for value in values for m in _messages(value))
 
 
-def roles_of(values: Sequence[Any]) -> dict[str, str]:
+def roles_of(values: Sequence[Any], said: Dict[str, str]) -> dict[str, str]:
     """Give role name (lower case) → canonical role, for all names that can be known or told from who speaks first.
 
     Of two sides, of which only one is known, the other is the other one; of two unknown sides, the user's is the one that
     usually begins. These are guesses, and `_role_notes` says so.
     """
     names = {name.strip().lower() for name in role_counts(values)}
-    known = {name: ROLES[name] for name in names if name in ROLES}
+    sure = ROLES | dict(said)
+    known = {name: sure[name] for name in names if name in sure}
     unknown = sorted(names - known.keys())
     sides = set(known.values()) & {"user", "assistant"}
     if len(unknown) == 1 and len(sides) == 1:
@@ -113,13 +114,13 @@ def _needed(roles: dict[str, str]) -> dict[str, str]:
     return {name: role for name, role in sorted(roles.items()) if name != role}
 
 
-def _role_notes(values: Sequence[Any], roles: dict[str, str]) -> list[str]:
+def _role_notes(values: Sequence[Any], roles: dict[str, str], said: dict[str, str]) -> list[str]:
     notes = []
     for name in sorted(role_counts(values)):
         key = name.strip().lower()
         if key not in roles:
             notes.append(f"Role “{name}” is not known; map it, e.g. role.{name}=assistant.")
-        elif key not in ROLES:
+        elif key not in ROLES and key not in said:
             notes.append(
                 f"Role “{name}” is taken for the {roles[key]}: a guess from who speaks when. Correct it if it is wrong."
             )

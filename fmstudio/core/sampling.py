@@ -16,11 +16,15 @@ class Sample:
     Attributes:
         columns: Names as the file has them.
         rows: The rows.
+        roles: Role name (lower case) → canonical role, where the user has said who speaks.
     """
 
-    def __init__(self, columns: Sequence[str], rows: Sequence[Dict[str, Any]]) -> None:
+    def __init__(
+        self, columns: Sequence[str], rows: Sequence[Dict[str, Any]], roles: Dict[str, str] | None = None
+    ) -> None:
         self.columns = list(columns)
         self.rows = list(rows)
+        self.roles = dict(roles or {})
         self._by_name = {name.lower().strip(): name for name in columns}
 
     @property

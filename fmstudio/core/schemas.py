@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, get_args
 
 from fmstudio.api import SchemaKind, UserError
@@ -101,25 +101,9 @@ class Mapping:
         """Read ``["prompt=question", "completion=answer", "kind=prompt_completion", "role.bot=assistant", "pairs=all"]``.
 
         Raises:
-            UserError: A part is not ``target=source``, a target, kind or role is unknown, or one is missing.
+            UserError: See `said_in`; or a target is missing.
         """
-        columns: dict[str, str] = {}
-        roles: dict[str, str] = {}
-        options: dict[str, str] = {}
-        kind = ""
-        for pair in pairs:
-            target, sign, source = pair.partition("=")
-            if not sign or not source:
-                raise UserError(f"“{pair}” is not a mapping.", remedy="Write target=column, e.g. prompt=question.")
-            if target == "kind":
-                kind = _known(source, get_args(SchemaKind), "kind of data")
-            elif target.startswith("role."):
-                roles[target[5:].lower()] = source
-            elif target.startswith("rule."):
-                options[target[5:]] = source
-            else:
-                columns[_known(target, _all_targets(), "mapping target")] = source
-        return cls.of({"kind": kind, "columns": columns, "roles": roles, "options": options})
+        return cls.of(said_in(pairs))
 
     @classmethod
     def of(cls, data: Dict[str, Any]) -> Mapping:
@@ -135,12 +119,7 @@ class Mapping:
         lacking = missing_targets(kind, columns)
         if lacking:
             raise UserError(f"The mapping lacks {' and '.join(lacking)}.", remedy=f"Add {lacking[0]}=COLUMN.")
-        roles = {
-            str(name).lower(): _known(str(role), CANONICAL_ROLES, "role")
-            for name, role in dict(data.get("roles") or {}).items()
-        }
-        options = {name: _option(name, str(value)) for name, value in dict(data.get("options") or {}).items()}
-        return cls(kind, columns, roles, tuple(data.get("notes") or ()), options)
+        return cls(kind, columns, _roles(data), tuple(data.get("notes") or ()), _options(data))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the mapping as plain JSON data."""
@@ -152,6 +131,12 @@ class Mapping:
             "options": self.options,
         }
 
+    def told(self) -> str:
+        """Say it in the words of the command line: ``conversation, messages=turns role.bing=assistant``."""
+        words = [f"{target}={source}" for target, source in self.columns.items()]
+        words += [f"role.{name}={role}" for name, role in self.roles.items() if ROLES.get(name) != role]
+        return ", ".join(filter(None, (self.kind.replace("_", " "), " ".join(words))))
+
     def check(self, columns: Sequence[str]) -> None:
         """Make sure that every source column exists.
 
@@ -160,6 +145,65 @@ class Mapping:
         """
         for source in self.columns.values():
             _known(source, list(columns), "column")
+
+
+def said_in(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read what `Mapping.parse` reads, but let it stay incomplete; as plain data for `Mapping.of` or `completed`.
+
+    Raises:
+        UserError: A part is not ``target=source``, or a target, kind, role or rule is unknown.
+    """
+    columns: dict[str, str] = {}
+    roles: dict[str, str] = {}
+    options: dict[str, str] = {}
+    kind = ""
+    for pair in pairs:
+        target, sign, source = pair.partition("=")
+        if not sign or not source:
+            raise UserError(f"“{pair}” is not a mapping.", remedy="Write target=column, e.g. prompt=question.")
+        if target == "kind":
+            kind = _known(source, get_args(SchemaKind), "kind of data")
+        elif target.startswith("role."):
+            roles[target[5:]] = source
+        elif target.startswith("rule."):
+            options[target[5:]] = source
+        else:
+            columns[_known(target, _all_targets(), "mapping target")] = source
+    return {
+        "kind": kind,
+        "columns": columns,
+        "roles": _roles({"roles": roles}),
+        "options": _options({"options": options}),
+    }
+
+
+def is_partial(data: Dict[str, Any]) -> bool:
+    """Whether a mapping as plain data names no columns though rows of its kind have some: they are to be detected."""
+    return not data.get("columns") and data.get("kind") != "table"
+
+
+def completed(said: Dict[str, Any], readings: Sequence[Mapping]) -> Mapping:
+    """Put what a partial mapping says (kind, roles, rules) into the first reading that has a place for all of it.
+
+    Raises:
+        UserError: None has.
+    """
+    kind, roles, options = str(said.get("kind") or ""), _roles(said), _options(said)
+    for one in readings:
+        has_rules = set(options) <= set(used_options(one.kind, one.columns))
+        if kind in ("", one.kind) and has_rules and (not roles or one.kind in _SPOKEN):
+            notes = () if options else one.notes  # those of ranked answers tell of the rule that was detected
+            return replace(one, roles=one.roles | roles, options=one.options | options, notes=notes)
+    words = [f"kind={kind}"] * bool(kind) + [f"role.{n}={r}" for n, r in roles.items()]
+    words += [f"rule.{name}={value}" for name, value in options.items()]
+    raise UserError(
+        f"{' '.join(words)} does not fit: these rows can be read as {', '.join(r.kind for r in readings)}.",
+        remedy="Name the columns, too, e.g. messages=COLUMN or answers=COLUMN.",
+    )
+
+
+_SPOKEN = ("conversation", "preference", "unpaired_preference")
+"""Kinds whose columns may hold messages, so that roles matter."""
 
 
 def missing_targets(kind: SchemaKind, columns: Dict[str, str]) -> list[str]:
@@ -195,6 +239,15 @@ def _kind_of(kind: str, columns: Dict[str, str]) -> SchemaKind:
     if not fitting:
         raise UserError(f"The mapping mixes targets of different kinds: {', '.join(sorted(columns))}.")
     return next((k for k in fitting if not missing_targets(k, columns)), fitting[0])
+
+
+def _roles(data: Dict[str, Any]) -> dict[str, str]:
+    given = dict(data.get("roles") or {})
+    return {str(name).lower(): _known(str(role), CANONICAL_ROLES, "role") for name, role in given.items()}
+
+
+def _options(data: Dict[str, Any]) -> dict[str, str]:
+    return {name: _option(name, str(value)) for name, value in dict(data.get("options") or {}).items()}
 
 
 def _option(name: str, value: str) -> str:

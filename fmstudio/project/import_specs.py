@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api.errors import UserError
+from fmstudio.core import schemas
 from fmstudio.core.addresses import is_remote, name_of, title_of
 from fmstudio.jobs.spec import JobSpec, StepSpec
 from fmstudio.project.datasets import Datasets
@@ -116,8 +117,12 @@ def update_spec(datasets: Datasets, request: ImportRequest, update_of: str, key:
         UserError: There is no such dataset.
     """
     dataset = datasets.get(update_of)
-    if request.mapping is None and (stored := (dataset.source or {}).get("mapping")):
-        request = replace(request, mapping=stored)  # read as the dataset's own files were
+    if stored := (dataset.source or {}).get("mapping"):  # read as the dataset's own files were
+        if request.mapping is None:
+            request = replace(request, mapping=stored)
+        elif schemas.is_partial(request.mapping):
+            known = schemas.Mapping.of({**stored, "notes": []})
+            request = replace(request, mapping=schemas.completed(request.mapping, [known]).to_dict())
     folder = datasets.version_folder(dataset.id, 1).parent
     taken = sorted([*folder.glob("v*/rows-*.parquet"), *folder.glob("v*/dropped/rows-*.parquet")])
     noted = [v.statistics["collected"]["last_row_id"] for v in datasets.versions(dataset.id) if v.is_collected]

@@ -71,6 +71,7 @@ class _Done:
     report: Report
     importer: str
     shape_key: str
+    is_remembered: bool
 
 
 def read_rows(params: dict[str, Any], folder: Path, ctx: TaskContext, plugins: PluginManager) -> tuple[list[Path], int]:
@@ -106,17 +107,19 @@ def _import(
             ctx.log(f"{source.name}: {plural(read, 'row')} read")
         if not reading.rows or reading.mapping is None:
             raise _nothing([source.name for source in sources], report)
-        return _Done(writer.close(), reading.mapping, report, reading.importer, reading.shape)
+        return _Done(writer.close(), reading.mapping, report, reading.importer, reading.shape, reading.is_remembered)
 
 
 class _Reading:
     """Sources on their way to one dataset, all read with the mapping of the first."""
 
     def __init__(self, params: dict[str, Any], report: Report, writer: RowsWriter) -> None:
-        self.mapping = Mapping.of(params["mapping"]) if params.get("mapping") else None
+        self.mapping: Mapping | None = None
         self.importer = self.shape = ""
         self.rows = 0
+        self._given: dict[str, Any] | None = params.get("mapping")
         self._known_shapes: dict[str, Any] = params.get("known_shapes") or {}
+        self.is_remembered = False
         self._report, self._writer = report, writer
 
     def take(self, source: Source, batches: Iterator[pa.RecordBatch], *, is_one_of_many: bool) -> int:
@@ -140,7 +143,12 @@ class _Reading:
 
     def _choose(self, source: Source, sample: list[pa.RecordBatch]) -> Mapping:
         key = shape_key(source.importer, sample)
-        mapping = choose_mapping(self.mapping or self._known_shapes.get(key), sample)
+        given = self.mapping or self._given
+        remembered = None if given else self._known_shapes.get(key)
+        mapping = choose_mapping(given or remembered, sample)
+        if remembered:
+            self.is_remembered = True
+            self._report.note(f"Read as last time, as {mapping.told()}.")
         if not self.shape:
             self.shape, self.importer = key, source.importer
         self.mapping = mapping
@@ -249,6 +257,7 @@ def _result(done: _Done, named: list[tuple[str, Path]], digests: list[str]) -> d
         "files": [path.name for path in written.files],
         "importer": done.importer,
         "shape_key": done.shape_key,
+        "remembered": done.is_remembered,
         "flags": report.flags,
         "flagged": report.flagged,
     }

@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 from fmstudio.api import ROW_ID, Importer, ImportReport, Params, Reject, TaskContext, UserError
 from fmstudio.core.canonical import apply
 from fmstudio.core.checking import make_params
-from fmstudio.core.detection import detect
-from fmstudio.core.schemas import Mapping
+from fmstudio.core.detection import detect, detections
+from fmstudio.core.schemas import Mapping, completed, is_partial
 from fmstudio.plugin_manager import Contribution, PluginManager
 from fmstudio.worker.choosing import file_candidates, folder_candidates
 
@@ -140,12 +140,15 @@ def first_batches(batches: Iterator[pa.RecordBatch], rows: int) -> list[pa.Recor
 
 
 def choose_mapping(given: dict[str, Any] | Mapping | None, sample: Sequence[pa.RecordBatch]) -> Mapping:
-    """Take the user's mapping, or detect one from the first rows.
+    """Take the user's mapping, or detect one from the first rows; what a partial one says is put into the detected one.
 
     Raises:
-        UserError: The user's mapping names a column that is not there.
+        UserError: The user's mapping names a column that is not there, or what it says fits no reading.
     """
     columns = list(dict.fromkeys(name for batch in sample for name in batch.schema.names))
+    if isinstance(given, dict) and given and is_partial(given):
+        found = detections(columns, sample_rows(sample, SAMPLE_ROWS), given.get("roles"))
+        return completed(given, [one.mapping for one in found])
     if given:
         mapping = given if isinstance(given, Mapping) else Mapping.of(given)
         mapping.check(columns)

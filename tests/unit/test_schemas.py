@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fmstudio.api import UserError
 from fmstudio.core.canonical import apply
-from fmstudio.core.detection import detect
-from fmstudio.core.schemas import Mapping
+from fmstudio.core.detection import detect, detections
+from fmstudio.core.schemas import Mapping, completed, is_partial, said_in
 
 OPENAI = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}
 SHAREGPT = {"id": "1", "conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
@@ -166,6 +166,24 @@ def test_parse_explains_what_is_wrong(pairs: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
         Mapping.parse(pairs)
     assert message in str(error.value)
+
+
+def test_kind_roles_and_rules_alone_correct_what_is_detected() -> None:
+    said = said_in(["role.Bing=assistant"])
+    turns = [{"from": who, "value": who} for who in ("ghost", "bing", "gpt")]
+    found = [one.mapping for one in detections(["conversations"], [{"conversations": turns}], said["roles"])]
+    mapping = completed(said, found)
+    assert is_partial(said) and mapping.columns == {"messages": "conversations"}
+    assert mapping.roles["bing"] == "assistant" and mapping.roles["ghost"] == "user"
+    assert ["ghost" in note for note in mapping.notes] == [True]  # what was said is no guess to be noted
+    ranked = detections(["q", "answers", "scores"], [{"q": "x", "answers": ["a", "b"], "scores": [1, 2]}])
+    mapping = completed(said_in(["rule.pairs=all"]), [one.mapping for one in ranked])
+    assert (mapping.kind, mapping.options, mapping.notes) == ("preference", {"pairs": "all"}, ())
+    assert completed(said_in(["kind=conversation"]), found).kind == "conversation"
+    for wrong in (["kind=text"], ["rule.pairs=all"], ["kind=preference", "role.bing=user"]):
+        with pytest.raises(UserError, match="can be read as conversation"):
+            completed(said_in(wrong), found)
+    assert not is_partial(said_in(["kind=table"])) and not is_partial(said_in(["text=t"]))
 
 
 def test_check_names_the_nearest_column() -> None:

@@ -195,7 +195,25 @@ def test_a_remembered_mapping_is_used_and_said(tmp_path: Path) -> None:
     found = inspect_file.handle({"path": str(path), "known_shapes": known}, {}, plugins, ctx)
     assert found["remembered"] and found["rows"] == [{"prompt": "one two", "completion": "three"}]
     _, result = run(tmp_path / "v", files=[str(path)], known_shapes=known)
-    assert result["kind"] == "prompt_completion"
+    assert result["kind"] == "prompt_completion" and result["remembered"]
+    assert "Read as last time, as prompt completion, prompt=a completion=b." in result["notes"]
+
+
+def test_a_role_alone_is_put_into_the_detected_reading_and_a_remembered_one_can_be_forgotten(tmp_path: Path) -> None:
+    talks = [[{"from": "human", "value": "h"}, {"from": who, "value": "x"}] for who in ("bing", "gpt")]
+    path, project = write_jsonl(tmp_path / "sg.jsonl", [{"conversations": talk} for talk in talks]), str(tmp_path / "p")
+    assert fmstudio("project", "new", project).returncode == 0
+    assert fmstudio_json("import", str(path), "--project", project)["rejected"] == 1
+    made = fmstudio_json("import", str(path), "--project", project, "--map", "role.bing=assistant")
+    assert (made["kind"], made["rows"], made["rejected"]) == ("conversation", 2, 0)
+    told = fmstudio("import", str(path), "--project", project).stdout
+    assert "Read as last time, as conversation, messages=conversations role.bing=assistant." in told
+    assert "--forget" in told
+    for options in (["--forget"], []):
+        again = fmstudio_json("import", str(path), "--project", project, *options)
+        assert again["rejected"] == 1 and not again["remembered"]
+    updated = fmstudio_json("import", str(path), "--project", project, "--update", "sg", "--map", "role.bing=assistant")
+    assert updated["update"]["added"] == 1 and not any("not known" in note for note in updated["notes"])
 
 
 def test_identify_and_count(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
     Returns:
         ``rows``, ``rejected``, ``kind``, ``mapping``, ``columns`` (name and type), ``bytes``, ``sources`` (path, name,
         sha256, bytes), ``notes``, ``files`` (names of the Parquet files), ``importer`` (id of the first file's),
-        ``shape_key``, ``flags``, ``flagged``; of an update also ``update`` (counts) and ``dropped``.
+        ``shape_key``, ``remembered`` (whether it was read by one of the known shapes), ``flags``, ``flagged``; of an update
+        also ``update`` (counts) and ``dropped``.
 
     Raises:
         UserError: Nothing could be read; the message carries the first reason.
