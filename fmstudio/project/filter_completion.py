@@ -53,8 +53,8 @@ def completions(
         return []
     bare = prefix.lstrip('"').lower()
     offers = [
-        Completion(_column_text(column.name, is_sql=is_sql), column.kind, start)
-        for column in sorted(columns, key=lambda column: not column.name.lower().startswith(bare))
+        Completion(column_text(column.name, is_sql=is_sql), column.kind, _begin(text, column.name, start))
+        for column in sorted(columns, key=lambda c: (_begin(text, c.name, start), not c.name.lower().startswith(bare)))
         if bare in column.name.lower()
     ]
     if is_sql and not prefix.startswith('"'):
@@ -63,11 +63,22 @@ def completions(
     return [offer for offer in offers if offer.text.lower() != prefix.lower()][:MOST]
 
 
-def _column_text(name: str, *, is_sql: bool) -> str:
+def column_text(name: str, *, is_sql: bool) -> str:
+    """A column's name as it is written in a filter, in quotes where it needs them; in words, with its colon."""
     plain = re.fullmatch(r"[A-Za-z_]\w*", name) is not None
     if is_sql:
         return name if plain else name_sql(name)
     return f"{name}:" if re.fullmatch(r"[^\s\":<>=()]+", name) else f'"{name}":'
+
+
+def _begin(text: str, name: str, start: int) -> int:
+    """Where the typed beginning of a name stands: of “Customer Name”, “customer n” is one, not two things."""
+    lower, typed = name.lower(), text.lower()
+    for length in range(len(name), len(text) - start, -1):
+        place = len(text) - length
+        if typed.endswith(lower[:length]) and (place == 0 or typed[place - 1] in " -("):
+            return place
+    return start
 
 
 def _values(

@@ -138,6 +138,20 @@ def test_a_filter_that_cannot_run_says_so_below_the_field(
     qtbot.waitUntil(lambda: rows.count.text() == "0 of 300 rows" and not rows.error.isVisible(), timeout=LONG)
 
 
+def test_a_name_that_is_no_column_is_told_and_mended(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, [{"text": f"a {i}", "Priority (1-5)": i % 5 + 1} for i in range(10)])
+    rows = page.view.rows
+    qtbot.keyClicks(rows.filter, "Priority:5")
+    qtbot.keyClick(rows.filter, Key.Key_Return)
+    qtbot.waitUntil(lambda: rows.count.text() == "0 of 10 rows", timeout=LONG)
+    assert "“Priority”" in rows.bar.hint.text() and "“Priority (1-5)”" in rows.bar.hint.text()
+    assert rows.bar.hint.isVisible()
+    qtbot.mouseClick(rows.bar.mend, LEFT)
+    assert rows.filter.text() == '"Priority (1-5)":5'
+    qtbot.waitUntil(lambda: rows.count.text() == "2 of 10 rows", timeout=LONG)
+    assert not rows.bar.hint.isVisible()
+
+
 def test_a_column_is_completed_in_the_field(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     page = open_data(project_folder, _records())
     rows = page.view.rows

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmstudio.project.filter_completion import completions
+from fmstudio.project.filter_hints import hint
 from fmstudio.project.filters import (
     ColumnFilter,
     FilterColumn,
@@ -209,3 +210,42 @@ def test_columns_functions_and_values_are_offered() -> None:
     assert texts("n = 1", is_sql=True) == ["1", "10"]
     assert texts("n > 5 AN", is_sql=True)[0] == "AND"
     assert completions("n > 1 AND my", COLUMNS, values, is_sql=True)[0].start == 10
+
+
+NAMED = [
+    FilterColumn(name, "string") for name in ("Priority (1-5)", "price €", "Customer Name", "Name", "topic", "is_open")
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "column", "better"),
+    [
+        ("Priority:5", "Priority (1-5)", '"Priority (1-5)":5'),
+        ("priority (1-5):5 x", "Priority (1-5)", '"Priority (1-5)":5 x'),
+        ("cat -price:>100", "price €", 'cat -"price €":>100'),
+        ("Customer Name:Anna -refund", "Customer Name", '"Customer Name":Anna -refund'),
+        ("tpoic:paper", "topic", "topic:paper"),
+        ("open:true", "is_open", "is_open:true"),
+    ],
+)
+def test_a_name_that_is_no_column_is_told_with_the_likely_one(typed: str, column: str, better: str) -> None:
+    found = hint(typed, NAMED)
+    assert found is not None and (found.column, found.better) == (column, better)
+    assert hint(better, NAMED) is None
+    assert f'"{column}"' in words_where(better, NAMED)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["topic:x", '"Customer Name":Anna', "name:x", "http://is_open", "10:30", "priority: high", '"on Priority:5"'],
+)
+def test_a_colon_in_prose_is_no_mistake(typed: str) -> None:
+    assert hint(typed, NAMED) is None
+
+
+@pytest.mark.parametrize("is_sql", [True, False])
+def test_a_name_of_several_words_is_completed_from_its_beginning(is_sql: bool) -> None:
+    colon = "" if is_sql else ":"
+    for typed, start in (("Customer N", 0), ("paper customer na", 6), ("Pri", 0), ("price", 0)):
+        first = completions(typed, NAMED, {}, is_sql=is_sql)[0]
+        assert first.text.startswith('"') and first.text.endswith(f'"{colon}') and first.start == start

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QMenu, QWidget
 
 from fmstudio.jobs.outcome import Problem
 from fmstudio.project.filter_completion import Completion, completions
+from fmstudio.project.filter_hints import hint
 from fmstudio.project.filters import (
     ColumnFilter,
     FilterColumn,
@@ -23,7 +24,7 @@ from fmstudio.project.filters import (
 )
 from fmstudio.ui.pages.data.filter_completer import FilterCompleter
 from fmstudio.ui.theme import restyle
-from fmstudio.ui.widgets.parts import button, clear, column, icon_label, label, row, tool_button
+from fmstudio.ui.widgets.parts import button, clear, column, holder, icon_label, label, row, tool_button
 
 HINT = "Words to find, column:word, -without, or a SQL condition such as length(text) > 100   (Ctrl+F)"
 LIVE_ROWS = 300_000
@@ -100,6 +101,12 @@ class FilterBar(QWidget):
         self.count = label("", "muted")
         self.error = label("", "danger", wrap=True, selectable=True)
         self.error.setAccessibleName(self.tr("What is wrong with the filter"))
+        self.hint = label("", "muted", wrap=True, selectable=True)
+        self.mend = button("", lambda: self.use(self._better), kind="quiet")
+        self._better = ""
+        hints = row(self.hint, self.mend)
+        hints.setStretch(0, 1)
+        self._hints = holder(hints)
         self.pills = QHBoxLayout()
         self.pills.setSpacing(6)
         self._pill_box = QFrame()
@@ -109,8 +116,9 @@ class FilterBar(QWidget):
         self.line.setStretch(1, 1)
         self._later = QTimer(self, singleShot=True, interval=LIVE_MS)
         self._later.timeout.connect(self._apply_live)
-        self.setLayout(column(self.line, self.error, self._pill_box, gap=4))
+        self.setLayout(column(self.line, self.error, self._hints, self._pill_box, gap=4))
         self.error.hide()
+        self._hints.hide()
         self._pill_box.hide()
         self._show_mode()
 
@@ -147,6 +155,7 @@ class FilterBar(QWidget):
         self._asked = ""
         self._show_mode()
         self._show_pills()
+        self._show_hint("")
         self.show_error("")
 
     def clear_all(self) -> None:
@@ -189,6 +198,7 @@ class FilterBar(QWidget):
         if text:
             self.recent = [text, *(old for old in self.recent if old != text)][:MOST_REMEMBERED]
             self.remembered.emit()
+        self._show_hint(text)
         if again:
             self.changed.emit()
 
@@ -199,6 +209,23 @@ class FilterBar(QWidget):
         self.error.setText(text)
         self.error.setVisible(bool(text))
         restyle(self.field, state="danger" if text else "")
+
+    def _show_hint(self, asked: str) -> None:
+        """Say that a column may be meant where the words asked for have another name before a colon."""
+        found = None if self.is_sql else hint(asked, self.columns)
+        self._hints.setVisible(found is not None)
+        if found is None:
+            return
+        self._better = found.better
+        if found.name.casefold() == found.column.casefold():
+            said = self.tr("“{}” needs quotes in a filter, because of its spaces or signs.").format(found.column)
+        else:
+            said = self.tr("No column is called “{}”, so that is looked for as text. Did you mean “{}”?")
+            said = said.format(found.name, found.column)
+        self.hint.setText(said)
+        better = found.better if len(found.better) < 50 else f"{found.better[:48]}…"
+        self.mend.setText(self.tr("Look for {}").format(better).replace("&", "&&"))
+        self.mend.setAccessibleName(self.tr("Look for {}").format(found.better))
 
     def set_columns(self, columns: Sequence[FilterColumn], values: Mapping[str, Sequence[str]] | None = None) -> None:
         """Say what there is to ask for."""
@@ -245,6 +272,7 @@ class FilterBar(QWidget):
         if not text.strip():
             self._pinned = None
         self._show_mode()
+        self._show_hint("")
         self.show_error("")
         if not text:
             self._later.stop()
@@ -258,6 +286,7 @@ class FilterBar(QWidget):
         text = self.field.text().strip()
         if text != self._asked and not self.is_sql:
             self._asked = text
+            self._show_hint(text)
             self.changed.emit()
 
     def _offer(self, text: str) -> list[Completion]:
