@@ -116,7 +116,8 @@ class JobSpecs:
         request = ImportRequest(
             files=existing(files), name=name, importer=importer, mapping=mapping, importer_params=importer_params or {},
             parts=() if isinstance(parts, Mapping) else tuple(parts),
-            parts_of=dict(parts) if isinstance(parts, Mapping) else {}, is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {},
+            parts_of=dict(parts) if isinstance(parts, Mapping) else {},
+            is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {},
         )  # fmt: skip
         if update_of:
             return update_spec(self._datasets, request, update_of, update_key)
