@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,24 @@ def test_half_characters_become_question_marks(tmp_path: Path) -> None:
     content = '{"a": "x\\ud800y", "m": [{"role": "user", "content": "\\udfff"}]}\n'
     rows = read("jsonl", file(tmp_path / "x.jsonl", content))
     assert rows[0]["a"] == "x?y" and "?" in str(rows[0]["m"])
+
+
+@pytest.mark.parametrize("importer", ["jsonl", "json"])
+def test_half_characters_are_told_and_change_no_type(importer: str, tmp_path: Path) -> None:
+    report = FakeReport()
+    content = '{"a": "x\\ud83d y", "m": [{"b": "\\udfff", "c": 1}], "\\ud83d": 1}\n{"a": "z\\ud83d"}\n'
+    rows = read(importer, file(tmp_path / f"x.{importer}", content), report)
+    assert rows[0] == {"a": "x? y", "m": [{"b": "?", "c": 1}], "?": 1}
+    told = [note for note in report.notes if "halves of characters" in note]
+    assert ["“a”" in told[0], "“m”" in told[1], len(told)] == [True, True, 2]
+    assert not any("different kinds" in note for note in report.notes)
+
+
+def test_numbers_of_too_many_digits_are_told_as_such(tmp_path: Path) -> None:
+    for name, importer, content in (("x.yml", "yaml", f"- n: {10**29}\n"), ("x.json", "json", f'[{{"n": {10**29}}}]')):
+        report = FakeReport()
+        assert read(importer, file(tmp_path / name, content), report) == [{"n": str(10**29)}]
+        assert any("“n” holds numbers of too many digits" in note for note in report.notes)
 
 
 def test_brackets_inside_a_text_are_no_nesting(tmp_path: Path) -> None:
@@ -338,6 +357,25 @@ def test_yaml_rows_keep_json_types_only(tmp_path: Path) -> None:
     assert read("yaml", file(tmp_path / "x.yml", content)) == [
         {"a": 1, "b": "yes", "c": True, "d": "2020-01-01", "e": None, "f": 0.5}
     ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("12:30", "1:30:15", "1:30.5"),
+        *("01234", "0777", "-007", "007.5", "-0"),
+        *("+4912345", "+1.5", "+.inf", "1_000", "1_0.5", "0x1F", "0b11", "1.", "1e5"),
+    ],
+)
+def test_yaml_numbers_that_would_be_written_back_in_another_way_stay_text(written: str, tmp_path: Path) -> None:
+    for content in (f"- a: {written}\n", f"rows:\n- a: {written}\n"):
+        assert read("yaml", file(tmp_path / "x.yml", content)) == [{"a": written}]
+
+
+def test_yaml_numbers_are_numbers(tmp_path: Path) -> None:
+    written = {"0": 0, "-12": -12, "1.5": 1.5, "-.5": -0.5, "1e-5": 1e-5, "2.5e+10": 2.5e10, ".inf": math.inf}
+    rows = read("yaml", file(tmp_path / "x.yml", "- [" + ", ".join(written) + "]\n- 7\n"))
+    assert rows[0]["messages"] == list(written.values()) and rows[1]["text"] == 7
 
 
 def test_yaml_broken_names_line_and_column(tmp_path: Path) -> None:
