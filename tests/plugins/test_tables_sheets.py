@@ -91,6 +91,23 @@ def test_ruined_values_are_flagged(tmp_path: Path) -> None:
     assert rows[1]["card"] == "5.5E+15" and rows[0]["card"] == "4111111111111110"
 
 
+def test_a_lone_date_among_names_is_plain_text_and_flagged(tmp_path: Path) -> None:
+    day, moment = datetime.date(2024, 3, 2), datetime.datetime(2024, 3, 2, 12, 30)
+    report = FakeReport()
+    genes = [["gene", "note"], ["BRCA1", "a"], [day, moment], ["TP53", "b"], ["EGFR", "c"]]
+    rows = read("spreadsheet", book(tmp_path / "x.xlsx", {"S": genes}), report)
+    assert [row["gene"] for row in rows] == ["BRCA1", "2024-03-02", "TP53", "EGFR"]
+    assert rows[1]["note"] == "2024-03-02 12:30:00"
+    assert ("gene", 2, "2024-03-02") in [(c, r, v) for c, r, _, v in report.flags]
+    assert any("“gene”: 1 date among texts" in note for note in report.notes)
+
+
+def test_a_few_texts_among_dates_are_no_names(tmp_path: Path) -> None:
+    report = FakeReport()
+    read("spreadsheet", book(tmp_path / "x.xlsx", {"S": [["due"], ["open"], [DAY], [DAY], ["open"]]}), report)
+    assert not report.flags
+
+
 def test_numbers_of_more_digits_than_a_spreadsheet_keeps_are_flagged(tmp_path: Path) -> None:
     report = FakeReport()
     cards = [["card"], [1234567890123450000], [5500000000000000], [4539578763621490000]]

@@ -7,6 +7,7 @@ hides is told: formulas without a stored value, error cells, merged cells, ruine
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fmstudio.api import Field, Importer, ImportReport, Params, Part, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
-from fmstudio_formats.batches import Batcher
+from fmstudio_formats.batches import Batcher, cell_text
 from fmstudio_formats.parts import choose, column_count
 from fmstudio_formats.ruined import Ruined, number_suspects
 from fmstudio_formats.sheet_container import check_container
@@ -135,7 +136,7 @@ class _Rows:
         self._sheet, self._facts, self._header = sheet, facts, header
         self._report, self._ctx = report, ctx
         self._size, self._name = path.stat().st_size, path.name
-        self._ruined = Ruined(report)
+        self._ruined, self._dates = Ruined(report), Counter[str]()
         self._left = (sheet.start or (0, 0))[1]  # calamine leaves out empty columns before the data, but not rows
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -167,6 +168,9 @@ class _Rows:
         yield from self._flagged(pending, places, names, given)
         self._ctx.progress(self._size, self._size, "bytes read")
         self._ruined.tell()
+        for name, count in self._dates.items():
+            dates = "1 date" if count == 1 else f"{count:,} dates"
+            self._report.note(f"Column “{name}”: {dates} among texts, as a spreadsheet makes of names.")
         self._tell_facts()
 
     def _flagged(
@@ -186,11 +190,11 @@ class _Rows:
         """A few dates among many texts: gene names, sizes and fractions that were typed in."""
         texts = sum(isinstance(value, str) for value in column)
         dates = [i for i, value in enumerate(column) if isinstance(value, datetime.date)]
-        if dates and texts > 4 * len(dates):
+        if dates and texts > 2 * len(dates):
             for index in dates[:1_000]:
-                shown = str(_storable(column[index]))
+                shown = cell_text(_storable(column[index]))
                 self._report.flag(name, given + index + 1, f"“{shown}” {_DATE_IN_TEXT}.", shown)
-            self._report.note(f"Column “{name}”: {len(dates)} dates among texts, as a spreadsheet makes of names.")
+            self._dates[name] += len(dates)
 
     def _flag_errors(self, places: list[int], names: list[str], given: int) -> None:
         if not self._facts.errors:
