@@ -188,6 +188,14 @@ def test_numbers_of_too_many_digits_are_told_as_such(tmp_path: Path) -> None:
         assert any("“n” holds numbers of too many digits" in note for note in report.notes)
 
 
+def test_zero_bytes_are_told_as_what_they_are(tmp_path: Path) -> None:
+    report = FakeReport()
+    rows = read("text", file(tmp_path / "x.txt", b"A first line of text.\n\nAnd one with \0 in it.\n"), report)
+    assert len(rows) == 2 and not report.rejects
+    assert any("zero bytes, the first at offset" in note for note in report.notes)
+    assert not any("rejected" in note for note in report.notes)
+
+
 def test_brackets_inside_a_text_are_no_nesting(tmp_path: Path) -> None:
     art = "]" * 500 + "}" * 500
     assert read("jsonl", file(tmp_path / "x.jsonl", json.dumps({"a": art}) + "\n")) == [{"a": art}]

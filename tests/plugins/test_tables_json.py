@@ -38,6 +38,39 @@ def test_a_nested_list_can_be_named(tmp_path: Path) -> None:
     assert read("json", path, rows="r.b") == [{"y": 3}, {"y": 4}]
 
 
+def test_a_nested_list_is_not_told_as_one_row(tmp_path: Path) -> None:
+    report = FakeReport()
+    content = '{"meta": {"x": 1}, "data": {"rows": [{"a": 1}, {"a": 2}]}}'
+    assert read("json", file(tmp_path / "x.json", content), report) == [{"a": 1}, {"a": 2}]
+    assert "Rows are read from “data.rows”." in report.notes and not any("one row" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("index", "named"), [([0, 1], {}), (["x", "y"], {"index": "x"}), ([1, 0], {"index": 1}), (None, {})]
+)
+def test_pandas_split_form_is_the_table_it_is(index: list[Any] | None, named: dict[str, Any], tmp_path: Path) -> None:
+    value = {"columns": ["a", 5], "index": index, "data": [[1, "p"], [2, None]]}
+    written = json.dumps({key: part for key, part in value.items() if part is not None})
+    rows = read("json", file(tmp_path / "x.json", written))
+    assert rows[0] == {**named, "a": 1, "5": "p"} and len(rows) == 2
+
+
+def test_names_of_columns_that_come_too_late_are_told(tmp_path: Path) -> None:
+    report = FakeReport()
+    rows = read("json", file(tmp_path / "x.json", '{"data": [[1, 2]], "columns": ["a", "b"]}'), report)
+    assert rows == [{"data": [1, 2]}] and any("“columns”" in note for note in report.notes)
+
+
+def test_the_place_of_an_open_text_is_said_in_good_english(tmp_path: Path) -> None:
+    for content, importer, words in (
+        ('{"a": 1}\n{"a":"x\n', "jsonl", "Unterminated string starting at column 6."),
+        ('[{"a": 1},\n{"a":"x\n', "json", "Invalid control character (line 2)."),
+    ):
+        report = FakeReport()
+        read(importer, file(tmp_path / f"x.{importer}", content), report)
+        assert any(words in reject.reason for reject in report.rejects), report.rejects
+
+
 def test_a_very_large_wrapper_is_streamed(tmp_path: Path) -> None:
     rows = ",".join(json.dumps({"n": i, "t": "x" * 1000}) for i in range(20_000))
     path = file(tmp_path / "x.json", f'{{"data": {{"rows": [{rows}]}}}}')

@@ -198,7 +198,7 @@ def _check_zeros(path: Path, sample: bytes, report: ImportReport) -> None:
             f"{path.name} is no text file: it has a zero byte at offset {at}.",
             remedy="Choose the importer that fits the file, or name its encoding.",
         )
-    report.note(f"The file is damaged: it holds zero bytes, the first at offset {at}. Rows with them are rejected.")
+    report.note(f"The file is damaged: it holds zero bytes, the first at offset {at}.")
 
 
 def _wide(sample: bytes) -> str:

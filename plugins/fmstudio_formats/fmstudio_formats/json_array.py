@@ -6,6 +6,7 @@ reading goes on at the next row; a file whose end is missing gives its whole row
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,11 +82,11 @@ class _Rows:
         self._path, self._report = window.path, window.report
         self._found = ""
         self._names: set[str] = set()
-        self._is_over = False
+        self._is_over = self._is_whole_row = self._has_table = False
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each row of all values of the file."""
-        count, alone = 0, False
+        count = 0
         while (first := self._window.peek()) and not self._is_over:
             if first not in "[{":
                 self._refuse(count)
@@ -96,10 +97,9 @@ class _Rows:
             else:
                 other: dict[str, Any] = {}
                 yield from self._object("", other)
-                alone = bool(other) and not self._found
                 if not self._is_over or not self._found:
                     yield from self._without_list(other)
-        if alone and count == 1:
+        if self._is_whole_row and count == 1:
             self._report.note("The file holds one object and no list of rows, so it is read as one row.")
         elif count > 1:
             self._report.note(f"The file holds {count} JSON values one after the other; all are read.")
@@ -141,7 +141,11 @@ class _Rows:
         is_list = not self._found and (key == self._wanted or not (self._wanted or name in _ONE_CONVERSATION))
         if first == "[" and is_list and self._window.holds_rows():
             self._found = key
-            yield from self._elements(name)
+            table = _split_form(other) if name == "data" else None
+            self._has_table = table is not None
+            if table:
+                self._report.note("The lists in “data” are the rows, and “columns” names their cells.")
+            yield from self._elements(name, table)
             return
         try:
             other[name] = self._window.value(_HELD if first == "{" and not self._found else 256 << 20)
@@ -156,6 +160,10 @@ class _Rows:
         if self._found:
             if lists:
                 self._report.note(f"Rows are read from “{self._found}”; not from {', '.join(lists)}.")
+            if "columns" in other and self._found == "data" and not self._has_table:
+                self._report.note(
+                    "The names in “columns” do not fit the rows in “data”, or come after them, and are not used."
+                )
             return
         nested = {key: value for key, value in _nested(other, "") if not self._wanted or key == self._wanted}
         if nested:
@@ -167,9 +175,10 @@ class _Rows:
         elif self._wanted:
             raise UserError(f"{self._path.name} has no list “{self._wanted}”.", remedy=f"It has: {', '.join(other)}.")
         elif other:
+            self._is_whole_row = True
             yield other
 
-    def _elements(self, key: str) -> Iterator[dict[str, Any]]:
+    def _elements(self, key: str, table: _Table | None = None) -> Iterator[dict[str, Any]]:
         self._window.skip()
         while (char := self._window.peek()) != "]":
             if not char:
@@ -181,7 +190,7 @@ class _Rows:
                 if not self._go_on(str(error)):
                     return
                 continue
-            row = _row(value, key)
+            row = (table and table.row(value)) or _row(value, key)
             if len(self._names) < 1000:
                 self._names.update(row)
             yield row
@@ -214,6 +223,34 @@ class _Rows:
         self._window.reject(reason)
         self._window.end()
         self._is_over = True
+
+
+class _Table:
+    """A table as pandas writes it with ``orient="split"``: names of columns and of rows, then lists of cells."""
+
+    def __init__(self, columns: list[Any], index: list[Any]) -> None:
+        self._columns = [str(name) for name in columns]
+        # Rows that are only counted have no names.
+        has_index = index != list(range(len(index)))
+        self._named = (
+            ["index_2" if "index" in self._columns else "index", *self._columns] if has_index else self._columns
+        )
+        self._index = iter(index) if has_index else itertools.repeat(None)
+
+    def row(self, cells: Any) -> dict[str, Any]:
+        """Name the cells of a row; empty when they are no row of this table."""
+        name = next(self._index, None)
+        if not isinstance(cells, list) or len(cells) != len(self._columns):
+            return {}
+        return dict(zip(self._named, cells if self._named is self._columns else [name, *cells], strict=True))
+
+
+def _split_form(other: dict[str, Any]) -> _Table | None:
+    columns, index = other.get("columns"), other.get("index", [])
+    is_named = isinstance(columns, list) and all(isinstance(name, (str, int, float)) for name in columns)
+    if not is_named or len({str(name) for name in columns}) < len(columns) or not isinstance(index, list):
+        return None
+    return _Table(columns, index)
 
 
 def _is_rows(value: Any) -> bool:

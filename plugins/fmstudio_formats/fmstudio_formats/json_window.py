@@ -130,7 +130,7 @@ class Window:
             except json.JSONDecodeError as error:
                 if self._is_end or (error.pos < len(self._text) - 64 and "Unterminated" not in error.msg):
                     line = self._line + self._text.count("\n", 0, error.pos)
-                    raise Broken(f"Not valid JSON: {error.msg} (line {line}).") from error
+                    raise Broken(f"Not valid JSON: {error.msg.removesuffix(' at')} (line {line}).") from error
             except RecursionError as error:
                 raise Broken(f"Brackets are nested more than {DEEPEST} deep.") from error
             except ValueError as error:  # a whole number of more than 4 300 digits

@@ -79,7 +79,7 @@ def parse_line(raw: bytes) -> list[dict[str, Any]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"Not UTF-8: byte {raw[error.start]:#04x} at column {error.start + 1}.") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"Not valid JSON: {error.msg} at column {error.pos + 1}.") from error
+        raise ValueError(f"Not valid JSON: {error.msg.removesuffix(' at')} at column {error.pos + 1}.") from error
     except RecursionError as error:
         raise ValueError(f"Not readable: brackets are nested more than {DEEPEST} deep.") from error
     if may_be_too_deep(raw) and any(is_too_deep(value) for value in values):
