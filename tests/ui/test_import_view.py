@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PySide6.QtCore import QCoreApplication, QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel
@@ -277,6 +278,33 @@ def test_columns_are_mapped_without_a_mouse(
     keyboard.press("Up")
     qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
     assert who.hasFocus() and view.form.roles["doctor"] is who and who.currentData() == "user"
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1100, 700), (1000, 700)])
+def test_nothing_lies_over_anything_and_nothing_is_cut(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any, size: tuple[int, int]
+) -> None:
+    window = open_window(project_folder)
+    window.resize(*size)
+    page = data_page(window)
+    long = {
+        "prompt": f"See https://example.com/{'a' * 200}",
+        "completion": "x" * 300,
+        "name of a column " * 20: "value",
+    }
+    look(qtbot, page, write_jsonl(tmp_path / "long.jsonl", [long] * 30))
+    view = page.importing
+    form, preview = view.panes.widget(0), view.panes.widget(1)
+    qtbot.waitUntil(lambda: not form.geometry().intersects(preview.geometry()), timeout=LONG)
+    for part in (view.first, view.figures):
+        assert part.width() >= part.minimumSizeHint().width() and part.width() <= preview.width()
+    view.figures.show_tokens({"is_estimate": False, "median": 1, "p95": 2, "max": 3}, "counted with " + "a model " * 12)
+    note = view.figures.token_note
+    qtbot.waitUntil(lambda: note.height() >= note.heightForWidth(note.width()), timeout=LONG)
+    assert note.mapTo(view.figures, note.rect().bottomLeft()).y() < view.figures.height()
+    pane = view.first.reading.viewport()
+    texts = [found for found in view.first.reading.findChildren(QLabel) if found.isVisible()]
+    assert texts and all(found.mapTo(pane, found.rect().topRight()).x() < pane.width() for found in texts)
 
 
 def test_what_a_pasted_text_is() -> None:

@@ -33,7 +33,7 @@ class _Chart(QWidget):
         self._places: list[QRectF] = []
         self.setAccessibleName(name)
         self.setMouseTracking(True)
-        self.setMinimumWidth(150)
+        self.setMinimumWidth(120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         Theme.current().changed.connect(self.update)
 

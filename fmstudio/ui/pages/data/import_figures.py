@@ -46,7 +46,6 @@ class ImportFigures(QWidget):
         for box, share in ((lengths, 4), (languages, 3), (tokens, 5)):
             side_by_side.addLayout(box, share)
         self.setLayout(column(side_by_side, self.measured, gap=2))
-        self.setMaximumHeight(160)
         self._has_models = False
 
     def show_models(self, models: list[ModelEntry]) -> None:

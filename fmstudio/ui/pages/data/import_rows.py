@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QWidget
 
+from fmstudio.ui.widgets.chat_bubbles import text_view
 from fmstudio.ui.widgets.paged_table import ROLE_WORDS, PagedTable, full_text, is_messages
-from fmstudio.ui.widgets.parts import clear, column, holder, label
+from fmstudio.ui.widgets.parts import ElidedLabel, clear, column, holder, label
 
 MOST_CHARS = 6_000
+LEAST_HEIGHT = 170
+LONGEST_WORD = 20
+"""Characters that have room side by side in the narrowest bubble; a label breaks between words only."""
 SPEAKERS = {
     "prompt": ("user", "Prompt"),
     "completion": ("assistant", "Completion"),
@@ -27,20 +31,27 @@ class FirstRows(QSplitter):
         super().__init__(Qt.Orientation.Horizontal)
         self.table = PagedTable(self.tr("First rows as they will be imported"))
         self._content = column(gap=6, margins=(14, 10, 14, 12))
-        self._reading = QScrollArea()
-        self._reading.setWidgetResizable(True)
-        self._reading.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._reading.setWidget(holder(self._content))
-        self._reading.setAccessibleName(self.tr("The chosen row, as it reads"))
+        self.reading = QScrollArea()
+        self.reading.setWidgetResizable(True)
+        self.reading.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        body = holder(self._content)
+        body.setMinimumWidth(1)  # as wide as the pane: one value that cannot be broken must not cut all others
+        self.reading.setWidget(body)
+        self.reading.setAccessibleName(self.tr("The chosen row, as it reads"))
         self.addWidget(self.table)
-        self.addWidget(self._reading)
+        self.addWidget(self.reading)
         self.setStretchFactor(0, 3)
         self.setStretchFactor(1, 2)
         self.setChildrenCollapsible(False)
         self.table.setMinimumWidth(200)
-        self._reading.setMinimumWidth(230)
+        self.reading.setMinimumWidth(230)
+        self.setMinimumHeight(LEAST_HEIGHT)
         self.setSizes([420, 330])
         self.table.row_chosen.connect(self._on_chosen)
+
+    def sizeHint(self) -> QSize:
+        """Qt: a few rows; all room that is left comes on top."""
+        return QSize(super().sizeHint().width(), LEAST_HEIGHT)
 
     def show_rows(self, rows: list[dict[str, Any]], columns: list[str]) -> None:
         """Show other rows; the first is chosen."""
@@ -85,20 +96,26 @@ def _spelled(name: str, value: Any) -> list[QWidget]:
         return []
     role, title = SPEAKERS.get(name, ("", name))
     if is_messages(value):
-        heads = [] if name == "messages" else [label(title, "caption")]
+        heads = [] if name == "messages" else [ElidedLabel(title, "caption")]
         return [*heads, *(_bubble(m["role"], str(m["content"]), ROLE_WORDS.get(m["role"], m["role"])) for m in value)]
     text = full_text(value)[:MOST_CHARS]
     if role:
         return [_bubble(role, text, title)]
     if name == "text":
-        return [label(text, wrap=True, selectable=True)]
-    return [label(name, "caption"), label(text[:800], "muted", wrap=True, selectable=True)]
+        return [_text(text)]
+    return [ElidedLabel(name, "caption"), _text(text[:800], "muted")]
+
+
+def _text(text: str, role: str = "") -> QWidget:
+    if any(len(word) > LONGEST_WORD for word in text.split()):
+        return text_view(text, is_raw=True)
+    return label(text, role, wrap=True, selectable=True)
 
 
 def _bubble(role: str, content: str, title: str) -> QWidget:
     frame = QFrame()
     frame.setProperty("bubble", role if role in ("user", "assistant") else "system")
-    text = label(content[:MOST_CHARS] or "(empty)", wrap=True, selectable=True)
+    text = _text(content[:MOST_CHARS] or "(empty)")
     frame.setLayout(column(label(title, "caption"), text, gap=2, margins=(12, 8, 12, 10)))
     left, right = (24, 0) if role == "user" else (0, 24)
     return holder(column(frame, margins=(left, 0, right, 0)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QScrollArea, QSplitter, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QWidget
 
 from fmstudio.core.addresses import is_remote, name_of
 from fmstudio.jobs.outcome import Problem
@@ -14,12 +14,13 @@ from fmstudio.ui.pages.data.import_detection import DetectionCard
 from fmstudio.ui.pages.data.import_figures import ImportFigures
 from fmstudio.ui.pages.data.import_known import KnownFile
 from fmstudio.ui.pages.data.import_mapping import KINDS, MappingForm
+from fmstudio.ui.pages.data.import_panes import ImportPanes
 from fmstudio.ui.pages.data.import_problems import ImportProblems
 from fmstudio.ui.pages.data.import_rows import FirstRows
 from fmstudio.ui.pages.data.import_source import ImportSource
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.message_bar import ProblemCard
-from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, holder, label, row
+from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, label, row
 
 if TYPE_CHECKING:
     from fmstudio.project.importing import KnownSource
@@ -68,31 +69,13 @@ class ImportView(QWidget):
     def _build(self) -> None:
         head = row(column(self.title, self.facts, gap=2), self.cancel_button, self.import_button)
         head.setStretch(0, 1)
-        self._side = holder(
-            column(self.source, self.detection, self.form, self.notes, None, gap=14, margins=(0, 0, 14, 0))
-        )
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._side)
-        scroll.setMinimumWidth(352)
+        form = column(self.source, self.detection, self.form, self.notes, None, gap=14, margins=(0, 0, 14, 0))
         self._first_title = label("", "strong", wrap=True)
-        right = column(
-            self._first_title,
-            self.first,
-            self.figures,
-            self.problems,
-            gap=10,
-            margins=(8, 0, 0, 0),
-        )
-        right.addStretch(0)
-        right.setStretch(1, 1)
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.addWidget(scroll)
-        split.addWidget(holder(right))
-        split.setStretchFactor(1, 1)
-        split.setSizes([352, 800])
-        layout = column(head, self.known, self._problem, split, gap=12, margins=(24, 20, 24, 20))
+        preview = column(self._first_title, self.first, self.figures, self.problems, gap=10)
+        preview.addStretch(0)
+        preview.setStretch(1, 1)
+        self.panes = ImportPanes(form, preview)
+        layout = column(head, self.known, self._problem, self.panes, gap=12, margins=(24, 20, 24, 20))
         layout.setStretch(3, 1)
         self.setLayout(layout)
 
