@@ -91,7 +91,9 @@ def test_conversations_are_looked_at_and_exported_with_keys(
     assert "already there" in panel.findChildren(ProblemCard)[0].problem.message
     panel.target.overwrite.setChecked(True)
     qtbot.mouseClick(panel.run_button, LEFT)
+    qtbot.waitUntil(panel.stop_button.hasFocus, timeout=LONG)
     qtbot.waitUntil(panel.result.isVisible, timeout=LONG)
+    assert panel.run_button.hasFocus()
     assert open_data.problems == []
 
 

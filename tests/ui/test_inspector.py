@@ -239,3 +239,26 @@ def test_typed_values_are_read_back() -> None:
     with pytest.raises(ValueError, match="neither"):
         parse_text("maybe", "boolean")
     assert snippet("x" * 100 + "cat", ["cat"]) == "… " + "x" * 24 + "cat"
+
+
+def test_shares_are_of_messages_and_items_and_empty_is_not_missing(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    talk = [{"role": "user", "content": "Hi"}, *[{"role": "assistant", "content": "Ho"}] * 3]
+    records = [{"messages": talk, "labels": ["a", "a", "b", "b"], "note": "" if i % 2 else None} for i in range(10)]
+    page = open_data(project_folder, records)
+    rows = page.view.rows
+    panel = rows.heads.statistics
+    for place, wanted in enumerate(
+        (
+            ("Roles of 40 messages", "30  75.0 %", "10  25.0 %"),
+            ("Most frequent of 40 items", "20  50.0 %"),
+            ("Most frequent", "5  50.0 %"),
+        )
+    ):
+        rows.heads.open_statistics(place)
+        qtbot.waitUntil(lambda title=wanted[0]: title in _texts(panel).split("\n"), timeout=LONG)
+        assert set(wanted) <= set(_texts(panel).split("\n"))
+    shown = [b.text() for b in panel.findChildren(QPushButton)]
+    assert '""' in shown and "null" not in shown[1:]
+    panel.close_panel()

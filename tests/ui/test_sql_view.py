@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QGuiApplication
 
 from fmstudio.ui.pages.data import DataPage
 from fmstudio.ui.pages.data.sql_editor import error_place
 from fmstudio.ui.pages.data.sql_filter import plain_where
 from fmstudio.ui.pages.data.sql_view import SqlView
+from fmstudio.ui.widgets.time_axis import moment_number, time_ticks
 from tests.ui.data_kit import LONG, OpenData
 
 Key, Control, LEFT = Qt.Key, Qt.KeyboardModifier.ControlModifier, Qt.MouseButton.LeftButton
@@ -77,6 +79,71 @@ def test_an_error_stands_below_the_query_and_its_place_is_marked(
     assert view.editor.extraSelections() == [] and open_data.problems == []
 
 
+def test_after_a_failure_no_older_rows_stand_as_the_answer(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page, view = _open(open_data, project_folder, qtbot)
+    _run(qtbot, view, "SELECT * FROM rows WHERE n > 5")
+    view.table.go_to(0)
+    qtbot.waitUntil(lambda: "of the result" in page.view.tabs.inspector.title.text(), timeout=LONG)
+    view.editor.set_query("SELECT nn FROM rows")
+    qtbot.keyClick(view.editor, Key.Key_Return, Control)
+    qtbot.waitUntil(view.error.isVisible, timeout=LONG)
+    assert not view.table.isVisible() and view._failed.isVisible() and view.result is None
+    assert not any(b.isVisible() for b in (view.copy_button, view.save_button, view.filter_button))
+    qtbot.waitUntil(lambda: "of the result" not in page.view.tabs.inspector.title.text(), timeout=LONG)
+    _run(qtbot, view, "SELECT 1 AS one")
+    assert view.table.isVisible() and view.save_button.isVisible() and not view._failed.isVisible()
+
+
+def test_a_chart_has_two_columns_and_its_moments_stand_where_they_belong(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    chart, plot = view.chart, view.chart.plot
+    _run(qtbot, view, "SELECT topic, n FROM rows")
+    view.show_shape("chart")
+    assert (chart.across.currentText(), chart.up.currentText()) == ("topic", "n")
+    _run(qtbot, view, "SELECT n, length(text) AS len FROM rows")
+    assert (chart.across.currentText(), chart.up.currentText()) == ("len", "n")
+    _run(qtbot, view, "SELECT CASE n WHEN 0 THEN '' WHEN 1 THEN NULL ELSE 'x' END AS g, n FROM rows LIMIT 3")
+    assert plot.to_csv() == 'g,n\n"""""",0.0\nnull,1.0\nx,2.0\n'
+    days = "SELECT TIMESTAMP '2024-02-29 00:00' + to_days(n * n) AS day, n FROM rows WHERE n < 6 ORDER BY n DESC"
+    _run(qtbot, view, days)
+    assert plot.to_csv().splitlines()[1:3] == ["2024-03-25,5.0", "2024-03-16,4.0"]
+    chart.kind.setCurrentIndex(chart.kind.findData("line"))
+    assert [round((x - plot.series[0].points[0][0]) / 86_400) for x, _ in plot.series[0].points] == [0, 1, 4, 9, 16, 25]
+    assert plot.to_csv().splitlines()[1:3] == ["2024-02-29,0.0", "2024-03-01,1.0"]
+    scale = plot._scale(QRectF(plot.rect()))
+    assert scale is not None
+    ticks = plot._x_ticks(scale)
+    assert len(ticks) > 1 and all(text.startswith("2024-0") and len(text) == 10 for _, text in ticks)
+    assert plot._x_words(plot.series[0].points[-1][0]) == "2024-03-25"
+    _run(qtbot, view, "SELECT '2024-02-0' || n || ' 12:30' AS day, n FROM rows WHERE n BETWEEN 1 AND 9")
+    assert plot.to_csv().splitlines()[1:3] == ["2024-02-01 12:30,1.0", "2024-02-02 12:30,2.0"]
+    assert plot.series[0].points[1][0] - plot.series[0].points[0][0] == 86_400
+    _run(qtbot, view, "SELECT i, i * 2 AS j FROM range(7000) t(i)")
+    assert chart.note.isVisible() and chart.note.text() == "Drawn: the first 5,000 of 7,000 rows."
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "first", "second"),
+    [
+        ("2024-01-01 10:00:07", "2024-01-01 10:00:12", "2024-01-01 10:00:07", "2024-01-01 10:00:08"),
+        ("2024-01-01 22:10", "2024-01-02 03:10", "2024-01-01 23:00", "2024-01-02"),
+        ("2023-12-30", "2024-01-04", "2023-12-30", "2023-12-31"),
+        ("2023-11-15", "2024-05-02", "2023-12", "2024-01"),
+        ("1890-06-01", "1940-01-01", "1900", "1910"),
+        ("0001-01-01", "9999-12-31", "1000", "2000"),
+    ],
+)
+def test_ticks_of_moments_stand_at_steps_of_clock_and_calendar(low: str, high: str, first: str, second: str) -> None:
+    start, end = (moment_number(datetime.datetime.fromisoformat(text)) for text in (low, high))
+    ticks = time_ticks(start, end, 6)
+    assert [text for _, text in ticks[:2]] == [first, second] and len(ticks) <= 9
+    assert all(start <= at <= end for at, _ in ticks)
+
+
 def test_a_running_query_is_stopped_with_esc(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     _, view = _open(open_data, project_folder, qtbot)
     view.editor.set_query(ENDLESS)
@@ -135,6 +202,8 @@ def test_a_query_becomes_a_filter_or_a_dataset(open_data: OpenData, project_fold
     assert field.hasFocus() and field.text() == "rows query"
     qtbot.keyClicks(field, "late ones")
     qtbot.keyClick(field, Key.Key_Return)
+    qtbot.waitUntil(lambda: not field.isVisible(), timeout=LONG)
+    assert view.editor.hasFocus()
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.name == "late ones", timeout=LONG)
     assert page.view.dataset is not None and page.view.dataset.rows == 5 and open_data.problems == []
 

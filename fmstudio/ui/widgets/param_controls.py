@@ -13,6 +13,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
+    QCompleter,
     QGridLayout,
     QLineEdit,
     QListWidget,
@@ -43,7 +44,8 @@ class ChoiceBox(NarrowCombo):
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.set_choices(suggestions)
         if is_open:
-            self.setCompleter(None)  # Qt's own writes a suggestion over what is typed: “tag” would become “tags”
+            # Qt's own completer writes a suggestion over what is typed: “tag” would become “tags”. This one is empty.
+            self.setCompleter(QCompleter(self))
             self.setCurrentIndex(-1)
             self.editTextChanged.connect(lambda _: changed())
         else:

@@ -13,11 +13,12 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
 from fmstudio.ui.widgets.line_plot import LinePlot, Series, _Scale
+from fmstudio.ui.widgets.time_axis import moment_words, time_ticks
 
 PlotKind = Literal["bars", "line", "points"]
 MOST_BARS = 60
-LABEL_ROOM = 78
-"""Width of a bar's name below the axis, in pixels."""
+LABEL_ROOM, TIME_ROOM = 78, 118
+"""Width of a bar's name below the axis, in pixels; a moment that is cut says nothing."""
 
 
 class ResultPlot(LinePlot):
@@ -27,16 +28,25 @@ class ResultPlot(LinePlot):
         super().__init__("", "", title)
         self._kind: PlotKind = "bars"
         self._labels: list[str] = []
+        self._is_time = False
 
     def show_values(
-        self, kind: PlotKind, x_name: str, y_name: str, series: Sequence[Series], labels: Sequence[str] = ()
+        self,
+        kind: PlotKind,
+        x_name: str,
+        y_name: str,
+        series: Sequence[Series],
+        labels: Sequence[str] = (),
+        *,
+        is_time: bool = False,
     ) -> None:
         """Show columns of a table.
 
         Args:
             labels: What stands at x = 0, 1, 2 … when that is no number.
+            is_time: Whether the labels, or without labels the numbers at x (see `moment_number`), are moments.
         """
-        self._kind, self._labels = kind, list(labels)
+        self._kind, self._labels, self._is_time = kind, list(labels), is_time
         self._x_name, self._y_name = x_name, y_name
         self._series = []
         self._revision += 1
@@ -45,14 +55,18 @@ class ResultPlot(LinePlot):
 
     def to_csv(self) -> str:
         """All values: one row per place on the x axis, one column per series."""
-        if not self._labels:
-            return super().to_csv()
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([self._x_name, *(s.name for s in self._series)])
-        values = [dict(s.points) for s in self._series]
+        if not self._labels:
+            values = [(x, place, y) for place, s in enumerate(self._series) for x, y in s.points]
+            for x, place, y in sorted(values):
+                cells = [y if place == own else "" for own in range(len(self._series))]
+                writer.writerow([moment_words(x) if self._is_time else f"{x:.15g}", *cells])
+            return out.getvalue()
+        columns = [dict(s.points) for s in self._series]
         for place, name in enumerate(self._labels):
-            writer.writerow([name, *(column.get(float(place), "") for column in values)])
+            writer.writerow([name, *(column.get(float(place), "") for column in columns)])
         return out.getvalue()
 
     def _scale(self, area: QRectF) -> _Scale | None:
@@ -72,8 +86,10 @@ class ResultPlot(LinePlot):
 
     def _x_ticks(self, scale: _Scale) -> list[tuple[float, str]]:
         if not self._labels:
-            return super()._x_ticks(scale)
-        every = max(1, -(-len(self._labels) * LABEL_ROOM // max(1, int(scale.rect.width()))))
+            count = max(2, int(scale.rect.width() / TIME_ROOM))
+            return time_ticks(scale.x0, scale.x1, count) if self._is_time else super()._x_ticks(scale)
+        needed = TIME_ROOM if self._is_time else LABEL_ROOM
+        every = max(1, -(-len(self._labels) * needed // max(1, int(scale.rect.width()))))
         metrics = self.fontMetrics()
         room = int(min(118, every * scale.rect.width() / max(1, len(self._labels)) - 6))
         cut = Qt.TextElideMode.ElideRight
@@ -84,6 +100,8 @@ class ResultPlot(LinePlot):
         ]
 
     def _x_words(self, x: float) -> str:
+        if self._is_time and not self._labels:
+            return moment_words(x)
         place = round(x)
         return self._labels[place] if 0 <= place < len(self._labels) else super()._x_words(x)
 

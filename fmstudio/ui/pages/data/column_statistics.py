@@ -15,7 +15,7 @@ from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.floating import Floating
 from fmstudio.ui.widgets.histogram import Histogram
 from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, holder, label, row
-from fmstudio.ui.widgets.table.values import cell_text
+from fmstudio.ui.widgets.table.values import named_text
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
@@ -96,7 +96,7 @@ class StatisticsPanel(Floating):
         if found.samples:
             self._content.addWidget(label(self.tr("A few values"), "strong"))
             for row_id, value in found.samples:
-                self._value(cell_text(value) or "null", f"row {row_id:,}", lambda i=row_id: self._show_row(i))
+                self._value(named_text(value), f"row {row_id:,}", lambda i=row_id: self._show_row(i))
         self._content.addStretch(1)
 
     def _add_facts(self, facts: list[Fact]) -> None:
@@ -118,14 +118,20 @@ class StatisticsPanel(Floating):
         top = found.top[:MOST_TOP]
         if not top:
             return
-        titles = {"messages": self.tr("Roles"), "texts": self.tr("Most frequent items")}
-        self._content.addWidget(label(titles.get(found.kind, self.tr("Most frequent")), "strong"))
+        # Of what these are a share: a row holds several messages or items.
+        whole, title = float(found.rows), self.tr("Most frequent")
+        if found.kind == "messages" and found.turns is not None:
+            whole = found.turns.total
+            title = self.tr("Roles of {}").format(words.plural(int(whole), "message"))
+        elif found.kind == "texts" and found.items is not None:
+            whole = found.items.total
+            title = self.tr("Most frequent of {}").format(words.plural(int(whole), "item"))
+        self._content.addWidget(label(title, "strong"))
         can_filter = found.kind not in ("messages", "nested", "bytes")
         for value, count in top:
-            share = f"{count / found.rows:.1%}".replace("%", " %") if found.rows else ""
-            text = cell_text(value) if value != "" else '""'
+            share = f"{count / whole:.1%}".replace("%", " %") if whole else ""
             act = partial(self._choose, value) if can_filter else None
-            self._value(text, f"{words.number(count)}  {share}", act)
+            self._value(named_text(value), f"{words.number(count)}  {share}", act)
 
     def _value(self, text: str, right: str, act: Any) -> None:
         metrics = self.fontMetrics()

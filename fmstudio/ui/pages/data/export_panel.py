@@ -91,6 +91,7 @@ class ExportPanel(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(holder(inner))
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         left = QFrame()
         left.setFixedWidth(SETTINGS_WIDTH)
         run = row(self.run_button, self.stop_button, self.status, gap=8)
@@ -104,6 +105,7 @@ class ExportPanel(QWidget):
         self._problem = column(gap=0)
         right = column(self.result, self._problem, self.preview, self.earlier, None, gap=12, margins=(0, 0, 8, 0))
         shown.setWidget(holder(right))
+        shown.setAccessibleName(self.tr("What comes out"))
         body = row(left, shown, gap=12)
         body.setStretch(1, 1)
         head = row(self.title, self.close_button, gap=8)
@@ -257,6 +259,7 @@ class ExportPanel(QWidget):
         params, license_, overwrite = self._params(), self.license.value(), self.target.overwrite.isChecked()
         clear(self._problem)
         self.result.hide()
+        had_focus = self.run_button.hasFocus()
         self.run_button.setEnabled(False)
 
         def build() -> Any:
@@ -268,10 +271,17 @@ class ExportPanel(QWidget):
         def start(spec: Any) -> None:
             self._job_id = spec.id
             self.stop_button.show()
+            if had_focus:  # it was switched off, and the keyboard with it
+                self.stop_button.setFocus()
             self.status.setText(self.tr("Waiting…"))
             self.ctx.submit(spec)
 
-        self.ctx.run_query(build, start, self._on_refused, owner=self)
+        def refuse(problem: Problem) -> None:
+            self._on_refused(problem)
+            if had_focus:
+                self.run_button.setFocus()
+
+        self.ctx.run_query(build, start, refuse, owner=self)
 
     def _on_refused(self, problem: Problem) -> None:
         self.run_button.setEnabled(True)
@@ -291,8 +301,11 @@ class ExportPanel(QWidget):
             self.status.setText(_progress(job))
             return
         self._job_id = ""
-        self.stop_button.hide()
+        had_focus = self.stop_button.hasFocus()
         self.run_button.setEnabled(True)
+        if had_focus:
+            self.run_button.setFocus()
+        self.stop_button.hide()
         self.status.setText("")
         if job.state == "succeeded":
             result = job.results[job.spec.steps[-1].name]

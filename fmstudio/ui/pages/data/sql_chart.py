@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
@@ -13,9 +13,10 @@ from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.line_plot import Series
 from fmstudio.ui.widgets.narrow_combo import NarrowCombo
-from fmstudio.ui.widgets.paged_table import cell_text
 from fmstudio.ui.widgets.parts import button, column, label, row
 from fmstudio.ui.widgets.result_plot import MOST_BARS, PlotKind, ResultPlot
+from fmstudio.ui.widgets.table.values import named_text
+from fmstudio.ui.widgets.time_axis import moment_number, moment_words, read_moment
 
 if TYPE_CHECKING:
     from fmstudio.project.console import ConsoleResult
@@ -36,13 +37,13 @@ class SqlChart(QWidget):
         for kind in get_args(PlotKind):
             self.kind.addItem(TITLES[kind], kind)
         self.plot = ResultPlot(self.tr("Result of the query"))
-        self.note = label("", "caption")
+        self.note = label("", "caption", wrap=True)
         self.save_button = button(self.tr("Save…"), icon="save", tip=self.tr("Copy or save the chart or its values"))
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
         self.save_button.setMenu(self._menu)
         names = (label(self.tr("Across"), "muted"), label(self.tr("Up"), "muted"))
-        bar = row(self.kind, names[0], self.across, names[1], self.up, self.note, None, self.save_button, gap=8)
+        bar = row(self.kind, names[0], self.across, names[1], self.up, None, self.save_button, gap=8)
         for box in (self.kind, self.across, self.up):
             box.currentIndexChanged.connect(lambda _: self._draw())
         self._none = EmptyState(
@@ -53,15 +54,15 @@ class SqlChart(QWidget):
         self._stack = QStackedWidget()
         self._stack.addWidget(self.plot)
         self._stack.addWidget(self._none)
-        layout = column(bar, self._stack, gap=6)
-        layout.setStretch(1, 1)
+        layout = column(bar, self.note, self._stack, gap=6)
+        layout.setStretch(2, 1)
         self.setLayout(layout)
 
     def show_result(self, result: ConsoleResult) -> None:
-        """Offer the columns of a result; what was chosen stays when it is there again."""
+        """Offer the columns of a result; what was chosen stays when it is there again, the other is another column."""
         before = (self.across.currentText(), self.up.currentText())
         self._result = result
-        numbers = [i for i in range(len(result.columns)) if _is_numeric(result, i)]
+        numbers = [i for i in range(len(result.columns)) if _is_all(result, i, _number)]
         for box in (self.across, self.up):
             box.blockSignals(True)
             box.clear()
@@ -69,11 +70,12 @@ class SqlChart(QWidget):
             self.across.addItem(name, place)
             if place in numbers:
                 self.up.addItem(name, place)
-        first = next((i for i in range(len(result.columns)) if i not in numbers), 0)
-        self.across.setCurrentIndex(self.across.findText(before[0]) if self.across.findText(before[0]) >= 0 else first)
+        kept, up = self.across.findText(before[0]), self.up.findText(before[1])
+        others = [i for i in range(len(result.columns)) if up < 0 or i != self.up.itemData(up)]
+        first = next((i for i in others if i not in numbers), next(iter(others), 0))
+        self.across.setCurrentIndex(kept if kept >= 0 else first)
         wanted = next((i for i in numbers if i != self.across.currentData()), numbers[0] if numbers else -1)
-        kept = self.up.findText(before[1])
-        self.up.setCurrentIndex(kept if kept >= 0 else self.up.findData(wanted))
+        self.up.setCurrentIndex(up if up >= 0 else self.up.findData(wanted))
         for box in (self.across, self.up):
             box.blockSignals(False)
         self._draw()
@@ -82,37 +84,52 @@ class SqlChart(QWidget):
         result, up = self._result, self.up.currentData()
         if result is None or up is None or not result.rows:
             self._stack.setCurrentWidget(self._none)
-            self.note.setText("")
+            self._tell("")
             return
         kind: PlotKind = self.kind.currentData()
         across, most = int(self.across.currentData()), MOST_BARS if kind == "bars" else MOST_POINTS
         rows = [r for r in result.rows if r[up] is not None][:most]
-        is_number = _is_numeric(result, across) and kind != "bars"
-        xs = [_number(r[across]) for r in rows] if is_number else list(range(len(rows)))
-        pairs = [(float(x), float(r[up])) for x, r in zip(xs, rows, strict=True) if x is not None]
-        if kind == "line":
-            pairs.sort()
-        names = [] if is_number else [cell_text(_plain(r[across])) or "null" for r in rows]
-        self.plot.show_values(
-            kind, self.across.currentText(), self.up.currentText(), [Series(self.up.currentText(), pairs)], names
-        )
-        cut = len(rows) == most < len(result.rows)
-        self.note.setText(f"the first {words.number(most)} of {words.number(len(result.rows))} rows" if cut else "")
+        is_time = _is_all(result, across, _moment)
+        is_axis = kind != "bars" and (is_time or _is_all(result, across, _number))
+        place = _moment if is_time else _number
+        xs = [place(r[across]) for r in rows] if is_axis else list(range(len(rows)))
+        pairs = sorted((float(x), float(r[up])) for x, r in zip(xs, rows, strict=True) if x is not None)
+        names = [] if is_axis else [_name(r[across], is_time=is_time) for r in rows]
+        shown, over = self.up.currentText(), self.across.currentText()
+        self.plot.show_values(kind, over, shown, [Series(shown, pairs)], names, is_time=is_time)
+        is_cut = len(rows) == most < len(result.rows)
+        self._tell(f"Drawn: the first {words.number(most)} of {words.number(len(result.rows))} rows." if is_cut else "")
         self._stack.setCurrentWidget(self.plot if pairs else self._none)
+
+    def _tell(self, note: str) -> None:
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
 
     def _fill_menu(self) -> None:
         self._menu.clear()
         self._menu.addActions(self.plot.actions_for(self._menu))
 
 
-def _is_numeric(result: ConsoleResult, place: int) -> bool:
+def _is_all(result: ConsoleResult, place: int, read: Callable[[Any], float | None]) -> bool:
+    """Whether a column holds what `read` can tell the place of, and nothing else."""
     there = [r[place] for r in result.rows[:200] if r[place] is not None]
-    return bool(there) and all(_number(value) is not None for value in there)
+    return bool(there) and all(read(value) is not None for value in there)
 
 
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
     return float(value) if is_number else None
+
+
+def _moment(value: Any) -> float | None:
+    if isinstance(value, str):
+        return read_moment(value)
+    return moment_number(value) if isinstance(value, datetime.date) else None
+
+
+def _name(value: Any, *, is_time: bool) -> str:
+    moment = _moment(value) if is_time else None
+    return named_text(value) if moment is None else moment_words(moment)
 
 
 def _plain(value: Any) -> Any:

@@ -66,7 +66,8 @@ class SaveLine(QWidget):
 
     def close_line(self) -> None:
         """Ask no longer."""
-        had = self.isVisible() and self.field.hasFocus()
+        focused = self.window().focusWidget()
+        had = self.isVisible() and focused is not None and self.isAncestorOf(focused)
         self.hide()
         if had and self._back is not None:
             self._back.setFocus()

@@ -98,8 +98,9 @@ class SqlView(QWidget):
             (self.tr("Show me the first rows"), self._example),
         )  # fmt: skip
         self._none = EmptyState("filter", self.tr("No rows"), self.tr("The query ran and gave nothing."))
+        self._failed = EmptyState("warning", self.tr("No result"), self.tr("What is wrong stands below the query."))
         self._stack = QStackedWidget()
-        for widget in (self._hint, self.table, self.chart, self._none):
+        for widget in (self._hint, self.table, self.chart, self._none, self._failed):
             self._stack.addWidget(widget)
         upper = column(self.editor, self.error, run_line, gap=6)
         upper.setStretch(0, 1)
@@ -269,6 +270,11 @@ class SqlView(QWidget):
         found = f"{problem.message} {problem.remedy}".strip()
         self._show_error(found if problem.is_user_error else problem.message)
         self.editor.show_error(problem.details)
+        self._ran, self.result = "", None  # rows of an older query are no answer to this one
+        self.save_line.close_line()
+        self._tools.hide()
+        self._stack.setCurrentWidget(self._failed)
+        self.record_chosen.emit(None, "")
         self._reload_history()
 
     def _show_error(self, text: str) -> None:
@@ -320,6 +326,7 @@ class SqlView(QWidget):
         def start(spec: JobSpec) -> None:
             self.save_line.setEnabled(True)
             self.save_line.close_line()
+            self.editor.setFocus()  # the field lost it when it was switched off
             said = f"Saving the query as {name}. The dataset appears here when it is done."
             self.submitted.emit(self.ctx.submit(spec), said)
 

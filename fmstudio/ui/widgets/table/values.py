@@ -117,6 +117,11 @@ def cell_text(value: Any) -> str:
     return one_line(compact_json(value))[:CELL_CHARS]
 
 
+def named_text(value: Any) -> str:
+    """A value among others in a list or a chart, where what is missing or empty has to be called something."""
+    return "null" if value is None else '""' if value == "" else cell_text(value)
+
+
 def one_line(text: str) -> str:
     """A text in one line: line breaks as ⏎, tabs as →, other control characters as ␣."""
     if text.isprintable():
