@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,24 +100,28 @@ class Naming:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._names: dict[str, str] = {}
+        self._names: dict[tuple[str, int], str] = {}
         self._taken = {ROW_ID}
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Rename the columns of a batch, the same way in every batch."""
-        names = [self._safe(name, number) for number, name in enumerate(batch.schema.names, 1)]
+        seen = Counter[str]()
+        names = []
+        for number, name in enumerate(batch.schema.names, 1):
+            seen[name] += 1  # Arrow and Parquet allow several columns of one name
+            names.append(self._safe(name, number, seen[name]))
         return batch if names == batch.schema.names else batch.rename_columns(names)
 
-    def _safe(self, name: str, number: int) -> str:
-        if name not in self._names:
+    def _safe(self, name: str, number: int, nth: int) -> str:
+        if (name, nth) not in self._names:
             fresh = "source_row_id" if name.lower() == ROW_ID else name or f"column_{number}"
             while fresh.lower() in self._taken:
                 fresh += "_2"
             self._taken.add(fresh.lower())
-            self._names[name] = fresh
+            self._names[name, nth] = fresh
             if fresh != name:
                 self._report.note(f"Column “{name}” is stored as “{fresh}”.")
-        return self._names[name]
+        return self._names[name, nth]
 
 
 def raw_batches(

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fmstudio.api import Cancelled, UserError
@@ -87,6 +89,15 @@ def test_names_that_clash_are_kept_apart(tmp_path: Path) -> None:
     result = run(ctx, path)
     assert rows_of(ctx, result) == [{"row_id": 0, "source_row_id": 7, "A": 1, "a_2": 2, "column_4": 3}]
     assert sum("is stored as" in note for note in result["notes"]) == 3
+
+
+def test_columns_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    table = pa.table([pa.array([1, 2]), pa.array([3, 4]), pa.array([5, 6])], names=["a", "b", "a"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    ctx = FakeContext(tmp_path)
+    result = run(ctx, tmp_path / "x.parquet")
+    assert rows_of(ctx, result)[0] == {"row_id": 0, "a": 1, "b": 3, "a_2": 5}
+    assert "Column “a” is stored as “a_2”." in result["notes"]
 
 
 def test_nothing_readable_is_an_error_with_the_first_reason(tmp_path: Path) -> None:

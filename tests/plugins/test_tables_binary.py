@@ -89,6 +89,25 @@ def test_types_of_other_programs_become_plain_ones(tmp_path: Path) -> None:
     assert rows[1]["views"] == ["b", "c"] and rows[1]["fixed"] is None and rows[1]["nested"] is None
 
 
+def test_two_fields_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    pair = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
+    path = write_ipc(tmp_path / "x.arrow", pa.table({"s": pair}), stream=False)
+    assert read("arrow", path) == [{"s": {"x": 1, "x_2": 2}}]
+
+
+def test_intervals_are_written_as_sql_does(tmp_path: Path) -> None:
+    moments = [(0, 1, 7_200_000_000_000), (14, -3, 0), (0, 0, -90_500_000_000), (-13, 2, 1), (0, 0, 0), None]
+    table = pa.table({"i": pa.array(moments, pa.month_day_nano_interval())})
+    assert [row["i"] for row in read("arrow", write_ipc(tmp_path / "x.arrow", table, stream=False))] == [
+        "1 day 02:00:00",
+        "1 year 2 months -3 days",
+        "-00:01:30.5",
+        "-1 year -1 month 2 days 00:00:00.000000001",
+        "00:00:00",
+        None,
+    ]
+
+
 def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
     for year in ("2023", "2024"):
         folder = tmp_path / "data" / f"year={year}"

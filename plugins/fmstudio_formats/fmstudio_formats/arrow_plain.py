@@ -63,15 +63,36 @@ def plain_array(array: pa.Array) -> pa.Array:
         return array.cast(pa.binary())
     if t.is_float16(kind):
         return array.cast(pa.float32())
-    if t.is_union(kind) or t.is_interval(kind) or t.is_duration(kind):
+    if t.is_interval(kind):
+        return pa.array([None if v is None else _interval_text(*v) for v in array.to_pylist()], pa.string())
+    if t.is_union(kind) or t.is_duration(kind):
         return pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.string())
     return array
+
+
+def _interval_text(months: int, days: int, nanoseconds: int) -> str:
+    """Write an interval as SQL does: ``1 year 2 months 3 days 02:00:00``."""
+    years, rest = divmod(abs(months), 12)
+    sign = -1 if months < 0 else 1
+    counts = ((sign * years, "year"), (sign * rest, "month"), (days, "day"))
+    words = [f"{count} {unit}{'' if abs(count) == 1 else 's'}" for count, unit in counts if count]
+    if nanoseconds or not words:
+        seconds, fraction = divmod(abs(nanoseconds), 1_000_000_000)
+        minutes, second = divmod(seconds, 60)
+        clock = f"{minutes // 60:02}:{minutes % 60:02}:{second:02}" + f".{fraction:09}".rstrip("0").rstrip(".")
+        words.append(f"-{clock}" if nanoseconds < 0 else clock)
+    return " ".join(words)
 
 
 def _struct(array: pa.Array) -> pa.Array:
     import pyarrow as pa
 
-    names = [field.name for field in array.type]
+    names: list[str] = []
+    for field in array.type:
+        name = field.name
+        while name in names:  # no engine stores two fields of one name
+            name += "_2"
+        names.append(name)
     if not names:
         return pa.nulls(len(array), pa.string())  # Parquet has no struct without fields
     leaves = [plain_array(leaf) for leaf in array.flatten()]
