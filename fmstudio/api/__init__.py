@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Operator,
     )
     from fmstudio.api.params import Field, Params
-    from fmstudio.api.rows import CANONICAL_COLUMNS, ROW_ID, Message, SchemaKind, text_array
+    from fmstudio.api.rows import CANONICAL_COLUMNS, ROW_ID, Message, SchemaKind, message_keys, text_array
     from fmstudio.api.sampling import DRY_BREAKERS, SAMPLERS, Sampling
     from fmstudio.api.trainer import EvalRecord, Evaluator, Exporter, Trainer, TrainRequest, TrainResult
 
@@ -57,7 +57,7 @@ _HOMES = {
     "importer": "ImportReport Importer Part Reject",
     "operator": "Annotator Clusters Decision Deduplicator Expander Filter Mapper Operator",
     "params": "Field Params",
-    "rows": "CANONICAL_COLUMNS Message ROW_ID SchemaKind text_array",
+    "rows": "CANONICAL_COLUMNS Message ROW_ID SchemaKind message_keys text_array",
     "sampling": "DRY_BREAKERS SAMPLERS Sampling",
     "trainer": "EvalRecord Evaluator Exporter TrainRequest TrainResult Trainer",
 }
@@ -111,6 +111,7 @@ __all__ = [
     "TrainResult",
     "Trainer",
     "UserError",
+    "message_keys",
     "text_array",
 ]
 

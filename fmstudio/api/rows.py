@@ -7,6 +7,7 @@ a ``label`` for unpaired ones, ``images`` with a caption; everything else is a t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -33,11 +34,22 @@ are texts or lists of messages; ``label`` is a boolean, true for a good answer. 
 bytes, or both as ``{bytes, path}``."""
 
 
+ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
+"""Names of a message's role field in files, in order of preference; `CONTENT_KEYS` of its text."""
+CONTENT_KEYS = ("content", "value", "text", "message", "utterance")
+
+
 class Message(TypedDict):
     """One turn of a conversation. Roles: system, user, assistant, tool."""
 
     role: str
     content: str
+
+
+def message_keys(message: Mapping[str, Any]) -> tuple[str, str]:
+    """Give the names of a message's role and content fields as a file has them, empty where there is none."""
+    role = next((key for key in ROLE_KEYS if key in message), "")
+    return role, next((key for key in CONTENT_KEYS if key in message), "")
 
 
 def text_array(batch: pa.RecordBatch, column: str = "") -> pa.Array:

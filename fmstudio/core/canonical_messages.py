@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping as Dict
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.core.schemas import CONTENT_KEYS, ROLE_KEYS, ROLES, Mapping, message_keys
+from fmstudio.api.rows import CONTENT_KEYS, ROLE_KEYS, message_keys
+from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.core.unify import as_text
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from fmstudio.api import message_keys
 from fmstudio.core.sampling import Sample, opened, shape_of
-from fmstudio.core.schemas import ROLES, Mapping, message_keys
+from fmstudio.core.schemas import ROLES, Mapping
 
 Reading = tuple[Mapping, Literal["sure", "likely", "guess"], tuple[str, ...]]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dict
 from typing import Any
 
-from fmstudio.core.schemas import message_keys
+from fmstudio.api import message_keys
 
 
 class Sample:

@@ -13,10 +13,6 @@ from typing import Any, Final, get_args
 
 from fmstudio.api import SchemaKind, UserError
 
-ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
-"""Names of a message's role field, in order of preference; `CONTENT_KEYS` of its text."""
-CONTENT_KEYS = ("content", "value", "text", "message", "utterance")
-
 ROLES = {
     "system": "system", "developer": "system",
     "user": "user", "human": "user", "prompter": "user", "customer": "user", "client": "user",
@@ -219,12 +215,6 @@ def used_options(kind: SchemaKind, columns: Dict[str, str]) -> list[str]:
     if kind != "preference" or "chosen" in columns:
         return []
     return ["pairs"] if "answers" in columns else ["winner"] if "winner" in columns else []
-
-
-def message_keys(message: Dict[str, Any]) -> tuple[str, str]:
-    """Give the names of a message's role and content fields, empty where there is none."""
-    role = next((key for key in ROLE_KEYS if key in message), "")
-    return role, next((key for key in CONTENT_KEYS if key in message), "")
 
 
 def _kind_of(kind: str, columns: Dict[str, str]) -> SchemaKind:

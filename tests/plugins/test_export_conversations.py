@@ -11,6 +11,8 @@ import pytest
 
 from fmstudio.api import UserError
 from fmstudio.api.testing import check_dataset_exporter
+from fmstudio.core.canonical import apply
+from fmstudio.core.schemas import Mapping
 from fmstudio.plugin_manager import Contribution
 from tests.plugins.export_kit import MESSAGES, chats, everything, export, exporters, lines, pairs, turns
 
@@ -98,6 +100,62 @@ def test_what_a_format_has_no_place_for_is_said(tmp_path: Path) -> None:
     _, report = export(tmp_path, "alpaca", batch)
     assert any("score" in note for note in report.notes)
     assert any("name" in note for note in report.notes)
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "w", "arguments": '{"city":"Bonn"}'}}
+TOOLS = [
+    {"role": "user", "content": "weather?"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "content": "12C", "tool_call_id": "c1"},
+    {"role": "assistant", "content": "12C", "weight": 0},
+]
+PICTURE = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+SHOWN = [{"role": "user", "content": [{"type": "text", "text": "what?"}, PICTURE]}, turns("", "a cat")[1]]
+
+
+def imported(*conversations: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Conversations as an import stores them."""
+    raw = [json.dumps(one, ensure_ascii=False) for one in conversations]
+    mapping = Mapping("conversation", {"messages": "messages"})
+    return apply(
+        pa.RecordBatch.from_pydict({"messages": raw, "tools": ['[{"type": "function"}]'] * len(raw)}), mapping
+    ).batch
+
+
+def test_tool_calls_pictures_and_further_fields_come_back_as_they_were(tmp_path: Path) -> None:
+    batch = imported(TOOLS, SHOWN, turns("q", "a"))
+    path, report = export(tmp_path, "messages", batch)
+    assert [row["messages"] for row in lines(path)] == [TOOLS, SHOWN, turns("q", "a")]
+    assert not report.notes and not report.left_out
+    again, _ = export(tmp_path, "messages", imported(*(row["messages"] for row in lines(path))), name="again.jsonl")
+    assert again.read_bytes() == path.read_bytes()
+    path, _ = export(tmp_path, "sft", batch, name="sft.jsonl")
+    row = {"prompt": TOOLS[:-1], "completion": TOOLS[-1:], "tools": [{"type": "function"}]}
+    assert lines(path)[0] == row
+
+
+def test_an_edited_text_wins_over_the_imported_turn(tmp_path: Path) -> None:
+    batch = imported(TOOLS, SHOWN, TOOLS)
+    tools, shown, shorter = batch.column("messages").to_pylist()
+    tools[3]["content"] = "Twelve degrees"
+    shown[0]["content"] = "Which animal?"
+    shorter = [{"role": "system", "content": "Be brief."}, shorter[0], {"role": "assistant", "content": "No idea"}]
+    edited = batch.set_column(0, "messages", pa.array([tools, shown, shorter], MESSAGES))
+    path, _ = export(tmp_path, "messages", edited)
+    first, second, third = (row["messages"] for row in lines(path))
+    assert first == [*TOOLS[:3], {"role": "assistant", "content": "Twelve degrees", "weight": 0}]
+    assert second[0]["content"] == [{"type": "text", "text": "Which animal?"}, PICTURE]
+    assert third == shorter
+
+
+@pytest.mark.parametrize(("exporter", "style"), [("sharegpt", {}), ("alpaca", {}), ("sft", {"style": "text"})])
+def test_formats_of_texts_leave_out_what_calls_tools_or_shows_pictures(
+    tmp_path: Path, exporter: str, style: dict[str, str]
+) -> None:
+    call = [TOOLS[0], {"role": "assistant", "content": "I look.", "tool_calls": [CALL]}]
+    path, report = export(tmp_path, exporter, imported(call, SHOWN, turns("q", "a")), **style)
+    assert [row for row, _ in report.left_out] == [0, 1]
+    assert "calls tools or shows pictures" in report.left_out[0][1] and '"q"' in path.read_text("utf-8")
 
 
 def preference(**columns: Any) -> pa.RecordBatch:

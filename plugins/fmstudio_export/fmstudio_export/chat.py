@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext
 from fmstudio_export.json_text import write_array, write_lines
-from fmstudio_export.turns import check_dialogs, dialogs, tell_extras, tell_unwritten
+from fmstudio_export.originals import originals_column
+from fmstudio_export.turns import check_dialogs, dialogs, tell_extras, tell_unwritten, tools_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ class ShareGptParams(ChatParams):
 
 
 class MessagesExporter(DatasetExporter):
-    """Writes JSON Lines as OpenAI's fine-tuning takes them; a column ``tools`` goes along."""
+    """Writes JSON Lines as OpenAI's fine-tuning takes them, with tool calls and pictures; a column ``tools`` goes along."""
 
     Params = ChatParams
 
@@ -61,9 +61,9 @@ class MessagesExporter(DatasetExporter):
         ctx: TaskContext,
     ) -> list[Path]:
         """See `DatasetExporter.write`."""
-        tell_unwritten(schema, ("messages", "prompt", "completion", "tools"), report)
-        found = _conversations(batches, schema, params, report)
-        write_lines(target, ({"messages": messages, **_tools(row, report)} for messages, row in found))
+        tell_unwritten(schema, ("messages", originals_column(schema), "prompt", "completion", "tools"), report)
+        found = _conversations(dialogs(batches, schema, report), params, report)
+        write_lines(target, ({"messages": messages, **tools_of(row, report)} for messages, row in found))
         return [target]
 
 
@@ -88,33 +88,21 @@ class ShareGptExporter(DatasetExporter):
     ) -> list[Path]:
         """See `DatasetExporter.write`."""
         tell_unwritten(schema, ("messages", "prompt", "completion"), report)
-        found = _conversations(batches, schema, params, report)
+        found = _conversations(dialogs(batches, schema, report, is_texts_only=True), params, report)
         write_array(target, (_sharegpt(messages, params.system_as == "field", report) for messages, _ in found))
         return [target]
 
 
 def _conversations(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, params: ChatParams, report: ExportReport
+    found: Iterator[tuple[int, list[dict[str, Any]], dict[str, Any]]], params: ChatParams, report: ExportReport
 ) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
-    for position, messages, row in dialogs(batches, schema, report):
+    for position, messages, row in found:
         if params.only_answered and messages[-1]["role"] != "assistant":
             report.leave_out(position, "Its last message is not the assistant's.")
             continue
         if params.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": params.system}, *messages]
         yield messages, row
-
-
-def _tools(row: dict[str, Any], report: ExportReport) -> dict[str, Any]:
-    """Give the tools of a row as OpenAI wants them: stored as JSON text, written as a list."""
-    tools = row.get("tools")
-    if isinstance(tools, str):
-        try:
-            tools = json.loads(tools)
-        except ValueError:
-            report.note("Some rows have “tools” that are not valid JSON; they are written without.")
-            return {}
-    return {"tools": tools} if tools else {}
 
 
 def _sharegpt(messages: list[dict[str, Any]], is_apart: bool, report: ExportReport) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext
 from fmstudio_export.json_text import write_array, write_lines
-from fmstudio_export.turns import check_dialogs, dialogs, one_exchange, tell_extras, tell_unwritten
+from fmstudio_export.originals import originals_column
+from fmstudio_export.turns import check_dialogs, dialogs, one_exchange, tell_extras, tell_unwritten, tools_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,7 @@ class AlpacaExporter(DatasetExporter):
     ) -> list[Path]:
         """See `DatasetExporter.write`."""
         tell_unwritten(schema, _READ, report)
-        write_array(target, _alpaca(dialogs(batches, schema, report), params.history, report))
+        write_array(target, _alpaca(dialogs(batches, schema, report, is_texts_only=True), params.history, report))
         return [target]
 
 
@@ -84,10 +85,14 @@ class SftExporter(DatasetExporter):
         ctx: TaskContext,
     ) -> list[Path]:
         """See `DatasetExporter.write`."""
-        tell_unwritten(schema, _READ, report)
         is_text = params.style == "text" or (params.style == "auto" and _has_texts(schema))
-        make = _text_pairs if is_text else _message_pairs
-        write_lines(target, make(dialogs(batches, schema, report), report))
+        if is_text:
+            tell_unwritten(schema, _READ, report)
+            found = dialogs(batches, schema, report, is_texts_only=True)
+            write_lines(target, _text_pairs(found, report))
+        else:
+            tell_unwritten(schema, (*_READ, originals_column(schema), "tools"), report)
+            write_lines(target, _message_pairs(dialogs(batches, schema, report), report))
         return [target]
 
 
@@ -136,10 +141,10 @@ def _text_pairs(found: Iterator[Dialog], report: ExportReport) -> Iterator[dict[
 
 
 def _message_pairs(found: Iterator[Dialog], report: ExportReport) -> Iterator[dict[str, Any]]:
-    for position, messages, _ in found:
+    for position, messages, row in found:
         if messages[-1]["role"] != "assistant":
             report.leave_out(position, "Its last message is not the assistant's, so there is no completion.")
         elif len(messages) == 1:
             report.leave_out(position, "It has an answer but no prompt.")
         else:
-            yield {"prompt": messages[:-1], "completion": messages[-1:]}
+            yield {"prompt": messages[:-1], "completion": messages[-1:], **tools_of(row, report)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Params, TaskContext, UserError
 from fmstudio_export.json_text import write_lines
+from fmstudio_export.originals import originals_column
 from fmstudio_export.plain_values import PlainValues, numbered_rows
 from fmstudio_export.turns import as_messages, dialogs, is_text_or_messages, tell_unwritten
 
@@ -81,10 +82,13 @@ class KtoExporter(DatasetExporter):
         ctx: TaskContext,
     ) -> list[Path]:
         """See `DatasetExporter.write`."""
-        tell_unwritten(schema, ("prompt", "completion", "label", "chosen", "rejected", "messages", "rating"), report)
+        tell_unwritten(schema, (*_KTO_READ, originals_column(schema)), report)
         make = {"label": _labelled, "pairs": _halves, "rating": _rated}[_kto_source(schema)]
         write_lines(target, make(batches, schema, report))
         return [target]
+
+
+_KTO_READ = ("prompt", "completion", "label", "chosen", "rejected", "messages", "rating")
 
 
 def _has(schema: pa.Schema, *names: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ExportReport, UserError
+from fmstudio_export.originals import originals_column, rebuilt, says_more_than_text
 from fmstudio_export.plain_values import PlainValues, numbered_rows
 
 if TYPE_CHECKING:
@@ -62,14 +64,24 @@ def is_text_or_messages(kind: pa.DataType) -> bool:
 
 
 def dialogs(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, report: ExportReport
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, report: ExportReport, *, is_texts_only: bool = False
 ) -> Iterator[tuple[int, list[dict[str, Any]], dict[str, Any]]]:
-    """Yield position, messages and whole row of every row that has messages; the others are left out with a reason."""
-    source = _source(schema)
+    """Yield position, messages and whole row of every row that has messages; the others are left out with a reason.
+
+    Args:
+        is_texts_only: The format has a text for each turn: rows that call tools or show pictures are left out.
+            Otherwise messages come with all that their turns had in the imported file.
+    """
+    source, original = _source(schema), originals_column(schema)
     for position, row in numbered_rows(batches, PlainValues(report)):
         if source == "messages":
             found = [clean(message) for message in row["messages"] or ()]
             reason = "" if found else EMPTY
+            whole = rebuilt(found, row[original]) if original else found
+            if not is_texts_only:
+                found = whole
+            elif any(map(says_more_than_text, whole)):
+                reason = "It calls tools or shows pictures, which this format has no place for."
         else:
             missing = [name for name in ("prompt", "completion") if row[name] is None]
             found = (
@@ -91,6 +103,18 @@ def clean(message: dict[str, Any]) -> dict[str, Any]:
     """A message without the fields that are null in it; its content is a text."""
     kept = {key: value for key, value in message.items() if value is not None}
     return {**kept, "content": kept.get("content", "")}
+
+
+def tools_of(row: dict[str, Any], report: ExportReport) -> dict[str, Any]:
+    """Give the tools of a row as OpenAI and TRL want them: stored as JSON text, written as a list."""
+    tools = row.get("tools")
+    if isinstance(tools, str):
+        try:
+            tools = json.loads(tools)
+        except ValueError:
+            report.note("Some rows have “tools” that are not valid JSON; they are written without.")
+            return {}
+    return {"tools": tools} if tools else {}
 
 
 def one_exchange(messages: list[dict[str, Any]]) -> tuple[str, str, str] | None:
