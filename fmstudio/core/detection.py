@@ -15,6 +15,7 @@ from fmstudio.core.detection_conversation import conversation_readings
 from fmstudio.core.detection_preference import preference_readings, thumbs_readings
 from fmstudio.core.sampling import Sample
 from fmstudio.core.schemas import Mapping
+from fmstudio.core.words import plural
 
 Certainty = Literal["sure", "likely", "guess"]
 
@@ -136,13 +137,17 @@ def _texts(sample: Sample) -> list[Reading]:
     for usual in _TEXTS:
         name = sample.named(usual)
         if name in strings:
-            said = f"“{name}” holds text, about {sample.mean_length(name):.0f} characters a row."
+            said = f"“{name}” holds text, about {_length(sample, name)} a row."
             return [(Mapping("text", {"text": name}), "sure" if usual == "text" else "likely", (said,))]
     long = [name for name in strings if sample.mean_length(name) >= 40]
     if len(long) != 1:
         return []
-    said = f"“{long[0]}” is the only column with long text, about {sample.mean_length(long[0]):.0f} characters a row."
+    said = f"“{long[0]}” is the only column with long text, about {_length(sample, long[0])} a row."
     return [(Mapping("text", {"text": long[0]}), "likely" if len(strings) == 1 else "guess", (said,))]
+
+
+def _length(sample: Sample, name: str) -> str:
+    return plural(round(sample.mean_length(name)), "character")
 
 
 def _images(sample: Sample) -> list[Reading]:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QCoreApplication, QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QApplication, QLabel
 
 from fmstudio.ui.pages.data import DataPage
+from fmstudio.ui.pages.data.import_charts import LanguageBars
 from fmstudio.ui.pages.data.import_paste import suffix_of
 from fmstudio.ui.shell import MainWindow
 from tests.helpers import write_jsonl
@@ -280,6 +281,26 @@ def test_columns_are_mapped_without_a_mouse(
     assert who.hasFocus() and view.form.roles["doctor"] is who and who.currentData() == "user"
 
 
+def test_a_name_that_is_taken_is_told_with_the_one_it_becomes(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, write_jsonl(tmp_path / "notes.jsonl", [{"text": "x y z"}]))
+    note = page.importing.source.name_note
+    assert note.isHidden()
+    submit(qtbot, page, 1)
+    look(qtbot, page, write_jsonl(tmp_path / "notes.jsonl", [{"text": "other"}]))
+    qtbot.waitUntil(note.isVisible, timeout=LONG)
+    assert note.text() == "“notes” is there already; this one will be called “notes 2”."
+    page.importing.known.target.setCurrentIndex(1)  # the next version of it
+    qtbot.waitUntil(note.isHidden, timeout=LONG)
+    page.importing.known.target.setCurrentIndex(0)
+    qtbot.waitUntil(note.isVisible, timeout=LONG)
+    page.importing.name.setFocus()
+    qtbot.keyClicks(page.importing.name, "x")
+    qtbot.waitUntil(note.isHidden, timeout=LONG)
+
+
 @pytest.mark.parametrize("size", [(1280, 800), (1100, 700), (1000, 700)])
 def test_nothing_lies_over_anything_and_nothing_is_cut(
     open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any, size: tuple[int, int]
@@ -305,6 +326,12 @@ def test_nothing_lies_over_anything_and_nothing_is_cut(
     pane = view.first.reading.viewport()
     texts = [found for found in view.first.reading.findChildren(QLabel) if found.isVisible()]
     assert texts and all(found.mapTo(pane, found.rect().topRight()).x() < pane.width() for found in texts)
+
+
+def test_a_text_too_short_to_tell_its_language_is_not_called_none(qapp: QApplication) -> None:
+    bars = LanguageBars()
+    bars.show_languages([{"code": "none", "share": 1.0}])
+    assert bars.bars[0].name == "not recognised"
 
 
 def test_what_a_pasted_text_is() -> None:

@@ -142,3 +142,8 @@ def test_targets_that_are_missing_and_rules_that_matter() -> None:
     mapping = Mapping.parse(["answers=a", "scores=s", "rule.pairs=all"])
     assert (mapping.kind, mapping.options) == ("preference", {"pairs": "all"})
     assert Mapping.of(mapping.to_dict()) == mapping
+
+
+def test_the_length_of_a_text_is_said_with_separators_and_the_right_number() -> None:
+    said = [" ".join(detections(["text"], [{"text": "x" * size}])[0].evidence) for size in (1, 11_744)]
+    assert said[0].endswith("about 1 character a row.") and said[1].endswith("about 11,744 characters a row.")

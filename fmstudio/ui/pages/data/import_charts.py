@@ -170,6 +170,6 @@ def _name(code: str) -> str:
     from PySide6.QtCore import QLocale
 
     if code == "none":
-        return "no text"
+        return "not recognised"
     name = QLocale.languageToString(QLocale(code).language())
     return name if name and name != "C" else code

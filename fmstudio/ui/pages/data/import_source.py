@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
@@ -12,6 +12,9 @@ from fmstudio.core.addresses import title_of
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import button, clear, column, label, row
+
+if TYPE_CHECKING:
+    from fmstudio.ui.context import AppContext
 
 ENCODINGS = (
     "utf-8", "cp1252", "latin-1", "utf-16", "cp1250", "cp1251", "koi8-r", "iso-8859-15", "shift_jis", "euc_jp",
@@ -35,6 +38,7 @@ class ImportSource(QWidget):
         self.importer.setAccessibleName(self.tr("File format"))
         self.encoding.setAccessibleName(self.tr("Encoding"))
         self.encoding.setToolTip(self.tr("Choose another when characters look wrong"))
+        self.name_note = label("", "caption", wrap=True)
         self.each = QCheckBox(self.tr("Each a dataset of its own"))
         self.each_note = label("", "caption", wrap=True)
         self.parts: dict[str, QCheckBox] = {}
@@ -46,6 +50,8 @@ class ImportSource(QWidget):
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for title, control in (("Name", self.name), ("Format", self.importer), ("Encoding", self.encoding)):
             self._form.addRow(title, control)
+        self._form.insertRow(1, "", self.name_note)
+        self._form.setRowVisible(self.name_note, False)
         self.setLayout(column(self._form, self._parts_box, self.each, self.each_note, gap=6))
         self.importer.currentIndexChanged.connect(self._on_change)
         self.encoding.currentIndexChanged.connect(self._on_change)
@@ -69,6 +75,18 @@ class ImportSource(QWidget):
         self.each.setVisible(len(files) > 1)
         self.each_note.setVisible(False)
         self._is_filling = False
+
+    def check_name(self, context: AppContext, *, is_new: bool) -> None:
+        """Say what the dataset will be called when another one has its name; `is_new`: it is none that is updated."""
+        name, project = self.name.text().strip(), context.project
+        is_asked = is_new and bool(name) and not self.is_each
+
+        def show(free: str) -> None:
+            self.name_note.setText(f"“{name}” is there already; this one will be called “{free}”.")
+            self._form.setRowVisible(self.name_note, is_asked and free != name)
+
+        if project is not None:
+            context.run_query(lambda: project.datasets.log.free_name(name), show, key="free name", owner=self)
 
     def show_found(self, found: dict[str, Any]) -> None:
         """Show what `inspect_file` found."""

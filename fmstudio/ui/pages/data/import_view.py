@@ -81,6 +81,8 @@ class ImportView(QWidget):
 
     def _connect(self) -> None:
         self.source.changed.connect(self._on_source)
+        self.source.name.textChanged.connect(self._check_name)
+        self.source.each.toggled.connect(self._check_name)
         self.form.changed.connect(self._on_mapping)
         self.form.incomplete.connect(self._on_incomplete)
         self.detection.chosen.connect(self._on_mapping)
@@ -225,6 +227,7 @@ class ImportView(QWidget):
         self._show_facts(found)
         self.known.show_keys(found["update_keys"])
         self.import_button.setEnabled(True)
+        self._check_name()
         if is_first_look:
             self._look_known()
         elif self.known.update_of:
@@ -304,8 +307,13 @@ class ImportView(QWidget):
         is_update = bool(self.known.update_of)
         self.import_button.setText(self.tr("Update") if is_update else self.tr("Import"))
         self.source.name.setEnabled(not is_update)
+        self._check_name()
         if is_update and self._found and self._found["bytes"] <= COMPARED_AT_ONCE:
             self._compare()
+
+    @Slot()
+    def _check_name(self) -> None:
+        self.source.check_name(self.ctx, is_new=not self.known.update_of)
 
     @Slot()
     def _compare(self) -> None:
