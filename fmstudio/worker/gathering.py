@@ -119,7 +119,8 @@ class _Gathering:
         target = self._workdir / f"unpacked-{self._unpacked}"
         self._unpacked += 1
         target.mkdir(parents=True)
-        unpack(path, name, target, self._report, self._budget, self._ctx)
+        refused = unpack(path, name, target, self._report, self._budget, self._ctx)
+        self._first_reason = self._first_reason or refused
         self._folder(target, name, depth, is_unpacked=True)
 
     def _folder(self, path: Path, name: str, depth: int, *, is_unpacked: bool) -> None:

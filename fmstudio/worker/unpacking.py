@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import lzma
-import os
-import re
 import stat
 import sys
 import tarfile
@@ -19,10 +17,12 @@ import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 from fmstudio.api import ImportReport, Reject, TaskContext
+from fmstudio.worker.cut_zip import members
+from fmstudio.worker.member_names import inner_name, name_parts, name_refusal, printable
 
 DEEPEST = 2
 """Archives inside archives that are opened: one in another, no further."""
@@ -34,9 +34,6 @@ _MOST_FOLD = 200
 
 _MOST_HEADER = 1 << 20
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_SUFFIXES = {"gzip": (".gz", ".gzip"), "bzip2": (".bz2",), "xz": (".xz",), "zstd": (".zst", ".zstd")}
-_SHORT = {".tgz": ".tar", ".tbz": ".tar", ".tbz2": ".tar", ".txz": ".tar", ".tzst": ".tar"}
-_RESERVED = frozenset('<>:"|?*')
 _DAMAGE = (EOFError, OSError, ValueError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError)
 
 
@@ -83,7 +80,7 @@ def kind_of(path: Path) -> str:
     return next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
 
 
-def unpack(path: Path, name: str, target: Path, report: ImportReport, budget: Budget, ctx: TaskContext) -> None:
+def unpack(path: Path, name: str, target: Path, report: ImportReport, budget: Budget, ctx: TaskContext) -> str:
     """Unpack an archive into a folder; what is refused or damaged goes to the report, the rest is there.
 
     Args:
@@ -93,6 +90,9 @@ def unpack(path: Path, name: str, target: Path, report: ImportReport, budget: Bu
         report: Takes a reject for every member that stays out, with its name and the reason.
         budget: Is used up.
         ctx: Asked for cancelling.
+
+    Returns:
+        The first sentence that the report was given; empty when all came out.
     """
     work = _Unpacking(path, name, target, report, budget, ctx)
     try:
@@ -105,9 +105,10 @@ def unpack(path: Path, name: str, target: Path, report: ImportReport, budget: Bu
     except (zipfile.BadZipFile, NotImplementedError) as error:
         work.refuse("", f"is no ZIP archive that can be read ({_words(error)})")
     except tarfile.TarError as error:
-        work.refuse("", f"is damaged: {_words(error)}. What came before that place is imported")
+        work.refuse("", f"is damaged: {_words(error)}. {work.rest()}")
     except _DAMAGE as error:
-        work.refuse("", f"is cut or damaged: {_words(error)}. What came before that place is imported")
+        work.refuse("", f"is cut or damaged: {_words(error)}. {work.rest()}")
+    return work.first_refusal
 
 
 def _words(error: BaseException) -> str:
@@ -125,11 +126,19 @@ class _Unpacking:
         self._size = max(1, path.stat().st_size)
         self._taken: set[str] = set()
         self._out = 0
+        self._kept = 0
+        self.first_refusal = ""
+
+    def rest(self) -> str:
+        """Say what is there of a damaged archive."""
+        return "What came before that place is imported" if self._kept else "No whole file is before that place"
 
     def refuse(self, member: str, reason: str) -> None:
         """Report a member, or the archive itself, as what stays out."""
         shown = f"{self._name}/{member}" if member else self._name
-        self._report.reject(Reject(f"{_printable(shown)} {reason}.", raw=_printable(shown)))
+        sentence = f"{printable(shown)} {reason}."
+        self.first_refusal = self.first_refusal or sentence
+        self._report.reject(Reject(sentence, raw=printable(shown)))
 
     def run(self) -> None:
         """Choose the reader by the first bytes."""
@@ -143,7 +152,13 @@ class _Unpacking:
             self._packed(kind)
 
     def _zip(self) -> None:
-        with zipfile.ZipFile(self._path) as archive:
+        try:
+            archive = zipfile.ZipFile(self._path)
+        except zipfile.BadZipFile:
+            if not self._cut_zip():
+                raise
+            return
+        with archive:
             read = 0
             for member in archive.infolist():
                 read = min(self._size, read + member.compress_size)
@@ -159,13 +174,30 @@ class _Unpacking:
         except (zipfile.BadZipFile, NotImplementedError, *_DAMAGE) as error:
             self.refuse(member.filename, f"is damaged inside the archive ({_words(error)})")
 
+    def _cut_zip(self) -> bool:
+        """Take the files that have come through whole; False when there is not even the beginning of one."""
+        is_zip = False
+        with self._path.open("rb") as file:
+            for member, content in members(file):
+                is_zip = True
+                if content is None:
+                    self.refuse(member, "is encrypted, or packed in a way that needs the archive's end")
+                elif not member.endswith("/"):
+                    try:
+                        self._keep(member, _Measured(self, content, file.tell))
+                    except _DAMAGE as damage:
+                        self.refuse(member, f"is damaged inside the archive ({_words(damage)})")
+        if is_zip:
+            self.refuse("", f"is cut: its end, which lists what is in it, is missing. {self.rest()}")
+        return is_zip
+
     def _packed(self, kind: str) -> None:
         with self._path.open("rb") as file, closing(_opened(kind, file)) as stream:
             ahead = _Ahead(_Measured(self, stream, file.tell))
             if ahead.is_tar:
                 self._tar(ahead)
             else:
-                self._keep(_inner_name(self._path.name, kind), ahead, keeps_part=True)
+                self._keep(inner_name(self._path.name, kind), ahead, keeps_part=True)
 
     def _tar(self, stream: _Stream) -> None:
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", tarinfo=_SoberInfo) as archive:
@@ -195,7 +227,9 @@ class _Unpacking:
                     file.write(piece)
             is_whole = True
         finally:
-            if not is_whole and not (keeps_part and place.exists() and place.stat().st_size):
+            if is_whole or (keeps_part and place.exists() and place.stat().st_size):
+                self._kept += 1
+            else:
                 place.unlink(missing_ok=True)
 
     def _spend(self, size: int) -> None:
@@ -215,15 +249,15 @@ class _Unpacking:
             raise _Stop(f"unpacks to more than {_MOST_FOLD} times its size, as archive bombs do; the rest stays out")
 
     def _place(self, member: str) -> Path | None:
-        reason = _name_refusal(member)
-        key = unicodedata.normalize("NFC", "/".join(_parts(member))).casefold()
+        reason = name_refusal(member)
+        key = unicodedata.normalize("NFC", "/".join(name_parts(member))).casefold()
         if not reason and key in self._taken:
             reason = "has the name of another file in the archive (capital letters aside)"
         if reason:
             self.refuse(member, reason)
             return None
         self._taken.add(key)
-        return self._target.joinpath(*_parts(member))
+        return self._target.joinpath(*name_parts(member))
 
 
 class _SoberInfo(tarfile.TarInfo):
@@ -303,43 +337,3 @@ def _tar_refusal(member: tarfile.TarInfo) -> str:
     if not (member.isfile() or member.isdir()):
         return "is no ordinary file (a pipe, a socket or a device)"
     return "is a sparse file" if member.issparse() else ""
-
-
-def _name_refusal(name: str) -> str:
-    plain = name.replace("\\", "/")
-    if plain.startswith("/") or re.match(r"[A-Za-z]:", plain):
-        return "has an absolute name, which leads out of the folder"
-    if ".." in plain.split("/"):
-        return "has a name that leads out of the folder (..)"
-    parts = _parts(name)
-    if not parts or "\0" in plain:
-        return "has no usable name"
-    if any(len(part.encode("utf-8", "replace")) > 255 for part in parts) or len(plain) > 2_000:
-        return "has a name that is too long"
-    return ""
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    """The folders and the name of a member, as this system can store them."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return tuple(_storable(part) for part in parts)
-
-
-def _storable(part: str) -> str:
-    part = part.encode("utf-8", "replace").decode("utf-8")
-    if os.name == "nt":
-        part = "".join("_" if c in _RESERVED or ord(c) < 32 else c for c in part).rstrip(". ") or "_"
-    return part
-
-
-def _inner_name(name: str, kind: str) -> str:
-    """The name of what a compressed file holds."""
-    lower = name.lower()
-    suffix = next((s for s in (*_SUFFIXES[kind], *_SHORT) if lower.endswith(s)), "")
-    return name[: len(name) - len(suffix)] + _SHORT.get(suffix, "") if suffix and lower != suffix else name
-
-
-def _printable(name: str) -> str:
-    """A name as it can be shown: control characters and half characters made visible."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    return shown if len(shown) <= 300 else f"{shown[:300]}…"

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -127,6 +128,68 @@ def test_a_damaged_member_is_left_out_and_the_others_come(tmp_path: Path) -> Non
     archive.write_bytes(bytes(data))
     there, reasons = unpacked(archive, tmp_path / "out")
     assert sorted(there) == ["a.jsonl", "c.jsonl"] and "damaged inside the archive" in reasons[0]
+
+
+class _Pipe(io.RawIOBase):
+    """Takes bytes as a pipe does: a program that writes there puts sizes after the content."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self.data += data
+        return len(data)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_a_cut_zip_gives_the_whole_files_before_the_cut(packing: int, is_piped: bool, tmp_path: Path) -> None:
+    target: Any = _Pipe() if is_piped else io.BytesIO()
+    random = Random(1)
+    files = {f"d/{i}.bin": random.randbytes(300_000) + b"\0" * 9_000_000 * (i == 0) for i in range(4)} | {"e.txt": b""}
+    with zipfile.ZipFile(target, "w", packing) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    data = bytes(target.data) if is_piped else target.getvalue()
+    path = tmp_path / "x.zip"
+    for number, (end, whole) in enumerate(((len(data) - 30, 5), (len(data) - 450_000, 2))):
+        path.write_bytes(data[:end])
+        there, reasons = unpacked(path, tmp_path / f"out{number}")
+        if is_piped and packing == zipfile.ZIP_STORED:  # nothing says where a file ends
+            assert there == {} and "d/0.bin is encrypted, or packed in a way" in reasons[0]
+        else:
+            assert there == dict(list(files.items())[:whole])
+        assert "x.zip is cut: its end, which lists what is in it, is missing." in reasons[-1]
+
+
+def test_a_cut_zip_with_a_damaged_file_gives_the_others(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "x.zip", {"a.jsonl": GOOD, "b.jsonl": GOOD * 9, "../c": GOOD, "d.jsonl": GOOD})
+    data = bytearray(archive.read_bytes()[:-100])
+    at = data.index(b"b.jsonl") + 12
+    data[at : at + 8] = b"\xff" * 8
+    archive.write_bytes(bytes(data))
+    there, reasons = unpacked(archive, tmp_path / "out")
+    assert sorted(there) == ["a.jsonl", "d.jsonl"]
+    assert "damaged inside" in reasons[0] and "leads out of the folder" in reasons[1] and "is cut" in reasons[2]
+
+
+def test_an_archive_of_which_nothing_is_left_says_so(tmp_path: Path) -> None:
+    lines = b"".join(b'{"a": "%s"}\n' % Random(i).randbytes(20).hex().encode() for i in range(2_000))
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        info = member("a.jsonl")
+        info.size = len(lines)
+        archive.addfile(info, io.BytesIO(lines))
+    cut = {"x.zip": make_zip(tmp_path / "w.zip", {"a.jsonl": lines}).read_bytes()[:2_000]}
+    cut["x.tar.gz"] = packed.getvalue()[:-600]
+    for name, data in cut.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=f"{name} holds no file") as caught:
+            run(tmp_path, tmp_path / name)
+        assert "cut" in caught.value.remedy or "ends within it" in caught.value.remedy
 
 
 def test_unpacking_can_be_cancelled(tmp_path: Path) -> None:
