@@ -26,7 +26,7 @@ from fmstudio.project.datasets import Dataset, Datasets
 from fmstudio.project.rejects import RejectFile, reject_files
 from fmstudio.project.seen_rows import SeenRows
 from fmstudio.project.transforms import new_dataset
-from fmstudio.recipes.console_views import View, checked_query, mentioned
+from fmstudio.recipes.console_views import View, checked_query, tables_in
 from fmstudio.recipes.sandbox import Stop, open_sandbox, sentence, stoppable
 
 MOST_HISTORY = 1_000
@@ -125,20 +125,21 @@ class Console:
 
     def _views(self, dataset: Dataset, edits_in: Path | None = None) -> dict[str, View]:
         """The views of a dataset by name."""
-        name, source = dataset.name, {"id": dataset.id, "version": dataset.version}
+        name = dataset.name
         own = edits_in / dataset.id if edits_in is not None else None
         views = {name: View.of_rows(name, self._seen.of(dataset, edits_in=own))}
         for version in self._datasets.versions(dataset.id):
             numbered = f"{name}@{version.number}"
             views[numbered] = View.of_rows(numbered, self._seen.published(dataset, version.number))
-        folder = self._datasets.version_folder(dataset.id, dataset.version) / "dropped"
-        if dropped := sorted(folder.glob("*.parquet")):
-            listed = [str(path) for path in dropped]
-            views[f"{name}.dropped"] = View.of_dropped(f"{name}.dropped", listed, [str(folder)], source)
-        if rejects := self._rejects(dataset):
-            folders = [str(one.path.parent) for one in rejects]
-            listed = [str(one.path) for one in rejects]
-            views[f"{name}.rejects"] = View.of_rejects(f"{name}.rejects", listed, folders, source)
+        folder, seen = (
+            self._datasets.version_folder(dataset.id, dataset.version),
+            self._seen.published(dataset, dataset.version),
+        )
+        dropped = [str(path) for path in sorted((folder / "dropped").glob("*.parquet"))]
+        views[f"{name}.dropped"] = View.of_dropped(f"{name}.dropped", dropped, seen)
+        rejects = [str(one.path) for one in self._rejects(dataset)]
+        source = {"id": dataset.id, "version": dataset.version}
+        views[f"{name}.rejects"] = View.of_rejects(f"{name}.rejects", rejects, source)
         return views
 
     def _rejects(self, dataset: Dataset) -> list[RejectFile]:
@@ -147,13 +148,13 @@ class Console:
     def _needed(self, sql: str, edits_in: Path | None = None) -> list[View]:
         """The views that a query may mean."""
         datasets = self._datasets.all()
-        words = sql.casefold()
+        words = sql.casefold().replace('""', '"')
         is_listing = any(word in words for word in ("show", "duckdb_", "information_schema", "sqlite_master"))
         found = []
         for dataset in datasets:
-            if is_listing or mentioned(sql, [dataset.name]):
+            if is_listing or dataset.name.casefold() in words:
                 views = self._views(dataset, edits_in)
-                wanted = mentioned(sql, list(views))
+                wanted = tables_in(sql, list(views))
                 found += [
                     view for name, view in views.items() if name in wanted or (is_listing and name == dataset.name)
                 ]
@@ -240,7 +241,7 @@ class Console:
             raise sentence(error, "This query", names, sql=sql, kind=kind) from error
 
     def _column_names(self, sql: str) -> list[str]:
-        datasets = [dataset for dataset in self._datasets.all() if mentioned(sql, [dataset.name])]
+        datasets = [dataset for dataset in self._datasets.all() if tables_in(sql, [dataset.name])]
         return list(
             dict.fromkeys(column.name for dataset in datasets for column in dataset.columns if not column.is_side)
         )
@@ -268,7 +269,8 @@ class Console:
             for view in self._needed(query):
                 view.make(cursor)
             cursor.execute(f"DESCRIBE SELECT * FROM ({query}\n)").fetchall()
-        sources = {(view.source["id"], view.source["version"]): view.source for view in views}
+        read = tables_in(query, [view.name for view in views])
+        sources = {(view.source["id"], view.source["version"]): view.source for view in views if view.name in read}
         meta["source"] = {"sql": query, "datasets": list(sources.values())}
         work["views"] = [view.to_dict() for view in views]
         return spec

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,6 +17,7 @@ from fmstudio.recipes.sandbox import Seen, parquet
 
 _READING = ("SELECT", "WITH", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "SHOW", "VALUES", "FROM")
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_BY_TEXT = re.compile(r"\bquery(_table)?\s*\(", re.IGNORECASE)
 _REJECT_COLUMNS = {
     "file": "VARCHAR", "line": "BIGINT", "byte": "BIGINT", "row": "BIGINT", "reason": "VARCHAR", "raw": "VARCHAR",
 }  # fmt: skip
@@ -42,17 +45,23 @@ class View:
         return cls(name, seen.sql, tuple(seen.folders), {"id": seen.dataset_id, "version": seen.version})
 
     @classmethod
-    def of_dropped(cls, name: str, files: Sequence[str], folders: Sequence[str], source: dict[str, Any]) -> View:
-        """The rows that were dropped, with step, operator and reason."""
-        return cls(name, f"SELECT * FROM {parquet(files)}", tuple(folders), source)
+    def of_dropped(cls, name: str, files: Sequence[str], seen: Seen) -> View:
+        """The rows that were dropped on the way to a version, with step, operator and reason; perhaps none."""
+        none = f"SELECT *, NULL::INTEGER AS step, NULL::VARCHAR AS operator, NULL::VARCHAR AS reason FROM ({seen.sql}) LIMIT 0"
+        sql = f"SELECT * FROM {parquet(files)}" if files else none
+        folders = {str(Path(file).parent) for file in files} if files else seen.folders
+        return cls(name, sql, tuple(folders), {"id": seen.dataset_id, "version": seen.version})
 
     @classmethod
-    def of_rejects(cls, name: str, files: Sequence[str], folders: Sequence[str], source: dict[str, Any]) -> View:
-        """What could not be read."""
+    def of_rejects(cls, name: str, files: Sequence[str], source: dict[str, Any]) -> View:
+        """What could not be read; perhaps nothing."""
         columns = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in _REJECT_COLUMNS.items())
         listed = ", ".join(literal(file) for file in files)
         sql = f"SELECT * FROM read_json([{listed}], format='newline_delimited', columns={{{columns}}})"
-        return cls(name, sql, tuple(folders), source)
+        if not files:
+            nothing = ", ".join(f"NULL::{kind} AS {name_sql(column)}" for column, kind in _REJECT_COLUMNS.items())
+            sql = f"SELECT {nothing} LIMIT 0"
+        return cls(name, sql, tuple({str(Path(file).parent) for file in files}), source)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain JSON data."""
@@ -98,7 +107,36 @@ def checked_query(sql: str) -> str:
     )
 
 
-def mentioned(sql: str, names: Sequence[str]) -> list[str]:
-    """Names that stand in a query; a few too many do no harm."""
+def tables_in(sql: str, names: Sequence[str]) -> list[str]:
+    """Which of these tables a query reads.
+
+    Of a statement that DuckDB does not take apart (``PIVOT``, a wrong one, a table named by a text), those are given whose
+    name stands in it as a word.
+    """
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
+        query = _EXPLAIN.sub("", sql, count=1)
+        ((text,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()
+    parsed = json.loads(text)
+    if not parsed["error"] and not _BY_TEXT.search(sql):
+        read = set(_tables(parsed["statements"], frozenset()))
+        return [name for name in names if name.casefold() in read]
     folded = sql.casefold().replace('""', '"')
-    return [name for name in names if name.casefold() in folded]
+    return [name for name in names if re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", folded)]
+
+
+def _tables(node: Any, hidden: frozenset[str]) -> Iterator[str]:
+    """Names of the tables in a parsed query, in small letters; `hidden` are those that ``WITH`` defines there."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _tables(item, hidden)
+    elif isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE" and node["table_name"].casefold() not in hidden:
+            yield node["table_name"].casefold()
+        if node.get("type") == "RECURSIVE_CTE_NODE":
+            hidden |= {node["cte_name"].casefold()}
+        for one in (node.get("cte_map") or {}).get("map", []):
+            yield from _tables(one["value"], hidden)
+            hidden |= {one["key"].casefold()}
+        for key, value in node.items():
+            if key != "cte_map":
+                yield from _tables(value, hidden)

@@ -11,6 +11,7 @@ import pytest
 
 from fmstudio.api import UserError
 from fmstudio.project import Project
+from fmstudio.recipes.console_views import tables_in
 from tests.helpers import wait_until
 from tests.unit.edit_kit import leave_out_packaged_models, make_dataset, shown, simple_table
 from tests.unit.transform_kit import run_spec, texts_table, transform
@@ -53,6 +54,11 @@ def test_rejects_are_a_table(project: Project) -> None:
         '{"file": "a.csv", "line": 3, "byte": null, "row": null, "reason": "broken", "raw": "x\\u0000,"}\n', "utf-8"
     )
     assert rows(project, 'SELECT file, line, reason FROM "chats.rejects"') == [("a.csv", 3, "broken")]
+
+
+def test_tables_of_lost_rows_are_there_when_nothing_was_lost(project: Project) -> None:
+    assert rows(project, 'SELECT count(*) FROM "chats.rejects" WHERE line > 1 AND raw = reason') == [(0,)]
+    assert rows(project, 'SELECT reason, count(n) FROM "chats.dropped" WHERE step = 1 GROUP BY ALL') == []
 
 
 @pytest.mark.parametrize(
@@ -279,6 +285,33 @@ def test_a_query_is_saved_as_a_dataset_with_its_lineage(project: Project) -> Non
     assert any("source_row_id" in note for note in job.result["notes"])
     project.undo()
     assert "saved" not in [d.name for d in project.datasets.all()]
+
+
+def test_a_saved_query_comes_from_the_tables_it_reads_and_no_others(project: Project) -> None:
+    for name in ("o", "show"):  # names that are part of words, of columns and of texts
+        make_dataset(project, name, simple_table(1))
+    sql = "SELECT o.text AS o, 'my data' AS show FROM chats o JOIN \"chats@1\" USING (row_id)"
+    spec = project.specs.sql_dataset(sql, "saved")
+    assert [one["id"] for one in spec.meta["source"]["datasets"]] == ["d-chats"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "read"),
+    [
+        ("SELECT count(*) FROM CHATS", ["chats"]),
+        ("WITH o AS (SELECT * FROM chats) SELECT * FROM o", ["chats"]),
+        ("WITH chats AS (SELECT * FROM chats) SELECT * FROM chats", ["chats"]),
+        ("WITH RECURSIVE o AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM o WHERE n < 3) SELECT * FROM o", []),
+        ('SELECT (SELECT max(n) FROM "chats@1") FROM o SEMI JOIN chats USING (n)', ["chats", "chats@1", "o"]),
+        ("DESCRIBE chats", ["chats"]),
+        ("EXPLAIN ANALYZE SUMMARIZE chats", ["chats"]),
+        ("PIVOT chats ON n USING count(*)", ["chats"]),
+        ("FROM query_table('chats')", ["chats"]),
+        ("SELECT FROM WHERE o", ["o"]),
+    ],
+)
+def test_the_tables_of_a_query_are_told(sql: str, read: list[str]) -> None:
+    assert tables_in(sql, ["chats", "chats@1", "o"]) == read
 
 
 @pytest.mark.parametrize("sql", ["EXPLAIN SELECT 1", "COPY chats TO 'x'", "SELECT nope FROM chats", ""])
