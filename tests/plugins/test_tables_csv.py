@@ -77,6 +77,39 @@ def test_a_text_that_no_look_ahead_met_is_told(tmp_path: Path) -> None:
     assert any("“a” holds whole numbers, but text" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([*map(str, range(999)), "abc"], "holds 999 numbers, but also 1 value that is none (row 1,000: abc)"),
+        (
+            ["1.5", "", "n/a", "-", "007", "2", "+3"],
+            "holds 4 numbers, but also 2 values that are none (the first in row 3",
+        ),
+        (["1", "2", "x" * 99], f"(row 3: {'x' * 40}…), so it is stored as text."),
+        (["007", "010", "+49"], ""),
+        (["1", "a", "b", "c"], ""),
+        (["2024-01-01", "2024-01-02", "none"], ""),
+        (["true", "false", "1"], ""),
+    ],
+)
+def test_a_few_texts_among_numbers_are_told(values: list[str], told: str, tmp_path: Path) -> None:
+    report = FakeReport()
+    assert column(tmp_path, values, report) == [value or "" for value in values]
+    notes = [note for note in report.notes if "numbers, but also" in note]
+    assert len(notes) == bool(told) and all(told in note for note in notes)
+
+
+def test_texts_among_numbers_are_counted_in_a_long_file_and_told_once(tmp_path: Path) -> None:
+    lines = [f"{i},{'none' if i % 100_000 == 99_999 else i},{'x' * 40}\n" for i in range(300_000)]
+    lines[70] = f"70,none,{'x' * 40}\n"
+    report = FakeReport()
+    read("csv", file(tmp_path / "x.csv", "a,b,c\n" + "".join(lines)), report)
+    told = [note for note in report.notes if "numbers" in note]
+    assert told == [
+        "Column “b” holds 299,996 numbers, but also 4 values that are none (the first in row 71: none), so it is stored as text."
+    ]
+
+
 def test_ruined_values_are_flagged_and_kept_as_they_are(tmp_path: Path) -> None:
     report = FakeReport()
     values = ["4111111111111", "5.5E+15", "4222222222222"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmstudio.api import ImportReport
+from fmstudio_formats.csv_mixed import Mixed, Odd, is_mostly_numbers, odd_ones
 from fmstudio_formats.numbers import Column, Kind, classify
 from fmstudio_formats.ruined import Ruined, suspects
 
@@ -20,10 +21,11 @@ _WORDS: dict[Kind, str] = {"whole": "whole numbers", "decimal": "decimals", "yes
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A column of a block with its kind and what in it looks ruined."""
+    """A column of a block with its kind, what in it looks ruined, and what is odd where it is text but mostly numbers."""
 
     column: Column
     suspects: list[tuple[int, str]]
+    odd: Odd | None = None
 
 
 def classified(text: pa.Array) -> Classified:
@@ -34,7 +36,8 @@ def classified(text: pa.Array) -> Classified:
     if column.kind in ("empty", "yes_no", "decimal"):
         return Classified(column, [])
     is_short = column.kind == "whole" and (pc.max(pc.binary_length(text)).as_py() or 0) < _LONG
-    return Classified(column, [] if is_short else suspects(text))
+    odd = odd_ones(text) if column.kind == "text" and is_mostly_numbers(text) else None
+    return Classified(column, [] if is_short else suspects(text), odd)
 
 
 class Columns:
@@ -50,6 +53,8 @@ class Columns:
         self._names, self._has_types, self._report = names, has_types, report
         self._kinds: list[Kind] = ["empty"] * len(names)
         self._ruined = Ruined(report)
+        self._mixed = [Mixed() for _ in names]
+        self._widened: set[int] = set()
         self._rows = 0
 
     def expect(self, kinds: list[Kind]) -> None:
@@ -63,7 +68,11 @@ class Columns:
         arrays = []
         rows = len(columns[0].column.text)
         for number, (name, found) in enumerate(zip(self._names, columns, strict=True)):
-            arrays.append(self._array(number, found.column) if self._has_types else found.column.text)
+            if self._has_types:
+                arrays.append(self._array(number, found.column))
+                self._mixed[number].look(found.column, found.odd, self._rows)
+            else:
+                arrays.append(found.column.text)
             if found.suspects:
                 self._ruined.look(name, found.suspects, self._rows, rows)
         self._rows += rows
@@ -72,6 +81,9 @@ class Columns:
     def tell(self) -> None:
         """State what was found in the whole file."""
         self._ruined.tell()
+        for number, name in enumerate(self._names):
+            if number not in self._widened:
+                self._mixed[number].tell(name, self._report)
 
     def _array(self, number: int, column: Column) -> pa.Array:
         import pyarrow as pa
@@ -80,6 +92,7 @@ class Columns:
         if kind != before:
             self._kinds[number] = kind
             if before not in ("empty", kind) and kind == "text":
+                self._widened.add(number)
                 self._tell_widening(self._names[number], before, column.kind)
         if kind == column.kind:
             return column.values
