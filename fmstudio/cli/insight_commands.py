@@ -201,15 +201,20 @@ def _print_column(found: ColumnStatistics) -> None:
             for name, s in spreads.items()
         ]
         print_table(("", "lowest", *shares, "highest", "mean"), rows)
-    for title, values in (
-        ("Distribution", [(b.label, b.count) for b in found.histogram]),
-        ("Most frequent", found.top),
+    counted = {"messages": "messages", "texts": "items"}.get(
+        found.kind, "rows"
+    )  # what the most frequent are a count of
+    for title, unit, values in (
+        ("Distribution", "rows", [(b.label, b.count) for b in found.histogram]),
+        ("Most frequent", counted, found.top),
     ):
         if values:
             print(f"\n{title}")
-            print_table(("value", "rows"), [(value, f"{count:,}") for value, count in values], is_data=True)
+            print_table(("value", unit), [(value, f"{count:,}") for value, count in values], is_data=True)
     if found.outliers:
-        print("\nFar from the others: " + ", ".join(f"row {row_id} ({value:,.4g})" for row_id, value in found.outliers))
+        print(
+            "\nFar from the others: " + ", ".join(f"row id {row_id} ({value:,.4g})" for row_id, value in found.outliers)
+        )
 
 
 def bars(counts: list[int]) -> str:

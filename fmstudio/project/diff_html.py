@@ -124,7 +124,7 @@ def measure(value: float | None, unit: str) -> str:
 def _row(row: DiffRow) -> str:
     about = "; ".join(part for part in (row.reason, ", ".join(row.operations)) if part)
     parts = [
-        f'<article class="{row.kind}" aria-label="Row {row.row_id}, {row.kind}"><header><h3>Row {row.row_id}</h3>'
+        f'<article class="{row.kind}" aria-label="Row id {row.row_id}, {row.kind}"><header><h3>Row id {row.row_id}</h3>'
         f'<span class="badge">{row.kind}</span><span class="soft">{escape(about)}</span></header><dl>'
     ]
     if row.before is not None and row.after is not None:

@@ -242,15 +242,14 @@ class Project:
         """
         files, overlay = self._seen(dataset, version)
         return self._rows.page(
-            files,
-            offset=offset,
-            limit=limit,
-            where=where,
-            order_by=order_by,
-            columns=columns,
-            overlay=overlay,
+            files, offset=offset, limit=limit, where=where, order_by=order_by, columns=columns, overlay=overlay,
             first_will_do=first_will_do,
-        )
+        )  # fmt: skip
+
+    def place(self, dataset: str, row_id: int, where: str, order_by: str, version: int | None = None) -> int | None:
+        """Where a row is among those that `page` gives, from 0; None when it is not among them."""
+        files, overlay = self._seen(dataset, version)
+        return self._rows.place(files, row_id, where, order_by, overlay)
 
     def count(self, dataset: str, where: str = "", version: int | None = None) -> int:
         """Number of rows that match."""

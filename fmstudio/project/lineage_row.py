@@ -49,10 +49,10 @@ def row_graph(
     is_new = row_id in pending.added
     if not trail.held and not trail.dropped and not is_new:
         raise UserError(
-            f"There is no row {row_id} in any version of {dataset.name}.", remedy="Look at the row's id again."
+            f"There is no row id {row_id} in any version of {dataset.name}.", remedy="Look at the row's id again."
         )
     row = Node(
-        f"row:{dataset.id}#{row_id}", "row", f"Row {row_id}", _where_now(dataset, trail, row_id, pending),
+        f"row:{dataset.id}#{row_id}", "row", f"Row id {row_id:,}", _where_now(dataset, trail, row_id, pending),
         {"dataset_id": dataset.id, "row_id": row_id, **_facts(tree, trail, row_id, is_new)},
     )  # fmt: skip
     return _assembled(world, tree, trail, row)

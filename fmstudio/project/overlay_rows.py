@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,10 @@ class View:
             else:
                 found.append((position, 1))
         return found
+
+    def place_of(self, position: int) -> int:
+        """The place, among those left, of a row that is one of them."""
+        return position - bisect_left(range(len(self.shifted)), position, key=lambda i: self.shifted[i] + i)
 
 
 def patched(

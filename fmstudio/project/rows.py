@@ -131,6 +131,21 @@ class RowReader:
             version = self._version(cursor, files)
             return self._view(cursor, files, version, overlay).kept + len(overlay.added)
 
+    def place(self, files: Sequence[Path], row_id: int, where: str, order_by: str, overlay: Overlay) -> int | None:
+        """Where a row is among those that `page` gives, from 0; None when it is not among them."""
+        with self._cursor() as cursor:
+            if where.strip() or order_by.strip():
+                made = self._selection(cursor, files, where, order_by, overlay)
+                every = f"SELECT {ROW_ID}, row_number() OVER () - 1 AS place FROM {made.name}"
+                found = cursor.execute(f"SELECT place FROM ({every}) WHERE {ROW_ID} = {int(row_id)}").fetchone()
+                return int(found[0]) if found else None
+            version = self._version(cursor, files)
+            view = self._view(cursor, files, version, overlay)
+            if row_id in overlay.added:
+                return view.kept + list(overlay.added).index(row_id)
+            position = self._positions(cursor, files, version, [row_id]).get(row_id)
+            return None if position is None or row_id in overlay.deleted else view.place_of(position)
+
     def by_id(
         self,
         files: Sequence[Path],

@@ -262,3 +262,30 @@ def test_shares_are_of_messages_and_items_and_empty_is_not_missing(
     shown = [b.text() for b in panel.findChildren(QPushButton)]
     assert '""' in shown and "null" not in shown[1:]
     panel.close_panel()
+
+
+def test_a_row_of_the_statistics_is_gone_to_in_the_table(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, [{"n": i, "topic": "ab"[i % 2]} for i in range(3_000)])
+    rows, inspector = page.view.rows, page.view.inspector
+    rows.table.go_to(0)
+    panel = rows.heads.statistics
+    rows.heads.open_statistics(0)
+    samples = lambda: [c for c in panel.findChildren(QLabel) if c.text().startswith("row id ")]  # noqa: E731
+    qtbot.waitUntil(lambda: bool(samples()), timeout=LONG)
+    panel.close_panel()
+    rows.show_row(2_717)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row 2,718", timeout=LONG)
+    assert rows.table.currentIndex().row() == 2_717
+    rows.step(1)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row 2,719", timeout=LONG)
+    rows.bar.field.setText("topic = 'b'")
+    rows.apply_filter()
+    qtbot.waitUntil(lambda: rows.count.text() == "1,500 of 3,000 rows", timeout=LONG)
+    rows.show_row(2_001)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row 1,001", timeout=LONG)
+    rows.show_row(1_000)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row id 1,000, not in the table", timeout=LONG)
+    assert open_data.said[-1] == "Row id 1,000 is not among the rows shown: the filter hides it."
+    rows.finder._show_all(1_000)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row 1,001" and rows.table.rows.total == 3_000, timeout=LONG)
+    assert rows.table.rows.row_id(rows.table.currentIndex().row()) == 1_000 and open_data.problems == []

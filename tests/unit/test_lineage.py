@@ -185,7 +185,7 @@ def test_rows_made_by_hand_have_no_file(project: Project) -> None:
     graph = project.lineage_graph.of_row(dataset, added)
     assert graph.sources(graph.focus) == []
     assert graph.node(graph.focus).facts["held_by"] == [f"{dataset}@2"]
-    with pytest.raises(UserError, match="no row 99"):
+    with pytest.raises(UserError, match="no row id 99"):
         project.lineage_graph.of_row(dataset, 99)
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmstudio.api import UserError
+from fmstudio.project.overlay import EMPTY, Overlay
 from fmstudio.project.rows import RowReader
 
 ROWS = 30_000
@@ -53,6 +54,24 @@ def test_a_filtered_and_sorted_page_is_the_slice(version: tuple[RowReader, list[
     assert [row[0] for row in page.rows] == wanted[100:150]
     assert page.total == len(wanted)
     assert reader.count(files, "row_id % 3 = 0") == len(wanted)
+
+
+def test_the_place_of_a_row_is_where_its_page_has_it(version: tuple[RowReader, list[Path], list[int]]) -> None:
+    reader, files, ids = version
+    some, absent = random.Random(2).sample(ids, 40), next(i for i in range(ROWS * 2) if i not in set(ids))
+    gone = sorted(random.Random(3).sample(ids, 500))
+    overlay = Overlay("e", added={99_001: '{"text": "new"}', 99_007: '{"text": "newer"}'}, deleted=frozenset(gone))
+    for where, order in (("", ""), ("row_id % 3 = 0", ""), ("", "row_id DESC"), ("row_id % 3 = 0", "text DESC")):
+        for seen, more in ((EMPTY, []), (overlay, [99_001, 99_007, *gone[:5]])):
+            every = [
+                r[0]
+                for r in reader.page(
+                    files, offset=0, limit=ROWS * 2, where=where, order_by=order, columns=["row_id"], overlay=seen
+                ).rows
+            ]
+            places = {row_id: place for place, row_id in enumerate(every)}
+            for row_id in [*some, absent, ids[0], ids[-1], *more]:
+                assert reader.place(files, row_id, where, order, seen) == places.get(row_id)
 
 
 def test_chosen_columns_hold_under_a_filter(version: tuple[RowReader, list[Path], list[int]]) -> None:

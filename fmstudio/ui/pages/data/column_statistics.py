@@ -92,11 +92,11 @@ class StatisticsPanel(Floating):
             self._content.addWidget(label(self.tr("Far from the others"), "strong"))
             for row_id, measure in found.outliers:
                 shown = outlier_words(found, measure)
-                self._value(shown, f"row {row_id:,}", lambda i=row_id: self._show_row(i))
+                self._value(shown, f"row id {row_id:,}", lambda i=row_id: self._show_row(i))
         if found.samples:
             self._content.addWidget(label(self.tr("A few values"), "strong"))
             for row_id, value in found.samples:
-                self._value(named_text(value), f"row {row_id:,}", lambda i=row_id: self._show_row(i))
+                self._value(named_text(value), f"row id {row_id:,}", lambda i=row_id: self._show_row(i))
         self._content.addStretch(1)
 
     def _add_facts(self, facts: list[Fact]) -> None:

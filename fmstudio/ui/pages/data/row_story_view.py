@@ -40,7 +40,9 @@ class RowStory(QWidget):
         super().__init__()
         self.ctx, self._dataset, self._record = context, dataset, record
         self._row_id = int(record["row_id"])
-        layout = column(label(self.tr("Row id {}").format(f"{self._row_id:,}"), "caption", selectable=True), gap=2)
+        name = label(self.tr("Row id {}").format(f"{self._row_id:,}"), "caption", selectable=True)
+        name.setToolTip(self.tr("Its name for life; ids begin at 0. The table counts the rows it shows, from 1."))
+        layout = column(name, gap=2)
         layout.addWidget(label(source_words(dataset, record), "caption", wrap=True, selectable=True))
         self._part(layout, self.tr("History"), self._load_history)
         if any(column.is_side for column in dataset.columns):

@@ -15,6 +15,7 @@ from fmstudio.ui.pages.data.column_commands import ColumnCommands
 from fmstudio.ui.pages.data.column_menu import ColumnMenu
 from fmstudio.ui.pages.data.filter_bar import LIVE_ROWS, FilterBar, problem_words
 from fmstudio.ui.pages.data.row_commands import RowCommands
+from fmstudio.ui.pages.data.row_finder import RowFinder
 from fmstudio.ui.pages.data.rows_count import RowsCount
 from fmstudio.ui.pages.data.table_columns import TableColumns
 from fmstudio.ui.widgets.empty_state import EmptyState
@@ -61,7 +62,7 @@ class RowsView(QWidget):
         self.table = PagedTable(self.tr("Rows of the dataset"))
         self.table.header.can_sort = self.table.frozen.header.can_sort = True
         self.column_menu, self.commands, self.heads = ColumnMenu(self), RowCommands(self), TableColumns(self)
-        self.column_commands, self.counter = ColumnCommands(self), RowsCount(self)
+        self.column_commands, self.counter, self.finder = ColumnCommands(self), RowsCount(self), RowFinder(self)
         self._build()
         self._connect()
         self._show_note()
@@ -240,6 +241,7 @@ class RowsView(QWidget):
             self._end_wanted = False
             self.table.go_to(total - 1)
         self._open_new_now()
+        self.finder.on_total()
 
     @cached_property
     def columns(self) -> ColumnPanel:
@@ -277,19 +279,8 @@ class RowsView(QWidget):
         self.table.go_to(max(0, self.table.currentIndex().row() + by))
 
     def show_row(self, row_id: int) -> None:
-        """Show a row by its id: in the table where it is held, in the inspector in any case."""
-        place = self.table.rows.row_of(row_id)
-        if place is not None:
-            self.table.go_to(place)
-            return
-        project, dataset = self.ctx.project, self.dataset
-        if project is not None and dataset is not None:
-
-            def show(page: Any) -> None:
-                for record in page.records():
-                    self.record_chosen.emit({"row_id": row_id, **record}, f"Row with id {row_id:,}")
-
-            self.ctx.run_query(lambda: project.rows_by_id(dataset.id, [row_id]), show, key="row", owner=self)
+        """Go to a row by its id; one that is not in the table is shown in the inspector."""
+        self.finder.show(row_id)
 
     @Slot(int, str)
     def _on_editor(self, number: int, name: str) -> None:
