@@ -252,7 +252,7 @@ def test_pictures_with_captions_from_everywhere(tmp_path: Path) -> None:
     rows, report = read("images", folder)
     assert [(r["source_file"], r["caption"], r["label"], r["width"], r["height"], r["score"]) for r in rows] == [
         ("cats/1.png", "a red cat", "cats", 8, 4, None),
-        ("dogs/2.jpg", "a dog", "dogs", 5, 6, "3"),
+        ("dogs/2.jpg", "a dog", "dogs", 5, 6, 3),
         ("dogs/3.webp", None, "dogs", 2, 2, None),
     ]
     assert (
@@ -280,6 +280,17 @@ def test_captions_from_a_csv(tmp_path: Path) -> None:
     picture(tmp_path / "p" / "1.png")
     (tmp_path / "p" / "metadata.csv").write_text('file_name,caption\n1.png,"red, all of it"\n')
     assert read("images", tmp_path / "p")[0][0]["caption"] == "red, all of it"
+
+
+def test_facts_about_pictures_keep_their_types(tmp_path: Path) -> None:
+    facts = {"n": 5, "l": [1, 2], "ok": True, "of": {"x": 1.5}, "none": None, "mixed": 1, "few": 1}
+    lines = [{"file_name": "1.png", "text": "t", **facts}, {"file_name": "2.png", "caption": 7, "mixed": "a"}]
+    (picture(tmp_path / "p" / "1.png").parent / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    picture(tmp_path / "p" / "2.png")
+    rows, report = read("images", tmp_path / "p")
+    assert {name: rows[0][name] for name in facts} == {**facts, "mixed": "1"}
+    assert (rows[1]["mixed"], rows[1]["n"], rows[1]["caption"]) == ("a", None, "7")
+    assert any("“mixed” holds different kinds" in note for note in report.notes)
 
 
 # ---- what all have in common -------------------------------------------------------------------------------------

@@ -8,10 +8,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ImportReport, Reject
 from fmstudio_documents.decoding import decode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 METADATA = ("metadata.jsonl", "metadata.csv")
 _CAPTIONS = ("caption", "text", "prompt", "description")
@@ -44,8 +47,25 @@ class Captions:
             caption = next((key for key in _CAPTIONS if isinstance(row.get(key), str)), None)
             facts = {"caption": row.pop(caption)} if caption else {}
             place = file.parent.joinpath(*PurePosixPath(name.replace("\\", "/")).parts)
-            self._rows[place] = {**facts, **{key: _cell(value) for key, value in row.items()}}
+            if "caption" in row:  # none that is text
+                row["caption"] = _cell(row["caption"])
+            self._rows[place] = {**facts, **row}
             self.columns += [key for key in row if key not in self.columns]
+
+    def fields(self, names: list[str]) -> list[pa.Field]:
+        """Give columns with their types; values that have none in common become text, with a note."""
+        import pyarrow as pa
+
+        fields = []
+        for name in names:
+            array = _array([row.get(name) for row in self._rows.values()])
+            if array is None:
+                self._report.note(f"Column “{name}” holds different kinds of values, so it is read as text.")
+                for row in self._rows.values():
+                    row[name] = _cell(row.get(name))
+            is_text = array is None or pa.types.is_null(array.type)
+            fields.append(pa.field(name, pa.string() if is_text else array.type))
+        return fields
 
     def of(self, picture: Path) -> dict[str, Any]:
         """Caption and other facts of a picture."""
@@ -91,6 +111,17 @@ class Captions:
         return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in rows]
 
 
+def _array(values: list[Any]) -> pa.Array | None:
+    """The values as they are; None where they have no type in common."""
+    import pyarrow as pa
+
+    if bool in (kinds := {type(value) for value in values if value is not None}) and len(kinds) > 1:
+        return None
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return None
+
+
 def _cell(value: Any) -> str | None:
-    """Facts beyond the caption are kept as text; nested ones as JSON."""
     return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)

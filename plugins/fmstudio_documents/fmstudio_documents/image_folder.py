@@ -41,6 +41,8 @@ class ImageFolderImporter(Importer):
 
     def read(self, path: Path, params: Any, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
         """See `Importer.read`."""
+        import pyarrow as pa
+
         pictures, captions = _look(path, report)
         if not pictures:
             raise UserError(f"{path.name} holds no pictures.", remedy=f"Pictures are {', '.join(_SUFFIXES)}.")
@@ -49,7 +51,7 @@ class ImageFolderImporter(Importer):
         kinds = {"image": "binary", "image_path": "string", "caption": "string"}
         kinds |= {"label": "string"} if len(labels) > 1 else {}
         kinds |= {"width": "int64", "height": "int64", "format": "string", "bytes": "int64", "source_file": "string"}
-        schema = schema_of(**kinds, **dict.fromkeys(more, "string"))
+        schema = pa.schema([*schema_of(**kinds), *captions.fields(more)])
         yield from batched(_rows(path, pictures, captions, params, report, ctx), schema)
         _tell(captions, path, report)
 
