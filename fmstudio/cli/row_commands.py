@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,9 +105,13 @@ def delete_rows(args: argparse.Namespace) -> None:
     def work(project: Project, dataset: Dataset) -> Any:
         from fmstudio.project.edits import MOST_OVERLAY_ROWS
 
-        # One more than can be deleted by hand is enough to be told that these are too many.
-        row_ids = args.row_ids or project.ids(dataset.id, args.where, MOST_OVERLAY_ROWS + 1)
-        return project.edits.delete_rows(dataset.id, row_ids)
+        if args.where and (count := project.count(dataset.id, args.where)) > MOST_OVERLAY_ROWS:
+            transform = ["fmstudio", "transform", dataset.name, "delete_where", "--set", f"where={args.where}"]
+            raise UserError(
+                f"{count:,} rows match; edits by hand can touch {MOST_OVERLAY_ROWS:,} at most.",
+                remedy=f"Use a transform, which deletes any number of rows: {shlex.join(transform)}",
+            )
+        return project.edits.delete_rows(dataset.id, args.row_ids or project.ids(dataset.id, args.where))
 
     change(args, work)
 

@@ -103,6 +103,7 @@ def _pair(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> d
     if "input" in mapping.columns:
         extra = pc.fill_null(column_text(batch, mapping.columns["input"]), "")
         joined = pc.binary_join_element_wise(prompt, extra, "\n\n")
+        joined = pc.if_else(pc.equal(pc.utf8_trim_whitespace(prompt), ""), extra, joined)
         prompt = pc.if_else(pc.equal(pc.utf8_trim_whitespace(extra), ""), prompt, joined)
     return {"prompt": prompt, "completion": _required(batch, mapping.columns["completion"], "completion", rejects)}
 

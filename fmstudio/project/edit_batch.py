@@ -131,10 +131,12 @@ class EditBatch:
         overlay = self._overlay
         fresh = {edit[0] for edit in self._edits} - overlay.cells.keys() - overlay.added.keys()
         if overlay.touched + len(fresh) > MOST_OVERLAY_ROWS:
+            first = "Commit the pending edits first, or use" if overlay.touched else "Use"
+            waiting = f", {overlay.touched:,} of them in edits that are pending" if overlay.touched else ""
             raise UserError(
                 f"Edits by hand can touch {MOST_OVERLAY_ROWS:,} rows at most; these would touch "
-                f"{overlay.touched + len(fresh):,}.",
-                remedy="Commit the pending edits first, or use a transform, which works on any number of rows.",
+                f"{overlay.touched + len(fresh):,}{waiting}.",
+                remedy=f"{first} a transform, which works on any number of rows (filter, compute, replace).",
             )
         dataset = self._dataset
         more = {**(params or {}), "rows": self.rows_touched, "cells": len(self.cells)}

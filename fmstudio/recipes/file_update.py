@@ -48,6 +48,9 @@ class FileUpdate:
         key: Column whose values name a row; empty = match by content.
         temp: Folder for what does not fit into memory.
 
+    Attributes:
+        changed_types: Columns that get another type: name → types before and after.
+
     Raises:
         UserError: The key is not in both, or they have no column in common.
     """
@@ -70,6 +73,7 @@ class FileUpdate:
                 remedy=f"Choose one of: {', '.join(shared)}.",
             )
         types = {name: (mine[name], theirs[name]) for name in shared}
+        self.changed_types = {name: (old, new) for name, (new, old) in types.items() if old != new}
         self._match(key, types)
 
     def __enter__(self) -> FileUpdate:
@@ -95,6 +99,13 @@ class FileUpdate:
             "CREATE TABLE m AS SELECT n.id AS new_id, o.id AS old_id, n.content IS DISTINCT FROM o.content AS differs"
             " FROM n FULL JOIN o ON n.k IS NOT DISTINCT FROM o.k AND n.nth = o.nth"
         )
+
+    def notes(self) -> list[str]:
+        """Say what an update changes beside the values of rows."""
+        return [
+            f"The column “{name}” held {old} and holds {new} from this version on."
+            for name, (old, new) in self.changed_types.items()
+        ]
 
     def counts(self) -> UpdateCounts:
         """Count what changes."""
@@ -166,6 +177,6 @@ def _scan(files: Sequence[Path]) -> str:
 
 
 def counts_of(new: Sequence[Path], old: Sequence[Path], key: str, temp: Path) -> dict[str, Any]:
-    """Count what an update would change; see `FileUpdate`."""
+    """Count what an update would change, with ``notes``; see `FileUpdate`."""
     with FileUpdate(new, old, key, temp) as update:
-        return update.counts().to_dict()
+        return {**update.counts().to_dict(), "notes": update.notes()}

@@ -192,6 +192,8 @@ def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, 
     ctx.log("Comparing with the dataset")
     with FileUpdate(done.written.files, old, str(update.get("key") or ""), ctx.workdir / "tmp") as found:
         counts = found.counts()
+        for note in found.notes():
+            done.report.note(note)
         with RowsWriter(ctx.out_dir) as kept, RowsWriter(ctx.out_dir / "dropped") as dropped:
             for batch in found.rows(1 + _last_taken(update)):
                 ctx.check_cancelled()

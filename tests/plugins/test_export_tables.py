@@ -186,3 +186,10 @@ def test_text_of_a_conversation_is_its_messages(tmp_path: Path) -> None:
     assert path.read_text() == "hi\nhello\n"
     with pytest.raises(UserError, match="no column “body”"):
         export(tmp_path, "text", chats(turns("hi")), name="n.txt", column="body")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "xlsx"])
+def test_what_is_never_gzip_is_not_named_so(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(UserError, match="would not be compressed") as caught:
+        export(tmp_path, suffix, everything(), name=f"rows.{suffix}.GZ")
+    assert caught.value.remedy and not list(tmp_path.iterdir())

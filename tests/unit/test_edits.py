@@ -298,10 +298,19 @@ def test_too_many_rows_by_hand_are_refused_with_a_way_on(project: Project, monke
     monkeypatch.setattr(batch_module, "MOST_OVERLAY_ROWS", 5)
     project.edits.delete_rows(D, [0, 1, 2])
     project.edits.set_cells(D, {5: {"n": 0}})
-    with pytest.raises(UserError, match=r"5 rows at most; these would touch 7") as caught:
+    with pytest.raises(UserError, match=r"5 rows at most; these would touch 7, 4 of them in edits") as caught:
         project.edits.set_cells(D, {5: {"n": 50}, 6: {"n": 1}, 7: {"n": 50}, 8: {"n": 50}})
-    assert "transform" in caught.value.remedy
+    assert "Commit the pending edits" in caught.value.remedy and "transform" in caught.value.remedy
     assert project.edits.pending(D).operations == 2
+
+
+def test_without_pending_edits_none_are_to_be_committed_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "MOST_OVERLAY_ROWS", 5)
+    with pytest.raises(UserError, match=r"these would touch 7\.") as caught:
+        project.edits.delete_rows(D, range(7))
+    assert "ommit" not in caught.value.remedy and "transform" in caught.value.remedy
 
 
 def test_a_row_tells_its_story(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ def test_rows_are_rated_doubled_and_split(ask: Any) -> None:
     assert "holds no text" in ask("split-row", "data", "5", "messages", code=2)
     assert "no row 99" in ask("split-row", "data", "99", "text", code=2)
     assert "no column “nope”" in ask("split-row", "data", "5", "nope", code=2)
+
+
+def test_too_many_matching_rows_are_counted_and_the_transform_that_deletes_them_is_named(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmstudio.project.edits.MOST_OVERLAY_ROWS", 5)
+    where = "n >= 0 AND text <> 'a'"
+    said = ask("delete-rows", "data", "--where", where, code=2)
+    assert "20 rows match; edits by hand can touch 5 at most." in said and "ommit" not in said
+    command = shlex.split(said.split("rows: ")[1].splitlines()[0])
+    assert command == ["fmstudio", "transform", "data", "delete_where", "--set", f"where={where}"]
+    assert ask(*command[1:], "--preview")["changed"] == 20
 
 
 def test_edits_are_taken_back_and_a_dataset_renamed_and_deleted(ask: Any) -> None:

@@ -139,6 +139,13 @@ def test_an_unknown_role_is_rejected_and_a_mapped_one_is_not() -> None:
     assert apply(pa.RecordBatch.from_pylist(rows), mapping).rejects == {1: "There are no messages."}
 
 
+def test_an_input_without_an_instruction_is_the_prompt() -> None:
+    rows = [
+        {"instruction": i, "input": x, "output": "z"} for i, x in (("", "only"), ("do", "it"), ("do", ""), ("", ""))
+    ]
+    assert [row["prompt"] for row in mapped(*rows)] == ["only", "do\n\nit", "do", ""]
+
+
 def test_a_missing_completion_is_rejected() -> None:
     batch = pa.RecordBatch.from_pylist([{"prompt": "a", "completion": "b"}, {"prompt": "c", "completion": None}])
     result = apply(batch, Mapping("prompt_completion", {"prompt": "prompt", "completion": "completion"}))

@@ -70,6 +70,18 @@ def test_by_a_key_changed_rows_are_told_from_new_ones(tmp_path: Path) -> None:
     ]
 
 
+def test_a_column_that_gets_another_type_is_named(tmp_path: Path) -> None:
+    old = first(tmp_path, [{"id": i, "text": "t"} for i in range(2)])
+    newer = [{"id": "0", "text": "t"}, {"id": "x2", "text": "t"}]
+    _, result = update(tmp_path, old, newer, key="id")
+    told = "The column “id” held BIGINT and holds VARCHAR from this version on."
+    assert told in result["notes"]
+    work = {"files": [str(tmp_path / "newer.jsonl")], "update": {"files": old, "taken": old, "key": "id"}}
+    assert preview_update.handle(work, {}, PluginManager(), FakeContext(tmp_path / "s"))["notes"] == [told]
+    _, same = update(tmp_path, old, [{"id": 0, "text": "t"}], key="id")
+    assert not any("holds" in note for note in same["notes"])
+
+
 def test_columns_that_only_the_dataset_has_stay_with_their_rows(tmp_path: Path) -> None:
     old = first(tmp_path, [{"id": i, "text": f"t{i}", "tags": [f"tag{i}"]} for i in range(3)])
     ctx, _ = update(tmp_path, old, [{"id": 2, "text": "t2"}, {"id": 7, "text": "t7"}], key="id")

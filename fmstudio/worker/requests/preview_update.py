@@ -22,7 +22,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
         ctx: Its folder takes the rows while they are compared.
 
     Returns:
-        ``added``, ``removed``, ``changed``, ``unchanged``, ``repeated_keys``, and ``rejected``.
+        ``added``, ``removed``, ``changed``, ``unchanged``, ``repeated_keys``, ``notes`` (columns that get another type), and ``rejected``.
 
     Raises:
         UserError: The file cannot be read, or has nothing in common with the dataset.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext, UserError
+from fmstudio_export.text_file import refuse_gzip
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +56,7 @@ class ParquetExporter(DatasetExporter):
         """See `DatasetExporter.write`."""
         import pyarrow.parquet as pq
 
+        refuse_gzip(target, "Name it .parquet; the setting “compression” offers gzip, too.")
         with pq.ParquetWriter(target, schema, compression=params.compression) as writer:
             for table in tables(batches, schema, params.row_group):
                 writer.write_table(table, row_group_size=params.row_group)
@@ -83,6 +85,7 @@ class ArrowExporter(DatasetExporter):
         """See `DatasetExporter.write`."""
         import pyarrow as pa
 
+        refuse_gzip(target, "Name it .arrow; the setting “compression” offers zstd and lz4.")
         packing = None if params.compression == "none" else params.compression
         options = pa.ipc.IpcWriteOptions(compression=packing)
         with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema, options=options) as writer:

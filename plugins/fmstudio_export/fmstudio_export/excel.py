@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext, UserError
 from fmstudio_export.excel_cells import CELL_LIMIT, Cells, escaped
+from fmstudio_export.text_file import refuse_gzip
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +75,7 @@ class ExcelExporter(DatasetExporter):
         """See `DatasetExporter.write`."""
         from openpyxl import Workbook
 
+        refuse_gzip(target, "Name it .xlsx: a workbook is a compressed archive already.")
         book = Workbook(write_only=True)
         try:
             _write_beside(target)

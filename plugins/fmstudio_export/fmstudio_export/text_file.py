@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from fmstudio.api import UserError
+
 
 @contextmanager
 def open_text(target: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
@@ -21,6 +23,18 @@ def open_text(target: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
         else:
             with _text(raw, encoding) as file:
                 yield file
+
+
+def refuse_gzip(target: Path, remedy: str) -> None:
+    """Refuse a name that promises gzip to a format that is never written so.
+
+    Raises:
+        UserError: The name ends in ``.gz``.
+    """
+    if target.name.lower().endswith(".gz"):
+        raise UserError(
+            f"{target.name} would not be compressed with gzip: this format is compressed inside.", remedy=remedy
+        )
 
 
 def _text(raw: gzip.GzipFile | io.BufferedWriter, encoding: str) -> io.TextIOWrapper:

@@ -144,7 +144,7 @@ class KnownFile(QFrame):
         text = f"Rows: {counts['unchanged']:,} unchanged, {changed}{counts['added']:,} new, {counts['removed']:,} gone."
         if counts.get("rejected"):
             text += f" {words.plural(counts['rejected'], 'piece')} of the file cannot be read."
-        self.detail.setText(text)
+        self.detail.setText(" ".join([text, *counts.get("notes", [])]))
         self.detail.show()
         self.compare.setEnabled(True)
 
