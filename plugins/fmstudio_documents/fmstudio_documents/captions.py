@@ -63,8 +63,8 @@ class Captions:
                 self._report.note(f"Column “{name}” holds different kinds of values, so it is read as text.")
                 for row in self._rows.values():
                     row[name] = _cell(row.get(name))
-            is_text = array is None or pa.types.is_null(array.type)
-            fields.append(pa.field(name, pa.string() if is_text else array.type))
+            kind = pa.null() if array is None else array.type
+            fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
         return fields
 
     def of(self, picture: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def is_mostly_numbers(text: pa.Array) -> bool:
 
     filled = np.flatnonzero(np.diff(buffers(text)[0]))
     some = text.take(filled[:: len(filled) // _GLANCE + 1])
-    return pc.sum(pc.match_substring_regex(some, _NUMBER)).as_py() * 2 > len(some)
+    return bool(pc.sum(pc.match_substring_regex(some, _NUMBER)).as_py() * 2 > len(some))
 
 
 def odd_ones(text: pa.Array) -> Odd:

@@ -246,9 +246,11 @@ class _Table:
 
 
 def _split_form(other: dict[str, Any]) -> _Table | None:
+    """Make the table whose names were read before its rows; None where they are none."""
     columns, index = other.get("columns"), other.get("index", [])
-    is_named = isinstance(columns, list) and all(isinstance(name, (str, int, float)) for name in columns)
-    if not is_named or len({str(name) for name in columns}) < len(columns) or not isinstance(index, list):
+    if not isinstance(columns, list) or not isinstance(index, list):
+        return None
+    if not all(isinstance(name, (str, int, float)) for name in columns) or len(set(map(str, columns))) < len(columns):
         return None
     return _Table(columns, index)
 
