@@ -134,6 +134,12 @@ def test_the_preview_shows_the_mapping_which_can_be_changed(
     qtbot.waitUntil(lambda: page.view.dataset is not None, timeout=LONG)
     assert page.view.dataset is not None and page.view.dataset.name == "Questions"
     qtbot.waitUntil(lambda: page.view.tabs.buttons["rejects"].text() == "Rejected 1", timeout=LONG)
+    page.view.tabs.show_tab("rejects")
+    pieces = page.view.tabs.lost.rejects.rows
+    qtbot.waitUntil(lambda: pieces.total == 1, timeout=LONG)
+    assert pieces.columns == ("reason", "line", "byte", "raw", "file")  # “row” is of Parquet, and empty here
+    assert (pieces.record(0) or {})["byte"] == path.read_text().index("{broken")
+    page.view.show_tab("rows")
     qtbot.waitUntil(lambda: (page.view.rows.table.rows.record(0) or {}).get("completion") == "n", timeout=LONG)
 
 

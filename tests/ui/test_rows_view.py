@@ -15,6 +15,7 @@ from fmstudio.project import selections
 from fmstudio.project.filters import ColumnFilter, Sort
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.rows_view import RowsView
+from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.table.layout import TableLayout
 from tests.ui.data_kit import LONG, OpenData
 
@@ -136,6 +137,22 @@ def test_a_filter_that_cannot_run_says_so_below_the_field(
     assert "nothing_here" in rows.error.text() and rows.filter.property("state") == "danger"
     qtbot.mouseClick(rows.bar.mode, LEFT)  # read it as words instead
     qtbot.waitUntil(lambda: rows.count.text() == "0 of 300 rows" and not rows.error.isVisible(), timeout=LONG)
+
+
+@pytest.mark.parametrize("width", [320, 900])
+def test_words_of_an_empty_table_are_whole_and_in_the_middle(qtbot: Any, width: int) -> None:
+    """Beside the chosen row a small window leaves few pixels for the rows."""
+    state = EmptyState(
+        "filter", "No row matches", "What is wrong stands below the field. " * 3, ("Clear", lambda: None)
+    )
+    qtbot.addWidget(state)
+    state.resize(width, 300)
+    state.show()
+    qtbot.waitExposed(state)
+    words = state.words.geometry()
+    assert state.width() == width and state.rect().contains(words)
+    assert 250 < words.width() <= 440 and abs(words.center().x() - state.rect().center().x()) <= 2
+    assert words.height() >= state.words.heightForWidth(words.width())
 
 
 def test_a_name_that_is_no_column_is_told_and_mended(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QWidget
 from fmstudio.ui.widgets.parts import button, column, icon_label, label, row
 
 Action = tuple[str, Callable[[], None]]
+WIDEST = 440
+"""Pixels; longer lines are hard to read. Where there is less room, the words take what there is."""
 
 
 class EmptyState(QWidget):
@@ -19,11 +21,13 @@ class EmptyState(QWidget):
         self, icon: str, title: str, text: str, action: Action | None = None, second: Action | None = None
     ) -> None:
         super().__init__()
-        heading = label(title, "title")
+        heading = label(title, "title", wrap=True)
         heading.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.words = words = label(text, "muted", wrap=True)
         words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        words.setFixedWidth(440)
+        words.setMaximumWidth(WIDEST)
+        centred = row(None, words, None)
+        centred.setStretch(1, WIDEST)
         buttons = row(None, gap=8)
         if action is not None:
             self.main_button = button(action[0], action[1], kind="primary")
@@ -32,6 +36,6 @@ class EmptyState(QWidget):
             buttons.addWidget(button(second[0], second[1]))
         buttons.addStretch(1)
         picture = row(None, icon_label(icon, "accent", 36), None)
-        middle = column(picture, 4, heading, row(None, words, None), 8, buttons, gap=8)
+        middle = column(picture, 4, heading, centred, 8, buttons, gap=8)
         self.setLayout(column(None, middle, None, None, margins=(24, 24, 24, 24)))
         self.setAccessibleName(title)

@@ -318,5 +318,6 @@ def problem_words(problem: Problem) -> str:
         r"Candidate bindings: (.+)", problem.details
     )
     way_on = f"Did you mean {meant[1].strip()}?" if meant else problem.remedy
-    found = f"{problem.message} {way_on}".strip() if problem.is_user_error else problem.message
+    sentence = problem.message if problem.message.endswith((".", "!", "?", ":")) else f"{problem.message}."
+    found = f"{sentence} {way_on}".strip() if problem.is_user_error else problem.message
     return re.sub(r"\b[A-Z]\w+ Error: ", "", found)  # DuckDB's name for the kind of error tells a person nothing

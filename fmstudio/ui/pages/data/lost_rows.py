@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
 
 FIRST_DROPPED = ("reason", "step", "operator")
-REJECT_COLUMNS = ("reason", "line", "row", "raw", "file")
+REJECT_COLUMNS = ("reason", "line", "byte", "row", "raw", "file")
 
 
 class LostRows(QObject):
@@ -81,8 +81,10 @@ class LostRows(QObject):
             )  # fmt: skip
 
         def show(records: list[dict[str, Any]]) -> None:
+            # A line and a byte for texts, a row for Parquet: what no piece of these files has is left out.
+            names = [n for n in REJECT_COLUMNS if any(record.get(n) not in (None, "") for record in records)]
             is_one_import = len({record["version"] for record in records}) < 2
-            self.rejects.rows.load_records(records, REJECT_COLUMNS if is_one_import else (*REJECT_COLUMNS, "version"))
+            self.rejects.rows.load_records(records, names if is_one_import else (*names, "version"))
             self.counted.emit("rejects", len(records))
 
         self.dropped.rows.load(fetch, frozenset({"row_id"}))
