@@ -102,6 +102,34 @@ def test_an_earlier_state_becomes_the_current_one_and_back(qtbot: Any, contexts:
     qtbot.waitUntil(lambda: history.now is not None and history.now.operation_id == now, timeout=LONG)
 
 
+def test_a_click_on_the_slider_goes_where_it_was_made(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:
+    view = open_past(qtbot, contexts, tmp_path / "p", with_past(tmp_path / "p", 40))
+    slider = view.history.slider
+    most = slider.maximum()
+    assert most > 6
+    for wanted in (1, most, 3, 0, most - 1):
+        place = 8 + round((slider.width() - 16) * wanted / most)
+        qtbot.mouseClick(slider, LEFT, pos=QPoint(place, slider.height() // 2))
+        assert slider.value() == wanted
+        item = view.history.list.current_item()
+        assert item is not None and item.operation_id == view.history._points[wanted].operation_id
+
+
+def test_amounts_of_versions_stand_at_the_right_and_empty_columns_are_left_out(
+    qtbot: Any, contexts: Contexts, tmp_path: Path
+) -> None:
+    view = open_past(qtbot, contexts, tmp_path / "p", with_past(tmp_path / "p", 40))
+    rows = view.table.rows
+    align = Qt.ItemDataRole.TextAlignmentRole
+    sides = {name: rows.headerData(i, Qt.Orientation.Horizontal, align) for i, name in enumerate(rows.shown)}
+    right = {name for name, side in sides.items() if int(side) & int(Qt.AlignmentFlag.AlignRight)}
+    assert right == {"version", "rows", "change", "dropped", "size"}
+    plain = make_dataset(view.ctx.project, "plain", simple_table(4))  # type: ignore[arg-type]
+    assert view.ctx.project is not None
+    view.show_dataset(view.ctx.project.datasets.get(plain))
+    qtbot.waitUntil(lambda: rows.shown == ("version", "state", "made by", "rows", "size", "made"), timeout=LONG)
+
+
 def test_an_edit_can_be_shown_by_its_rows_alone(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:
     dataset = with_past(tmp_path / "p", 40)
     view = open_past(qtbot, contexts, tmp_path / "p", dataset)

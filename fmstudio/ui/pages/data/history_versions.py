@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
 
 COLUMNS = ("version", "state", "name", "made by", "rows", "change", "dropped", "size", "made")
+SELDOM = frozenset({"name", "change", "dropped"})
+"""Columns that are left out while no version has anything in them, so that the others have room."""
 NONE = "–"
 MOST_FILES = 5
 
@@ -46,6 +48,7 @@ class VersionsPane(QWidget):
         self._versions: list[Version] = []
         self.table = PagedTable(self.tr("Versions"))
         self.table.verticalHeader().hide()
+        self.table.rows.amounts = frozenset({"change", "size"})
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.compare = button(
             self.tr("Compare"), self.compare_chosen, icon="inspector",
@@ -101,7 +104,8 @@ class VersionsPane(QWidget):
         self._dataset, self._versions = dataset, versions[::-1]
         rows = {v.number: v.rows for v in versions}
         records = [self._record(v, rows) for v in self._versions]
-        self.table.rows.load_records(records, COLUMNS)
+        told = [n for n in COLUMNS if n not in SELDOM or any(record[n] not in (NONE, 0) for record in records)]
+        self.table.rows.load_records(records, told)
         wanted = before.number if before is not None else dataset.version
         self.table.selectRow(next((i for i, v in enumerate(self._versions) if v.number == wanted), 0))
         self._show_actions()

@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QFrame, QSlider, QSplitter, QStackedWidget, QWidget
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QSlider,
+    QSplitter,
+    QStackedWidget,
+    QStyle,
+    QStyleOptionSlider,
+    QWidget,
+)
 
 from fmstudio.ui.pages.data.history_items import HistoryItem
 from fmstudio.ui.pages.data.history_list import HistoryList
@@ -21,6 +31,26 @@ if TYPE_CHECKING:
 
 MOST_TOUCHED = 2_000
 """Cells up to which the rows an edit touched can be shown alone."""
+
+
+class TimeSlider(QSlider):
+    """A slider on which a click goes to where it was made, not a page nearer."""
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Qt: go to the moment under the mouse; the handle is dragged as ever."""
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        handle, groove = (
+            self.style().subControlRect(QStyle.ComplexControl.CC_Slider, option, part, self)
+            for part in (QStyle.SubControl.SC_SliderHandle, QStyle.SubControl.SC_SliderGroove)
+        )
+        if event.button() != Qt.MouseButton.LeftButton or handle.contains(event.position().toPoint()):
+            super().mousePressEvent(event)
+            return
+        place = round(event.position().x()) - groove.x() - handle.width() // 2
+        room = groove.width() - handle.width()
+        self.setValue(QStyle.sliderValueFromPosition(self.minimum(), self.maximum(), place, room, option.upsideDown))
+        event.accept()
 
 
 class HistoryView(QWidget):
@@ -39,7 +69,7 @@ class HistoryView(QWidget):
         self._points: list[HistoryItem] = []
         self._touched: set[tuple[int, str]] = set()
         self._question = 0
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = TimeSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName(self.tr("Moment in the history"))
         self.slider.setToolTip(self.tr("Move through the history (Alt+Left, Alt+Right)"))
         self.slider.setPageStep(5)

@@ -48,6 +48,8 @@ class PagedRows(QAbstractTableModel):
         super().__init__(parent)
         self.types: dict[str, str] = {}
         """Types of the columns by name, where they are known."""
+        self.amounts: frozenset[str] = frozenset()
+        """Columns whose texts are amounts (a size with its unit, a change with its sign): at the right, as numbers are."""
         self.locked: frozenset[str] | None = None
         """Columns that cannot be edited; None = the whole table is only to be read."""
         self.marked: set[tuple[int, str]] = set()
@@ -368,7 +370,9 @@ class PagedRows(QAbstractTableModel):
         self._id_place = columns.index(ROW_ID) if ROW_ID in columns else -1
         self._shown = [i for i, name in enumerate(columns) if name not in self._hidden]
         self._kinds = [
-            kind_of_values([row[i] for row in sample[:SAMPLE_ROWS]], columns[i], self.types.get(columns[i], ""))
+            "number"
+            if columns[i] in self.amounts
+            else kind_of_values([row[i] for row in sample[:SAMPLE_ROWS]], columns[i], self.types.get(columns[i], ""))
             for i in self._shown
         ]
         self.endResetModel()
