@@ -13,8 +13,10 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtTest import QTest
 
 from fmstudio.project.catalog import insert
-from fmstudio.ui.pages.data.lineage_view import LineageView
+from fmstudio.ui.pages.data.lineage_view import NODE, LineageView
+from fmstudio.ui.widgets.graph_drawing import MARGIN, WIDTH
 from fmstudio.ui.widgets.graph_layout import heights_of, layered
+from fmstudio.ui.widgets.graph_view import READABLE
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from tests.ui.data_kit import LONG
 from tests.ui.history_kit import Contexts, with_past
@@ -92,6 +94,31 @@ def test_a_dataset_back_to_its_file_and_forward_to_its_models(
     assert "support, version 2" in (tmp_path / "graph.svg").read_text("utf-8")
     view.save(tmp_path / "nowhere" / "graph.png")
     assert "cannot be written" in contexts.said[-1]
+
+
+def test_a_graph_opens_whole_where_it_can_be_read_and_the_list_tells_all(qtbot: Any, view: LineageView) -> None:
+    view.resize(860, 620)
+    project = view.ctx.project
+    assert project is not None
+    view.show_dataset(project.datasets.get("support"))
+    until_shown(qtbot, view, "version:d-support@3")
+    qtbot.waitUntil(lambda: view.graph.isVisible() and view.graph.width() > 820, timeout=LONG)
+    lines = [view.list.item(i) for i in range(view.list.count())]
+    seen = [view.graph.position_of(one.data(NODE)).x() for one in lines]
+    half = view.graph.scale * WIDTH / 2
+    assert view.graph.scale >= READABLE
+    assert min(seen) - half >= 0 and max(seen) + half <= view.graph.width()
+    tall = view.list.fontMetrics().lineSpacing()
+    assert all(view.list.visualItemRect(one).height() >= tall * len(one.text().split("\n")) for one in lines)
+
+
+def test_a_graph_too_wide_to_be_read_leaves_no_empty_room_beyond_its_end(qtbot: Any, view: LineageView) -> None:
+    view.resize(520, 620)
+    view.show_thing("model", "m-2", "made")
+    until_shown(qtbot, view, "model:m-2")
+    qtbot.waitUntil(lambda: view.graph.isVisible() and 0 < view.graph.width() <= 520, timeout=LONG)
+    end = view.graph.position_of("model:m-2").x() + view.graph.scale * (WIDTH / 2 + MARGIN)
+    assert view.graph.scale == READABLE and abs(end - view.graph.width()) < 2
 
 
 def test_a_row_and_a_row_that_is_not_there(qtbot: Any, view: LineageView) -> None:

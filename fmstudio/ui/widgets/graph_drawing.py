@@ -14,9 +14,9 @@ from fmstudio.ui import icons
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.graph_layout import heights_of, layered
 
-WIDTH, HEIGHT = 204.0, 52.0
-GAP_X, GAP_Y = 52.0, 18.0
-MARGIN = 24.0
+WIDTH, HEIGHT = 200.0, 52.0
+GAP_X, GAP_Y = 36.0, 18.0
+MARGIN = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ class GraphDrawing:
         painter.setPen(pen)
         painter.drawPath(path)
         side = 18
-        place = QRectF(rect.left() + 10, rect.center().y() - side / 2, side, side).toRect()
+        place = QRectF(rect.left() + 9, rect.center().y() - side / 2, side, side).toRect()
         icons.icon(box.icon, box.token).paint(painter, place)
         font = QFont(self._font)
         font.setWeight(QFont.Weight.DemiBold)
-        room = rect.adjusted(38, 7, -8, -7)
+        room = rect.adjusted(34, 7, -8, -7)
         self._write(painter, box.title, room, font, "muted" if box.is_faint else "text", Qt.AlignmentFlag.AlignTop)
         small = QFont(self._font)
         small.setPixelSize(max(8, self._font.pixelSize() - 1))

@@ -25,7 +25,7 @@ from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.graph_drawing import Box, GraphDrawing, Way
 
 LEAST, MOST = 0.15, 2.5
-READABLE = 0.85
+READABLE = 0.7
 """Below this scale the names are hard to read: a graph too big for it is opened at it, around its focus."""
 STEP = 1.2
 
@@ -236,6 +236,19 @@ class GraphView(QWidget):
         if self._scale < READABLE and self._current:
             self._scale = READABLE
             self._centre(self._drawing.rects[self._current].center())
+            self._fill_room()
+
+    def _fill_room(self) -> None:
+        """Leave no room beyond the ends of the graph while it goes on at the other side; in the middle where all fits."""
+        whole = self._drawing.whole()
+        low = QPointF(self.width(), self.height()) - whole.bottomRight() * self._scale
+        high = -whole.topLeft() * self._scale
+        self._origin = QPointF(
+            *(
+                (a + b) / 2 if a > b else min(max(now, a), b)
+                for now, a, b in ((self._origin.x(), low.x(), high.x()), (self._origin.y(), low.y(), high.y()))
+            )
+        )
 
     def showEvent(self, event: object) -> None:
         """Qt: now the size is known."""
