@@ -77,6 +77,26 @@ def test_all_types_load_without_a_split_column(tmp_path: Path) -> None:
     assert found[0]["text"] == "plain" and found[2]["whole"] == 2**63 - 1 and found[0]["list"] == ["x", None]
 
 
+@pytest.mark.parametrize("form", ["bytes", "struct"])
+def test_pictures_load_as_pictures(tmp_path: Path, form: str) -> None:
+    import io
+
+    from datasets import Image
+    from PIL import Image as Picture
+
+    drawn = io.BytesIO()
+    Picture.new("RGB", (3, 2)).save(drawn, "PNG")
+    images: list[Any] = [drawn.getvalue(), None]
+    if form == "struct":
+        images = [{"path": "a.png", "bytes": images[0]}, None]
+    batch = pa.RecordBatch.from_pydict({"image": images, "caption": ["black", "none"], "raw": [b"x", b"y"]})
+    facts = DatasetFacts("Pictures", kind="image_caption", rows=2)
+    folder, _ = export(tmp_path, "hf_dataset", batch, name="pictures", facts=facts)
+    found = load(folder)["train"]
+    assert isinstance(found.features["image"], Image) and not isinstance(found.features["raw"], Image)
+    assert found[0]["image"].size == (3, 2) and found[1]["image"] is None and found[0]["caption"] == "black"
+
+
 def test_a_dataset_without_rows_is_a_file_with_its_columns(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

@@ -14,6 +14,7 @@ from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Par
 from fmstudio_export.column_statistics import ColumnTallies
 from fmstudio_export.columnar import need_columns
 from fmstudio_export.hf_card import Split, card_text
+from fmstudio_export.hf_images import brought, with_image_feature
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,10 +64,11 @@ class HfDatasetExporter(DatasetExporter):
         data.mkdir(parents=True)
         tallies = ColumnTallies(schema)
         column = params.split_column if params.split_column in schema.names else ""
-        with _Splits(data, schema, params.shard_mb * 1_000_000, report) as splits:
+        written = with_image_feature(schema, facts.kind)
+        with _Splits(data, written, params.shard_mb * 1_000_000, report) as splits:
             for batch in batches:
                 tallies.add(batch)
-                splits.write(batch, column)
+                splits.write(brought(batch, written), column)
             files, made = splits.finish()
         card = target / "README.md"
         text = card_text(facts, made, tallies, description=params.description)
