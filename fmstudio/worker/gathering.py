@@ -14,19 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fmstudio.api import ImportReport, Reject, TaskContext, UserError
+from fmstudio.api import ImportReport, Part, Reject, TaskContext, UserError
 from fmstudio.plugin_manager import Contribution, PluginManager
 from fmstudio.worker.choosing import claims, file_candidates, folder_candidates, is_junk, marked, takes_folders
 from fmstudio.worker.importing import open_importer
 from fmstudio.worker.refusing import is_script, refusal
+from fmstudio.worker.shapes import Shape
 from fmstudio.worker.sources import Source
 from fmstudio.worker.unpacking import DEEPEST, PREVIEW, Budget, kind_of, unpack
 
 EACH = "each"
 """Stands for an importer's id: each file of a folder or archive by the importer that fits it."""
-
-_ALIKE = 0.5
-"""Share of common column names from which two tables are of one shape (Jaccard); optional fields differ between files."""
 
 
 def gather(
@@ -39,6 +37,7 @@ def gather(
     workdir: Path,
     budget: Budget | None = None,
     parts: Sequence[str] = (),
+    shapes: list[Part] | None = None,
 ) -> list[Source]:
     """Find what is to be read.
 
@@ -50,7 +49,9 @@ def gather(
         ctx: Asked for cancelling.
         workdir: Where archives are unpacked; the caller empties it after the import.
         budget: Limits of unpacking.
-        parts: Tables to read of each file that has several; none = the first.
+        parts: Tables to read of each file that has several, or shapes of files of a heap that has several; none = the
+            first, and of a heap the largest.
+        shapes: Takes the shapes of a heap that has several, the largest first.
 
     Raises:
         UserError: Something is not there, nothing of it can be imported, or parts are wanted of what has none.
@@ -58,7 +59,10 @@ def gather(
     work = _Gathering(None if importer == EACH else importer, plugins, report, ctx, workdir, budget or Budget())
     for file in files:
         work.add(Path(file))
-    found = work.sources([Path(file).name for file in files])
+    found = work.sources([Path(file).name for file in files], parts)
+    if shapes is not None and len(work.shapes) > 1:
+        shapes += [shape.part for shape in work.shapes]
+    parts = [part for part in parts if part not in {shape.id for shape in work.shapes}]
     if parts and not any(_has_parts(source, plugins) for source in found):
         raise UserError(
             f"{found[0].name} holds one table, so there is no part “{parts[0]}” in it.", remedy="Leave the part out."
@@ -81,6 +85,7 @@ class _Gathering:
         self._workdir, self._budget = workdir, budget
         self._named: list[Source] = []
         self._heap: list[Source] = []
+        self.shapes: list[Shape] = []
         self._unpacked = 0
         self._junk = 0
         self._first_reason = ""
@@ -97,11 +102,15 @@ class _Gathering:
         else:
             self._archive(path, path.name, 1)
 
-    def sources(self, names: list[str]) -> list[Source]:
-        """Everything to be read, in order."""
+    def sources(self, names: list[str], parts: Sequence[str]) -> list[Source]:
+        """Everything to be read, in order; of several shapes those among `parts`, or the largest."""
         if self._junk:
             self._report.note(f"Left out: {self._junk} files and folders that only the system or Git needs.")
-        heap = self._one_shape()
+        self.shapes = self._shapes()
+        wanted = [shape for shape in self.shapes if shape.id in parts]
+        for shape in () if wanted else self.shapes[1:]:
+            self._report.note(shape.left_out)
+        heap = [source for shape in wanted or self.shapes[:1] for source in shape.members]
         if not self._named and not heap:
             shown = ", ".join(names[:3])
             raise UserError(
@@ -204,25 +213,22 @@ class _Gathering:
         self._first_reason = self._first_reason or sentence
         self._report.reject(Reject(sentence, raw=name))
 
-    def _one_shape(self) -> list[Source]:
-        """The largest group of alike files; the others are told."""
+    def _shapes(self) -> list[Shape]:
+        """Groups of alike files, the largest first."""
         if len(self._heap) < 2:
-            return self._heap
-        groups: list[tuple[str, frozenset[str], list[Source]]] = []
+            return [Shape(source.family, frozenset(), [source]) for source in self._heap]
+        shapes: list[Shape] = []
         for source in self._heap:
             columns = self._columns(source)
             if columns is None:
                 continue
-            for family, known, members in groups:
-                if family == source.family and _is_alike(known, columns):
-                    members.append(source)
+            for shape in shapes:
+                if shape.takes(source.family, columns):
+                    shape.members.append(source)
                     break
             else:
-                groups.append((source.family, columns, [source]))
-        groups.sort(key=lambda group: sum(source.size for source in group[2]), reverse=True)
-        for _, columns, members in groups[1:]:
-            self._report.note(_left_out(columns, members))
-        return groups[0][2] if groups else []
+                shapes.append(Shape(source.family, columns, [source]))
+        return sorted(shapes, key=lambda shape: shape.size, reverse=True)
 
     def _columns(self, source: Source) -> frozenset[str] | None:
         """Names of a table's columns; none of a document's, which are all alike. None = it cannot be read."""
@@ -285,20 +291,9 @@ def _check_there(path: Path) -> None:
         raise UserError(f"{path.name} {reason}, so it is not imported.", remedy="Save the data in another format.")
 
 
-def _is_alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    return one == other or len(one & other) >= _ALIKE * len(one | other)
-
-
 def _is_text(path: Path) -> bool:
     with path.open("rb") as file:
         return b"\0" not in file.read(4_096)
-
-
-def _left_out(columns: frozenset[str], members: list[Source]) -> str:
-    names = ", ".join(source.name for source in members[:3]) + ("" if len(members) <= 3 else ", …")
-    shape = f"columns {', '.join(sorted(columns)[:6])}{', …' if len(columns) > 6 else ''}" if columns else "documents"
-    count = "1 file" if len(members) == 1 else f"{len(members)} files"
-    return f"Left out: {count} of another shape ({shape}): {names}. Import them as a dataset of their own."
 
 
 def is_from_heap(source: Source, path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,28 @@ def test_two_shapes_become_two_datasets_and_the_reason_is_shown(
     assert page.importing.source.is_each
     submit(qtbot, page, 2)
     assert sorted((dataset.name, dataset.rows) for dataset in page._datasets) == [("a", 1), ("b", 2)]
+
+
+def test_what_an_archive_holds_of_another_shape_is_ticked_and_becomes_a_dataset(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    with zipfile.ZipFile(tmp_path / "mix.zip", "w") as archive:
+        archive.writestr("ok.csv", "text,n\na,1\nb,2\n")
+        archive.writestr("sub/b.jsonl", '{"name": "a name that takes more bytes", "age": 1}\n')
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, tmp_path / "mix.zip")
+    source = page.importing.source
+    assert "Choose it among the tables" in words_of(page.importing)
+    box = source.parts["ok.csv"]
+    assert box.isVisible() and not box.isChecked() and source.parts["sub/b.jsonl"].isChecked()
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_Space)
+    assert source.is_each
+    submit(qtbot, page, 2)
+    assert sorted((dataset.name, dataset.rows) for dataset in page._datasets) == [
+        ("mix ok.csv", 2),
+        ("mix sub/b.jsonl", 1),
+    ]
 
 
 def test_mixed_types_lead_to_the_row_and_a_broken_file_says_so(

@@ -221,6 +221,23 @@ def test_files_of_one_shape_become_one_dataset_and_say_where_from(tmp_path: Path
     assert result["sources"][0]["path"] == str(archive) and len(result["sources"]) == 1
 
 
+def test_files_of_another_shape_are_tables_to_choose_from(tmp_path: Path) -> None:
+    files = {"ok.csv": b"text,n\na,1\nb,2\n", "sub/b.jsonl": b'{"name": "a name that takes more bytes", "age": 1}\n'}
+    archive = make_zip(tmp_path / "mix.zip", files)
+    found = inspect(tmp_path, archive)
+    assert [(part["id"], part["detail"]) for part in found["parts"]] == [
+        ("sub/b.jsonl", "columns age, name"),
+        ("ok.csv", "columns n, text"),
+    ]
+    assert found["part"] == "sub/b.jsonl" and any("Choose it among the tables" in note for note in found["notes"])
+    other = inspect(tmp_path, archive, part="ok.csv")
+    assert [row["text"] for row in other["rows"]] == ["a", "b"] and other["part"] == "ok.csv"
+    assert len(other["parts"]) == 2 and not any("Left out" in note for note in other["notes"])
+    result, rows, rejects = run(tmp_path, archive, parts=["ok.csv"])
+    assert [row["text"] for row in rows] == ["a", "b"] and rejects == []
+    assert not any("Left out" in note for note in result["notes"])
+
+
 def test_a_table_with_a_source_file_of_its_own_keeps_it(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.api import TaskContext
+from fmstudio.api import Part, TaskContext
 from fmstudio.core.detection import detections
 from fmstudio.core.schemas import Mapping, used_options
 from fmstudio.core.unify import Unifier
@@ -65,14 +65,16 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     """
     report, seen, wanted, limit = Report(), Seen(ctx), str(params.get("part") or ""), int(params.get("limit", 50))
     path = local_files([params["path"]], report, ctx)[0]
+    shapes: list[Part] = []
     with TemporaryDirectory(prefix="preview-", dir=ctx.workdir) as unpacked:
         sources = gather(
             [path], params.get("importer"), plugins, report, ctx,
             workdir=Path(unpacked), budget=Budget(*PREVIEW, is_preview=True), parts=[wanted] if wanted else (),
+            shapes=shapes,
         )  # fmt: skip
         first = sources[0]
         _, importer, settings = open_importer(first.path, first.importer, {}, plugins)
-        parts = importer.parts(first.path, ctx)
+        parts = shapes or importer.parts(first.path, ctx)
         read = read_sources(sources, params.get("importer_params"), plugins, report, seen)
         sample = first_batches(chain.from_iterable(batches for _, batches in read), max(limit, SAMPLE_ROWS))
         size = sum(source.size for source in sources)

@@ -125,6 +125,7 @@ class LanguageBars(_Chart):
 
     def __init__(self) -> None:
         super().__init__("Languages")
+        self.setMinimumWidth(150)
 
     def sizeHint(self) -> QSize:
         """Qt: a line for each language."""

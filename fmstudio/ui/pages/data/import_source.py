@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
 from fmstudio.core.addresses import title_of
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.narrow_combo import NarrowCombo
-from fmstudio.ui.widgets.parts import button, clear, column, label, row
+from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, label, row
 
 if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
@@ -146,7 +146,8 @@ class ImportSource(QWidget):
                 name=f"Look at {part['title']}",
             )
             self.parts[part["id"]] = box
-            line = row(box, label(", ".join(facts), "caption"), None, look, gap=8)
+            line = row(box, ElidedLabel(", ".join(facts), "caption"), look, gap=8)
+            line.setStretch(1, 1)
             self._parts_box.addLayout(line)
         self.each.setVisible(self._files > 1 or len(ids) > 1)
         self.each.setChecked(len(ids) > 1 or self.each.isChecked())
