@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QScrollArea
 
 from fmstudio.api.errors import UserError
 from fmstudio.project import Project
@@ -75,6 +76,20 @@ def test_old_versions_go_only_when_the_user_checks_them(qtbot: Any, contexts: Co
     qtbot.mouseClick(view.free, LEFT)
     qtbot.waitUntil(lambda: view._chooser.currentWidget() is view._nothing, timeout=LONG)
     assert view.free.isHidden()
+
+
+def test_sizes_keep_their_units_in_little_room(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:
+    aged(tmp_path / "p")
+    view = open_disk(qtbot, contexts, tmp_path / "p")
+    view.resize(570, 560)
+    for parts in view.usage.findChildren(QPushButton):
+        qtbot.mouseClick(parts, LEFT)
+    area = next(one for one in view.findChildren(QScrollArea) if one.isAncestorOf(view.usage))
+    qtbot.waitUntil(lambda: view.width() == 570 and view.usage.isVisible(), timeout=LONG)
+    QApplication.processEvents()
+    assert area.widget().width() == area.viewport().width()
+    sizes = [one for one in view.usage.findChildren(QLabel) if one.isVisible() and one.text().endswith("B")]
+    assert sizes and all(one.fontMetrics().horizontalAdvance(one.text()) <= one.width() for one in sizes)
 
 
 def test_a_failure_changes_nothing_and_is_told(

@@ -74,8 +74,9 @@ def _line(title: str, size: int, most: int, icon: str, note: str = "") -> QGridL
     grid.setContentsMargins(0, 3, 0, 0)
     grid.setHorizontalSpacing(8)
     name = ElidedLabel(title)
-    name.setMinimumWidth(80)
+    name.setMinimumWidth(60)
     bar = ShareBar(size / most, f"{title}: {words.size(size)}", "accent" if icon else "series_3")
+    bar.setMinimumWidth(24)  # in little room the bar gives way first, then the name; the size never
     amount = label(words.size(size), "strong" if icon else "muted")
     amount.setFixedWidth(76)
     amount.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

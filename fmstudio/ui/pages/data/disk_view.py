@@ -25,6 +25,8 @@ KIND_WORDS = {
 }  # fmt: skip
 ASKED = ("version", "column")
 """Kinds that go only when the user says so: what they hold could still be looked at."""
+LEAST = 250
+"""Pixels in which a name, its bar and its size stand side by side."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -150,6 +152,7 @@ class DiskView(QWidget):
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(holder(column(self.usage, None, margins=(0, 0, 8, 0))))
+        area.setMinimumWidth(LEAST)
         left = column(label(self.tr("What takes it"), "strong"), area, gap=6, margins=(0, 0, 4, 0))
         left.setStretch(1, 1)
         self._nothing = holder(
@@ -172,7 +175,7 @@ class DiskView(QWidget):
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(holder(left))
         split.addWidget(holder(right))
-        split.setSizes([340, 380])
+        split.setSizes([400, 320])
         split.setChildrenCollapsible(False)
         counting = label(self.tr("Counting the files of the project…"), "muted")
         counting.setAlignment(Qt.AlignmentFlag.AlignCenter)
