@@ -454,7 +454,8 @@ _add("good.html.gz", gzip.compress(b"<p>Hello world</p>"), 1)
 _add("bomb.txt.gz", lambda p: p.write_bytes(_gzip_bomb()) and None, None, rejected=None, error=".")
 _add("good.zip", _zipped(**{"a.jsonl": GOOD, "b.jsonl": GOOD}), 6)
 _add("empty.zip", _zipped(), error="no file")
-_add("cut.zip", _zipped(**{"a.jsonl": GOOD})[:-30], error=".")
+_add("cut.zip", _zipped(**{"a.jsonl": GOOD})[:-30], 3, rejected=1)
+_add("cut_within.zip", _zipped(**{"a.jsonl": GOOD})[:60], error="ends within it")
 _add(
     "traversal.zip",
     lambda p: _zip(p, {"../../evil.jsonl": GOOD, "/abs.jsonl": GOOD, "C:\\x.jsonl": GOOD, "ok.jsonl": GOOD}),
