@@ -19,6 +19,7 @@ from fmstudio.project.seen_rows import SeenRows
 from fmstudio.recipes.sandbox import Seen, Stop, open_sandbox, stoppable
 from fmstudio.recipes.transform_preview import TransformPreview, preview_transform
 from fmstudio.recipes.transforms import TRANSFORMS, TransformKind, find_transform
+from fmstudio.recipes.transforms.params import ComputeParams
 
 __all__ = ["TRANSFORMS", "TransformPreview", "Transforms"]
 
@@ -79,7 +80,7 @@ class Transforms:
             "dataset_id": found.id,
             "transform": transform,
             "params": values.model_dump(mode="json"),
-            "title": kind.words(values),
+            "title": _title(kind, values, found),
         }
         work = {**meta, "files": FOLDED, "kind": found.kind, "next_row_id": self._edits.next_row_id(found.id)}
         spec = JobSpec.new(f"{kind.title}: {found.name}", "transform", [StepSpec(STEP, "transform", work)], meta=meta)
@@ -138,3 +139,10 @@ _SUFFIX = {"sample": "sample", "merge": "merged", "join": "joined", "sort": "sor
 def new_dataset(name: str, output: str) -> dict[str, str]:
     """Id and name of a dataset that a job will make, and which of its outputs that is."""
     return {"dataset_id": f"d-{secrets.token_hex(4)}", "name": name, "output": output}
+
+
+def _title(kind: TransformKind, values: Any, dataset: Dataset) -> str:
+    """What the transform does, for the history: also which column it overwrites, whose name may be written otherwise."""
+    written = values.column.strip().casefold() if isinstance(values, ComputeParams) else ""
+    replaced = next((column.name for column in dataset.columns if column.name.casefold() == written), "")
+    return f"{kind.words(values)}, replaces column {replaced}" if replaced else kind.words(values)

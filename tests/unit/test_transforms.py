@@ -83,6 +83,9 @@ def test_a_column_that_is_replaced_is_warned_of(project: Project) -> None:
     old = project.transforms.preview(dataset, "compute", {"column": "Text", "expression": "1"})
     assert old.warnings == ["The column “text” is there already and is replaced."]
     assert old.warnings[0] in old.notes
+    job = transform(project, dataset, "compute", column="Text", expression="1")
+    assert operation(project, dataset).title == "Compute Text, replaces column text"
+    assert old.warnings[0] in job.result["notes"]
 
 
 def test_a_template_takes_values_missing_ones_and_messages(project: Project) -> None:
