@@ -65,7 +65,8 @@ def shifts(rows: RowReader, before: Side, after: Side, table: DiffTable) -> list
     if texts:
         of = f" among the first {MOST_ROWS:,} rows" if max(table.rows_before, table.rows_after) > MOST_ROWS else ""
         said = f"concat_ws(' ', {', '.join(texts)})"
-        found.append(Shift(f"near duplicates{of}", *(_near_duplicates(rows, side, said) for side in (before, after))))
+        near = [_near_duplicates(rows, side, said) for side in (before, after)]
+        found.append(Shift(f"near duplicates{of}", near[0], near[1]))
     kinds = {**table.before, **table.after}
     groups = [c for c in kinds if c.lower() in GROUPING and kind_of(kinds[c]) in ("text", "number", "boolean")]
     sides = ((before, table.before), (after, table.after))
