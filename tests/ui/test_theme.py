@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QFont, QFontMetrics, QPalette
+from PySide6.QtWidgets import QApplication, QStyle, QStyleOptionButton
 
 from fmstudio.app import PAGES
 from fmstudio.core.paths import resource
 from fmstudio.ui import icons
 from fmstudio.ui.theme import Theme, contrast, tokens
+from fmstudio.ui.widgets.parts import button
 from tests.ui.conftest import OpenWindow
 
 GROUNDS = ("background", "surface", "raised", "sunken", "hover", "selected")
@@ -64,3 +67,18 @@ def test_the_look_changes_live(open_window: OpenWindow) -> None:
     light = window.grab().toImage().pixelColor(640, 700)
     assert dark.lightness() < 60 < 200 < light.lightness()
     assert seen == ["dark", "light"]
+
+
+def test_a_choice_is_as_wide_as_its_bold_text(open_window: OpenWindow, qtbot: Any) -> None:
+    open_window()
+    made = button("2 suspicious values", kind="choice")
+    qtbot.addWidget(made)
+    bold = QFont(made.font())
+    bold.setWeight(QFont.Weight.DemiBold)
+    for is_on in (False, True):
+        made.setChecked(is_on)
+        made.adjustSize()
+        option = QStyleOptionButton()
+        made.initStyleOption(option)
+        room = made.style().subElementRect(QStyle.SubElement.SE_PushButtonContents, option, made).width()
+        assert QFontMetrics(bold).horizontalAdvance(made.text()) <= room

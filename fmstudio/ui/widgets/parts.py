@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QBoxLayout,
@@ -66,12 +66,12 @@ def button(
     """A push button.
 
     Args:
-        kind: ``primary`` (one a page), ``quiet``, ``danger`` or nothing.
+        kind: ``primary`` (one a page), ``quiet``, ``danger``, ``choice`` (of a group in which one is on) or nothing.
         tip: Tooltip; put the shortcut in it.
         name: Accessible name when it must say more than the text.
     """
-    made = QPushButton(text)
-    if kind:
+    made = _Choice(text) if kind == "choice" else QPushButton(text)
+    if kind and kind != "choice":
         made.setProperty("kind", kind)
     if icon:
         token = {"primary": "on_accent", "quiet": "accent", "danger": "danger"}.get(kind, "text")
@@ -83,6 +83,22 @@ def button(
     if on_click is not None:
         made.clicked.connect(lambda: on_click())
     return made
+
+
+class _Choice(QPushButton):
+    """A button that stays on until another of its group is; as wide as the bold text that it has then."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setCheckable(True)
+        self.setProperty("choice", "true")
+
+    def sizeHint(self) -> QSize:
+        """Qt: style sheets measure the plain text."""
+        bold = QFont(self.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        wider = QFontMetrics(bold).horizontalAdvance(self.text()) - self.fontMetrics().horizontalAdvance(self.text())
+        return super().sizeHint() + QSize(max(0, wider), 0)
 
 
 def tool_button(

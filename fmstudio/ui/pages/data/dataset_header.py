@@ -27,8 +27,8 @@ KIND_WORDS = {
     "table": "table",
 }
 LINE = 28
-WIDE_FROM = 760
-"""Narrower than that, the actions used less are icons, so that the name has room."""
+WIDE_FROM, EXPORT_FROM = 760, 640
+"""Narrower than that, the actions used less, then *Export* too, are icons, so that the name has room."""
 KEYS = {"replace": "Ctrl+H"}
 """Transforms that have a key of their own."""
 
@@ -185,9 +185,12 @@ class DatasetHeader(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Qt: words where there is room for them, and for the name."""
         super().resizeEvent(event)
-        is_wide = self.width() >= WIDE_FROM
-        for made, text in ((self.embed, self.tr("Embed")), (self.train, self.tr("Train…"))):
-            made.setText(text if is_wide else "")
+        for made, text, least in (
+            (self.embed, self.tr("Embed"), WIDE_FROM),
+            (self.train, self.tr("Train…"), WIDE_FROM),
+            (self.export, self.tr("Export…"), EXPORT_FROM),
+        ):
+            made.setText(text if self.width() >= least else "")
 
     def show_dataset(self, dataset: Dataset) -> None:
         """Show name and facts."""

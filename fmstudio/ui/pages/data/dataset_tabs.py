@@ -85,9 +85,7 @@ class DatasetTabs(QSplitter):
     def _build_line(self) -> QWidget:
         line, group = row(gap=4), QButtonGroup(self)
         for number, (tab, title) in enumerate(TABS, 1):
-            made = button(title, lambda tab=tab: self.show_tab(tab), tip=f"{title} (Alt+{number})")  # type: ignore[misc]
-            made.setCheckable(True)
-            made.setProperty("choice", "true")
+            made = button(title, lambda tab=tab: self.show_tab(tab), tip=f"{title} (Alt+{number})", kind="choice")  # type: ignore[misc]
             group.addButton(made)
             self.buttons[tab] = made
             line.addWidget(made)

@@ -41,10 +41,8 @@ class ImportProblems(QWidget):
         self.stack = QStackedWidget()
         group, line = QButtonGroup(self), row(gap=4)
         for name, table in self.tables.items():
-            tab = button("", partial(self.show_list, name))
+            tab = button("", partial(self.show_list, name), kind="choice")
             tab.setAccessibleName(table.accessibleName())
-            tab.setCheckable(True)
-            tab.setProperty("choice", "true")
             group.addButton(tab)
             self.tabs[name] = tab
             line.addWidget(tab)

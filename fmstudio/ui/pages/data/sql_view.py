@@ -84,9 +84,7 @@ class SqlView(QWidget):
         self._shape: dict[str, QPushButton] = {}
         group, shapes = QButtonGroup(self), row(gap=2)
         for shape, title in (("table", self.tr("Table")), ("chart", self.tr("Chart"))):
-            made = button(title, lambda shape=shape: self.show_shape(shape))  # type: ignore[misc]
-            made.setCheckable(True)
-            made.setProperty("choice", "true")
+            made = button(title, lambda shape=shape: self.show_shape(shape), kind="choice")  # type: ignore[misc]
             group.addButton(made)
             shapes.addWidget(made)
             self._shape[shape] = made

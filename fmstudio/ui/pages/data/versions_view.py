@@ -57,9 +57,7 @@ class VersionsView(QWidget):
     def _build(self) -> None:
         line, group = row(gap=4), QButtonGroup(self)
         for part, title in PARTS:
-            made = button(title, lambda part=part: self.show_part(part))  # type: ignore[misc]
-            made.setCheckable(True)
-            made.setProperty("choice", "true")
+            made = button(title, lambda part=part: self.show_part(part), kind="choice")  # type: ignore[misc]
             group.addButton(made)
             self.choices[part] = made
             line.addWidget(made)

@@ -34,9 +34,7 @@ class PreviewPane(QFrame):
         group = QButtonGroup(self)
         bar = row(gap=4)
         for kind, title in KINDS:
-            made = button(title, lambda kind=kind: self.choose_kind(kind))  # type: ignore[misc]
-            made.setCheckable(True)
-            made.setProperty("choice", "true")
+            made = button(title, lambda kind=kind: self.choose_kind(kind), kind="choice")  # type: ignore[misc]
             group.addButton(made)
             self._switch[kind] = made
             bar.addWidget(made)

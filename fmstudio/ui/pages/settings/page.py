@@ -76,9 +76,7 @@ class SettingsPage(Page):
         group = QButtonGroup(self)
         line = row(gap=4)
         for choice in CHOICES:
-            made = button(self.tr(THEME_WORDS[choice]), lambda choice=choice: self.choose_theme(choice))  # type: ignore[misc]
-            made.setCheckable(True)
-            made.setProperty("choice", "true")
+            made = button(self.tr(THEME_WORDS[choice]), lambda choice=choice: self.choose_theme(choice), kind="choice")  # type: ignore[misc]
             made.setChecked(choice == self.ctx.settings.theme)
             group.addButton(made)
             self.themes[choice] = made
