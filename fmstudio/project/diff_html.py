@@ -117,7 +117,7 @@ def measure(value: float | None, unit: str) -> str:
         return "–"
     if unit == "share":
         return f"{value:.1%}".replace("%", " %")
-    number = f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+    number = f"{value:,.0f}" if unit == "rows" else f"{value:,.1f}"
     return number if unit == "rows" else f"{number} {unit}"
 
 

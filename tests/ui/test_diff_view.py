@@ -12,12 +12,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from fmstudio.project import Project
-from fmstudio.project.diff import DiffRow
+from fmstudio.project.diff import DiffRow, Shift
+from fmstudio.project.diff_html import measure
 from fmstudio.ui.pages.data.diff_cards import MOST_HELD
 from fmstudio.ui.pages.data.diff_sides import NOW
+from fmstudio.ui.pages.data.diff_summary import SAME, direction, measure_words
 from fmstudio.ui.pages.data.diff_words import card_of
 from fmstudio.ui.pages.data.versions_view import VersionsView
 from fmstudio.ui.theme import contrast, tokens
+from fmstudio.ui.widgets.elided_button import ElidedButton
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from fmstudio.ui.widgets.word_diff_view import WordDiffView, shortened
 from tests.ui.data_kit import LONG
@@ -100,6 +103,57 @@ def test_two_versions_like_a_pull_request(
     qtbot.mouseClick(diff.sides.swap, LEFT)
     until_cards(qtbot, view, 40)
     assert diff.kinds["added"].text() == "+12 added"
+
+
+def test_counts_and_titles_are_whole_where_there_is_room_and_wrap_where_there_is_little(
+    qtbot: Any, contexts: Contexts, tmp_path: Path
+) -> None:
+    dataset = with_past(tmp_path / "p", 40)
+    view = open_diff(qtbot, contexts, tmp_path / "p", dataset)
+    diff = view.diff
+    qtbot.waitUntil(lambda: diff.sides.before.count() == 3, timeout=LONG)
+    view.compare(1, 3)
+    until_cards(qtbot, view, 40)
+    for kind, made in diff.kinds.items():
+        made.setText(f"{kind} 1,234,567 {kind}")
+    diff.unchanged.setText("=12,345,678 unchanged")
+    diff.place.setText("1,234,567 of 9,234,567 changes")
+    for width in (1_700, 1_000, 640):
+        view.resize(width, 560)
+        if width == 1_000:
+            diff.show_operation(1, "Recipe with a title far longer than a line of a small window can ever hold " * 2)
+        qtbot.wait(60)
+        parts = [*diff.kinds.values(), diff.unchanged, diff.place, diff.previous, diff.next, diff.copy]
+        assert all(part.width() >= part.sizeHint().width() for part in parts), width
+        assert all(diff.rect().contains(part.mapTo(diff, part.rect().bottomRight())) for part in [*parts, diff.only])
+        one_line = diff.place.mapTo(diff, diff.place.rect().center()).y() == pytest.approx(
+            diff.unchanged.mapTo(diff, diff.unchanged.rect().center()).y(), abs=3
+        )
+        assert one_line == (width == 1_700)
+    assert diff.only.shown_text().endswith("…") and diff.only.width() > 200
+
+
+def test_a_title_is_cut_by_the_room_alone(qtbot: Any) -> None:
+    title = "Recipe that cleans, redacts & deduplicates everything the importer left behind"
+    button = ElidedButton(title.replace("&", "&&"))
+    qtbot.addWidget(button)
+    button.resize(button.sizeHint())
+    assert button.shown_text() == button.text()
+    button.resize(200, button.height())
+    assert button.shown_text().endswith("…") and len(button.shown_text()) > 15
+    assert button.minimumSizeHint().width() < 100
+
+
+def test_numbers_of_one_measure_are_written_by_one_rule() -> None:
+    chars = Shift("mean length of created at", 19.0, 18.96, "characters")
+    assert direction(chars)[0] == SAME, "what reads the same is the same"
+    assert [measure_words(v, "characters") for v in (19.0, 18.9, 1_234.0)] == [
+        "19.0 chars",
+        "18.9 chars",
+        "1,234.0 chars",
+    ]
+    assert [measure(v, "characters") for v in (19.0, 18.9)] == ["19.0 characters", "18.9 characters"]
+    assert (measure_words(1_234.0, "rows"), measure(1_234.0, "rows")) == ("1,234", "1,234")
 
 
 def test_one_version_has_nothing_to_compare(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def test_a_row_of_the_statistics_is_gone_to_in_the_table(open_data: OpenData, pr
     rows.show_row(2_001)
     qtbot.waitUntil(lambda: inspector.title.text() == "Row 1,001", timeout=LONG)
     rows.show_row(1_000)
-    qtbot.waitUntil(lambda: inspector.title.text() == "Row id 1,000, not in the table", timeout=LONG)
+    qtbot.waitUntil(lambda: inspector.title.text() == "Row id 1,000 (hidden)", timeout=LONG)
     assert open_data.said[-1] == "Row id 1,000 is not among the rows shown: the filter hides it."
     rows.finder._show_all(1_000)
     qtbot.waitUntil(lambda: inspector.title.text() == "Row 1,001" and rows.table.rows.total == 3_000, timeout=LONG)

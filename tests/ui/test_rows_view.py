@@ -317,6 +317,23 @@ def test_rows_are_dropped_duplicated_added_and_brought_back(
     assert rows.table.currentIndex().row() == 301
 
 
+def test_rows_added_under_a_filter_are_said_to_be_out_of_sight(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    rows = open_data(project_folder, _records(90)).view.rows
+    rows.filter.setText("cat")
+    rows.apply_filter()
+    qtbot.waitUntil(lambda: rows.count.text() == "30 of 90 rows", timeout=LONG)
+    _choose(qtbot, rows, 0, "text")
+    _press(qtbot, rows, Key.Key_D, Modifier.ControlModifier)
+    qtbot.waitUntil(lambda: bool(open_data.said), timeout=LONG)
+    assert open_data.said == ["1 row added at the end. It may be out of sight with this filter or order."]
+    _press(qtbot, rows, Key.Key_Down, Modifier.ShiftModifier)
+    _press(qtbot, rows, Key.Key_D, Modifier.ControlModifier)
+    qtbot.waitUntil(lambda: len(open_data.said) == 2, timeout=LONG)
+    assert open_data.said[1] == "2 rows added at the end. They may be out of sight with this filter or order."
+
+
 def test_rows_out_of_sight_are_dropped_too(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     rows = open_data(project_folder, _records(900)).view.rows
     rows.filter.setText("cat")

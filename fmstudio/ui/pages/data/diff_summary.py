@@ -10,6 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.elided_button import ElidedButton
 from fmstudio.ui.widgets.parts import ElidedLabel, button, card, clear, column, label, row
 
 if TYPE_CHECKING:
@@ -82,10 +83,11 @@ class DiffSummaryPanel(QWidget):
             layout.addWidget(label(self.tr("Nothing lies between the two."), "muted", wrap=True))
         for place, share in enumerate(shares):
             version = f" → version {share.version}" if share.version and not share.is_taken_back else ""
-            made = button(
-                _cut(f"{share.title}{version}"), _later(self.operation_chosen.emit, place, share.title), kind="quiet",
-                tip=self.tr("Show only the rows this has to do with: {}").format(share.title),
-            )  # fmt: skip
+            made = ElidedButton(f"{share.title}{version}".replace("&", "&&"))
+            made.setProperty("kind", "quiet")
+            made.setToolTip(self.tr("Show only the rows this has to do with: {}").format(share.title))
+            made.setAccessibleName(f"{share.title}{version}")
+            made.clicked.connect(_later(self.operation_chosen.emit, place, share.title))
             made.setEnabled(share.is_known)
             self.operations.append(made)
             layout.addLayout(row(made, None))
@@ -124,7 +126,7 @@ def _later(act: Callable[..., object], *args: object) -> Callable[[], object]:
     return lambda: act(*args)
 
 
-def _cut(text: str, most: int = 44) -> str:
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -169,5 +171,5 @@ def measure_words(value: float | None, unit: str) -> str:
         return "none"
     if unit == "share":
         return f"{value:.1%}"
-    number = words.number(value) if value == int(value) else f"{value:,.1f}"
+    number = words.number(value) if unit == "rows" else f"{value:,.1f}"  # a mean has its decimal also when that is 0
     return {"characters": f"{number} chars"}.get(unit, number)

@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QUrl, Slot
+from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QStackedWidget, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QWidget
 
+from fmstudio.ui import icons
 from fmstudio.ui.pages.data.diff_cards import DiffCards
 from fmstudio.ui.pages.data.diff_sides import NOW, DiffSides, first_sides
 from fmstudio.ui.pages.data.diff_summary import DiffSummaryPanel
 from fmstudio.ui.pages.data.diff_words import SIGNS, CardData, card_of
 from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.elided_button import ElidedButton
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from fmstudio.ui.widgets.parts import button, clear, column, holder, icon_label, label, row, tool_button
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from fmstudio.ui.context import AppContext
 
 KINDS = (("all", "All"), ("added", "Added"), ("removed", "Removed"), ("changed", "Changed"))
-TITLE_CHARS = 60
 
 
 class DiffView(QWidget):
@@ -47,9 +48,10 @@ class DiffView(QWidget):
         )
         self.kinds: dict[str, QPushButton] = {}
         self.unchanged = label("", "muted")
-        self.only = button(
-            self.tr("Show all"), self.show_all, icon="close", tip=self.tr("Show all rows that differ again")
-        )
+        self.only = ElidedButton(self.tr("Show all"))
+        icons.set_icon(self.only, "close", "text", 16)
+        self.only.setToolTip(self.tr("Show all rows that differ again"))
+        self.only.clicked.connect(self.show_all)
         self.place = label("", "muted")
         self.previous = tool_button("up", self.tr("Previous change"), lambda: self.cards.step(-1), shortcut="K")
         self.next = tool_button("down", self.tr("Next change"), lambda: self.cards.step(1), shortcut="J")
@@ -62,18 +64,16 @@ class DiffView(QWidget):
     def _build(self) -> None:
         pick = row(self.sides, self.export, gap=8)
         pick.setStretch(0, 1)
-        self._line = row(gap=4)
+        kinds = row(gap=4)
         for kind, title in KINDS:
             made = button(title, lambda kind=kind: self.show_kind(kind))  # type: ignore[misc]
             made.setCheckable(True)
             made.setProperty("choice", "true")
             self.kinds[kind] = made
-            self._line.addWidget(made)
+            kinds.addWidget(made)
+        kinds.addWidget(self.unchanged)
         self.only.setProperty("pill", "true")
-        self._line.addLayout(row(self.unchanged, self.only, gap=8))
-        self._line.addStretch(1)
-        self._line.addLayout(row(self.place, self.previous, self.next, self.copy, gap=4))
-        self._bar = holder(self._line)
+        self._bar = _Bar(kinds, row(self.only, 8, None, self.place, self.previous, self.next, self.copy, gap=4))
         self._message_icon = icon_label("inspector", "accent", 32)
         self._message_title, self._message_text = label("", "heading"), label("", "muted", wrap=True)
         self._message_text.setFixedWidth(420)
@@ -227,7 +227,7 @@ class DiffView(QWidget):
     def _reload_cards(self, only: str = "") -> None:
         is_filtered = self._operation is not None or bool(self._column)
         if only:
-            self.only.setText(only if len(only) <= TITLE_CHARS else f"{only[: TITLE_CHARS - 1]}…")
+            self.only.setText(only.replace("&", "&&"))
             self.only.setAccessibleName(f"{only}: {self.tr('show all again')}")
         self.only.setVisible(is_filtered)
         for kind, made in self.kinds.items():
@@ -303,6 +303,31 @@ class DiffView(QWidget):
         self.ctx.run_query(
             lambda: project.diffs.html(dataset.id, sides[0], sides[1] or None, target), done, fail, owner=self
         )
+
+
+class _Bar(QWidget):
+    """Two groups side by side, or one below the other where there is no room."""
+
+    def __init__(self, first: QHBoxLayout, second: QHBoxLayout) -> None:
+        super().__init__()
+        self._parts = first, second
+        self._line = row(first, second, gap=8)
+        self._line.setStretch(1, 1)
+        self._line.setAlignment(first, Qt.AlignmentFlag.AlignLeft)
+        self.setLayout(self._line)
+
+    def minimumSizeHint(self) -> QSize:
+        """Qt: no wider than the wider group."""
+        width = max(part.minimumSize().width() for part in self._parts)
+        return QSize(width, super().minimumSizeHint().height())
+
+    def event(self, event: QEvent) -> bool:
+        """Qt: the texts or the room changed."""
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            needed = sum(part.sizeHint().width() for part in self._parts) + self._line.spacing()
+            ways = QBoxLayout.Direction
+            self._line.setDirection(ways.LeftToRight if needed <= self.width() else ways.TopToBottom)
+        return super().event(event)
 
 
 def _open(folder: Path) -> None:

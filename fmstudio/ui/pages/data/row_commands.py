@@ -165,7 +165,8 @@ class RowCommands(QObject):
         view.ctx.run_op(view, lambda: project.edits.add_rows(dataset.id, [record]), added)
 
     def _on_added(self, ids: Sequence[int]) -> None:
-        where = "" if self._view.is_plain else " They may be out of sight with this filter or order."
+        they = "It" if len(ids) == 1 else "They"
+        where = "" if self._view.is_plain else f" {they} may be out of sight with this filter or order."
         self._offer_undo(f"{words.plural(len(ids), 'row')} added at the end.{where}")
         self._view.go_to_end_when_there(len(ids))
 

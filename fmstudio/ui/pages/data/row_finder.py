@@ -61,7 +61,7 @@ class RowFinder(QObject):
     def _say_hidden(self, row_id: int, records: list[dict[str, Any]]) -> None:
         view, name = self._view, f"Row id {row_id:,}"
         for record in records:
-            view.record_chosen.emit({"row_id": row_id, **record}, self.tr("{}, not in the table").format(name))
+            view.record_chosen.emit({"row_id": row_id, **record}, self.tr("{} (hidden)").format(name))
         if view.bar.where():
             said = self.tr("{} is not among the rows shown: the filter hides it.").format(name)
             view.ctx.notify("info", said, (self.tr("Clear the filter"), lambda: self._show_all(row_id)))
