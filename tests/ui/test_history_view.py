@@ -127,7 +127,7 @@ def test_amounts_of_versions_stand_at_the_right_and_empty_columns_are_left_out(
     plain = make_dataset(view.ctx.project, "plain", simple_table(4))  # type: ignore[arg-type]
     assert view.ctx.project is not None
     view.show_dataset(view.ctx.project.datasets.get(plain))
-    qtbot.waitUntil(lambda: rows.shown == ("version", "state", "made by", "rows", "size", "made"), timeout=LONG)
+    qtbot.waitUntil(lambda: rows.shown == ("version", "state", "made by", "made", "rows", "size"), timeout=LONG)
 
 
 def test_an_edit_can_be_shown_by_its_rows_alone(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ KIND_WORDS = {
 }  # fmt: skip
 ASKED = ("version", "column")
 """Kinds that go only when the user says so: what they hold could still be looked at."""
-LEAST = 250
+LEAST = 232
 """Pixels in which a name, its bar and its size stand side by side."""
 _Index = QModelIndex | QPersistentModelIndex
 
