@@ -127,7 +127,7 @@ def test_a_row_and_a_row_that_is_not_there(qtbot: Any, view: LineageView) -> Non
     assert "support, version 1" in view.list.item(0).text()
     view.show_row("d-support", 99_999)
     qtbot.waitUntil(lambda: view.stack.currentWidget() is view._failed, timeout=LONG)
-    assert "no row 99999" in view.findChildren(ProblemCard)[0].problem.message
+    assert "no row id 99999" in view.findChildren(ProblemCard)[0].problem.message
 
 
 def test_panning_and_zooming_keep_the_point_under_the_mouse(qtbot: Any, view: LineageView) -> None:

@@ -102,7 +102,7 @@ class FilterBar(QWidget):
         self.error = label("", "danger", wrap=True, selectable=True)
         self.error.setAccessibleName(self.tr("What is wrong with the filter"))
         self.hint = label("", "muted", wrap=True, selectable=True)
-        self.mend = button("", lambda: self.use(self._better), kind="quiet")
+        self.mend = button("", lambda: self.use(self._better), kind="quiet", name=self.tr("Look for what is meant"))
         self._better = ""
         hints = row(self.hint, self.mend)
         hints.setStretch(0, 1)
