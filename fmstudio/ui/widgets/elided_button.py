@@ -15,6 +15,7 @@ class ElidedButton(QPushButton):
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
+        self.setAccessibleName(text.replace("&&", "&"))
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 

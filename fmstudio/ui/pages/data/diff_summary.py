@@ -86,7 +86,6 @@ class DiffSummaryPanel(QWidget):
             made = ElidedButton(f"{share.title}{version}".replace("&", "&&"))
             made.setProperty("kind", "quiet")
             made.setToolTip(self.tr("Show only the rows this has to do with: {}").format(share.title))
-            made.setAccessibleName(f"{share.title}{version}")
             made.clicked.connect(_later(self.operation_chosen.emit, place, share.title))
             made.setEnabled(share.is_known)
             self.operations.append(made)
