@@ -124,6 +124,10 @@ def test_a_known_file_is_noticed_and_a_newer_one_updates(
     view.known.by.setCurrentIndex(view.known.by.findData("id"))
     expected = "Rows: 17 unchanged, 1 changed, 4 new, 2 gone."
     qtbot.waitUntil(lambda: view.known.detail.text() == expected, timeout=LONG)
+    write_jsonl(path, [{"id": f"{i}", "text": f"note {i}" if i != 5 else "other"} for i in range(2, 24)])
+    qtbot.mouseClick(view.known.compare, Qt.MouseButton.LeftButton)
+    retyped = f"{expected} The column “id” held BIGINT and holds VARCHAR from this version on."
+    qtbot.waitUntil(lambda: view.known.detail.text() == retyped, timeout=LONG)
     qtbot.mouseClick(view.import_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.version == 2, timeout=LONG)
     assert page.view.dataset is not None and page.view.dataset.rows == 22 and len(page._datasets) == 1
