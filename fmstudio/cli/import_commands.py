@@ -32,6 +32,13 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     reading.add_argument("--map", nargs="+", default=[], metavar="TARGET=COLUMN", help=RULES)
     reading.add_argument("--encoding", default="", metavar="E", help="encoding of the text (default: detected)")
+    reading.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of the importer, e.g. delimiter=: has_header=no",
+    )
     reading.add_argument("--part", nargs="+", default=[], metavar="ID", help="tables of the file, e.g. sheets")
 
     look = commands.add_parser("inspect", parents=[reading], help="what files hold and how they would be imported")
@@ -125,7 +132,7 @@ def _tell(found: dict[str, Any]) -> None:
         )
     if found["rows"]:
         names = [column["name"] for column in found["columns"]]
-        print_table(names, [[row.get(name) for name in names] for row in found["rows"][:SHOWN_ROWS]])
+        print_table(names, [[row.get(name) for name in names] for row in found["rows"][:SHOWN_ROWS]], is_data=True)
 
 
 def _tell_reading(found: dict[str, Any]) -> None:
@@ -173,6 +180,12 @@ def import_files(args: argparse.Namespace) -> None:
     mapping = _parse_mapping(args.map)
     if args.update and args.each:
         raise UserError("--update and --each do not go together.", remedy="Update one dataset at a time.")
+    if args.name and args.each and len(args.files) > 1:
+        raise UserError(
+            "--name and --each do not go together for several files.",
+            remedy="Leave --name out, or rename them after it.",
+        )
+    parts = _parts_of(args) if args.each and not args.part else args.part
     with open_project(args.project) as project:
         for file in args.files:
             for dataset in _known(project, file):
@@ -183,7 +196,7 @@ def import_files(args: argparse.Namespace) -> None:
             importer=args.importer,
             mapping=mapping,
             importer_params=_params(args),
-            parts=args.part,
+            parts=parts,
             each_its_own=args.each,
             update_of=args.update,
             update_key=args.key,
@@ -223,13 +236,31 @@ def _say_imported(dataset: Any, result: dict[str, Any]) -> None:
     if result["flags"]:
         print(f"  {plural(result['flagged'], 'value looks', 'values look')} wrong:")
         rows = [(f["column"], f["row"], f["value"], f["reason"]) for f in result["flags"][:5]]
-        print_table(("column", "row", "value", "reason"), rows)
+        print_table(("column", "row", "value", "reason"), rows, is_data=True)
     if result["rejected"]:
         print(f"  {plural(result['rejected'], 'piece')} could not be read; see: fmstudio rows {dataset.name} --rejects")
 
 
 def _params(args: argparse.Namespace) -> dict[str, Any]:
-    return {"encoding": args.encoding} if args.encoding else {}
+    params: dict[str, Any] = {"encoding": args.encoding} if args.encoding else {}
+    for item in args.set:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"“{item}” is not KEY=VALUE.", remedy="Example: delimiter=: has_header=no")
+        params[key] = value
+    return params
+
+
+def _parts_of(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The tables in each file that holds several, those without rows aside."""
+    found: dict[str, list[str]] = {}
+    with session_worker() as session:
+        for file in args.files:
+            request = _request(file, args, {})
+            parts = session.call_blocking("inspect_file", request)["parts"]
+            if len(filled := [part["id"] for part in parts if part["rows"] != 0]) > 1:
+                found[request["path"]] = filled
+    return found
 
 
 def _parse_mapping(items: list[str]) -> dict[str, Any] | None:

@@ -17,7 +17,11 @@ from fmstudio.project.datasets import Datasets
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What is to be imported and how; see `JobSpecs.import_files`. Files are absolute paths and addresses."""
+    """What is to be imported and how; see `JobSpecs.import_files`. Files are absolute paths and addresses.
+
+    Attributes:
+        parts: Tables to read of each file; of those in `parts_of`, by path, the ones that are listed there.
+    """
 
     files: tuple[str, ...]
     name: str = ""
@@ -25,19 +29,24 @@ class ImportRequest:
     mapping: dict[str, Any] | None = None
     importer_params: dict[str, Any] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    parts_of: dict[str, Sequence[str]] = field(default_factory=dict)
     is_corrected: bool = False
     known_shapes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """Number of files and parts."""
-        return len(self.files) * max(1, len(self.parts))
+        return sum(len(self.tables(path)) for path in self.files)
 
     @property
     def title(self) -> str:
         """Name of the dataset."""
         first = title_of(self.files[0])
         return self.name or (first if len(self.files) == 1 else f"{first} and {len(self.files) - 1} more")
+
+    def tables(self, path: str) -> Sequence[str]:
+        """The parts of a file that are to be read; an empty name stands for the first, or the only one."""
+        return self.parts_of.get(path) or self.parts or ("",)
 
     def params(self) -> dict[str, Any]:
         """What the task is given."""
@@ -70,6 +79,8 @@ def existing(files: Sequence[Path | str]) -> tuple[str, ...]:
     named = tuple(str(file) if is_remote(str(file)) else str(Path(file).resolve()) for file in files)
     if not named:
         raise UserError("No file was given.", remedy="Name at least one file.")
+    if "" in map(str, files):
+        raise UserError("The name of a file is empty.", remedy="Name a file; . is the folder you are in.")
     for file in named:
         if not is_remote(file) and not Path(file).exists():
             raise UserError(f"There is no file {file}.", remedy="Check the name.")
@@ -99,10 +110,10 @@ def each_spec(request: ImportRequest) -> JobSpec:
     steps: list[StepSpec] = []
     made: list[dict[str, Any]] = []
     for path in request.files:
-        for part in request.parts or ("",):
+        for part in request.tables(path):
             stem = title_of(path)
             title = " ".join(word for word in (request.name or stem, part) if word) if part else stem
-            one = replace(request, files=(path,), parts=(part,) if part else (), name=title)
+            one = replace(request, files=(path,), parts=(part,) if part else (), parts_of={}, name=title)
             step = "import" if not steps else f"import-{len(steps) + 1}"
             steps.append(StepSpec(step, "import_dataset", one.params()))
             made.append({**one.meta(), "step": step})

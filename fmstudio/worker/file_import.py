@@ -25,7 +25,7 @@ from fmstudio.worker.importing import (
     map_batch,
 )
 from fmstudio.worker.inspection import shape_key
-from fmstudio.worker.sources import Source, is_left_to_report, read_sources, size_of
+from fmstudio.worker.sources import SOURCE_FILE, Source, is_left_to_report, read_sources, size_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,6 +107,7 @@ def _import(
             ctx.log(f"{source.name}: {plural(read, 'row')} read")
         if not reading.rows or reading.mapping is None:
             raise _nothing([source.name for source in sources], report)
+        reading.tell()
         return _Done(writer.close(), reading.mapping, report, reading.importer, reading.shape, reading.is_remembered)
 
 
@@ -117,6 +118,8 @@ class _Reading:
         self.mapping: Mapping | None = None
         self.importer = self.shape = ""
         self.rows = 0
+        self._first_columns: tuple[str, list[str]] | None = None
+        self._others: list[str] = []
         self._given: dict[str, Any] | None = params.get("mapping")
         self._known_shapes: dict[str, Any] = params.get("known_shapes") or {}
         self.is_remembered = False
@@ -132,6 +135,8 @@ class _Reading:
             if not is_left_to_report(source, error, self._report, is_one_of_many=is_one_of_many):
                 raise
             return 0
+        if sample:
+            self._compare(source, sample)
         for batch in chain(sample, batches):
             assert mapping is not None
             mapped = map_batch(batch, mapping, self._report, read)
@@ -140,6 +145,26 @@ class _Reading:
                 self._writer.write(_numbered(mapped, self.rows))
                 self.rows += mapped.num_rows
         return read
+
+    def _compare(self, source: Source, sample: list[pa.RecordBatch]) -> None:
+        """See whether a source has other columns than the first one: rows then lack those of the others."""
+        columns = [name for name in sample[0].schema.names if name != SOURCE_FILE]
+        if self._first_columns is None:
+            self._first_columns = source.name, columns
+            return
+        known = self._first_columns[1]
+        more, fewer = ([c for c in a if c not in b] for a, b in ((columns, known), (known, columns)))
+        if more or fewer:
+            said = [f"{verb} {_listed(names)}" for verb, names in (("has also", more), ("lacks", fewer)) if names]
+            self._others.append(f"{source.name} {' and '.join(said)}")
+
+    def tell(self) -> None:
+        """Say in one note which sources had other columns."""
+        if self._others and self._first_columns:
+            files = (
+                f"{plural(len(self._others), 'file holds', 'files hold')} other columns than {self._first_columns[0]}"
+            )
+            self._report.note(f"{files}: {self._others[0]}. What a file lacks is empty in its rows.")
 
     def _choose(self, source: Source, sample: list[pa.RecordBatch]) -> Mapping:
         key = shape_key(source.importer, sample)
@@ -226,6 +251,10 @@ def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     numbers = np.arange(first, first + batch.num_rows, dtype=np.int64)
     ids = pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
     return pa.RecordBatch.from_arrays([ids, *batch.columns], names=[ROW_ID, *batch.schema.names])
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _nothing(sources: list[str], report: Report) -> UserError:
