@@ -104,7 +104,9 @@ def _print_summary(summary: DiffSummary) -> None:
             reasons = ", ".join(f"{reason}: {count:,}" for reason, count in step.reasons.items())
             if reasons:
                 print(f"    {step.number}. {step.title}: {reasons}")
-    for names, what in ((summary.columns_added, "new columns"), (summary.columns_removed, "columns gone")):
+    retyped = tuple(f"{name} ({old} → {new})" for name, old, new in summary.columns_retyped)
+    lists = ((summary.columns_added, "new columns"), (summary.columns_removed, "columns gone"), (retyped, "other type"))
+    for names, what in lists:
         if names:
             print(f"  {what}: {', '.join(names)}")
     if summary.columns_changed:

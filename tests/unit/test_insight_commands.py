@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from fmstudio.cli.insight_commands import bars, size
 from fmstudio.cli.main import main
 from fmstudio.project import Project
-from tests.unit.edit_kit import commit, make_dataset, simple_table
+from tests.unit.edit_kit import commit, make_dataset, recipe_job, shown, simple_table
 
 
 @pytest.fixture
@@ -45,6 +46,14 @@ def test_diff(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     run(capsys, folder, "diff", "data", "1", "2", "--html", str(tmp_path / "d.html"))
     assert (tmp_path / "d.html").read_text("utf-8").count("<article") == 2
     assert "Versions are numbers" in run(capsys, folder, "diff", "data", "one", code=2)
+
+
+def test_a_column_of_another_type_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project.open(folder)
+    rows = [{**row, "n": str(row["n"])} for row in shown(project, "d-data")]
+    project.publish(recipe_job(project, "d-data", pa.Table.from_pylist(rows)))
+    project.close()
+    assert "other type: n (BIGINT → VARCHAR)" in run(capsys, folder, "diff", "data", "2", "3")
 
 
 def test_statistics(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
