@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QMimeData, Qt, QUrl
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QLabel
 
 from fmstudio.ui.pages.data import DataPage
@@ -200,6 +200,28 @@ def test_tokens_are_counted_in_a_models_vocabulary(
     assert figures.tokens.text() == "7 median · 7 at 95 % · 7 most"
 
 
+def test_pictures_are_seen_before_they_are_imported(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    folder = tmp_path / "flags"
+    folder.mkdir()
+    for name, color in (("red", Qt.GlobalColor.red), ("blue", Qt.GlobalColor.blue)):
+        picture = QImage(600, 400, QImage.Format.Format_RGB32)
+        picture.fill(color)
+        picture.save(str(folder / f"{name}.png"))
+    (folder / "metadata.csv").write_text("file_name,text\nred.png,a red flag\nblue.png,a blue flag\n")
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, folder)
+    view = page.importing
+    row = next(i for i in range(2) if "red" in str(view.table.rows.record(i)))
+    view.first.choose(row)
+    assert "bytes)" not in words_of(view.first)
+    shown = next(f for f in view.first.reading.findChildren(QLabel) if not f.isHidden() and not f.pixmap().isNull())
+    assert shown.accessibleName() == "Picture" and shown.pixmap().toImage().pixelColor(20, 20).red() > 240
+    section = view.table.rows.shown.index("image")
+    qtbot.waitUntil(lambda: view.table.rows.kind(section) == "image", timeout=LONG)
+
+
 def test_text_and_files_are_pasted(open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any) -> None:
     page = data_page(open_window(project_folder))
     QGuiApplication.clipboard().setText("question\tanswer\nwhat?\tthat\nwho?\tme\n")
@@ -288,6 +310,7 @@ def test_columns_are_mapped_without_a_mouse(
     look(qtbot, page, write_jsonl(tmp_path / "faq.jsonl", rows))
     view = page.importing
     box = view.targets["completion"]
+    qtbot.waitUntil(box.isVisible, timeout=LONG)
     box.setFocus()
     for name, value in (("note", "n"), ("more", "m")):
         keyboard.press("Down")
@@ -302,6 +325,7 @@ def test_columns_are_mapped_without_a_mouse(
     assert view.targets["input"].hasFocus()
     look(qtbot, page, doctors(tmp_path / "chat.jsonl"))
     who = view.form.roles["doctor"]
+    qtbot.waitUntil(who.isVisible, timeout=LONG)
     who.setFocus()
     keyboard.press("Up")
     qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
@@ -319,6 +343,7 @@ def test_a_name_that_is_taken_is_told_with_the_one_it_becomes(
     look(qtbot, page, write_jsonl(tmp_path / "notes.jsonl", [{"text": "other"}]))
     qtbot.waitUntil(note.isVisible, timeout=LONG)
     assert note.text() == "“notes” is there already; this one will be called “notes 2”."
+    qtbot.waitUntil(page.importing.known.isVisible, timeout=LONG)
     page.importing.known.target.setCurrentIndex(1)  # the next version of it
     qtbot.waitUntil(note.isHidden, timeout=LONG)
     page.importing.known.target.setCurrentIndex(0)

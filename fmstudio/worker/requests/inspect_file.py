@@ -33,6 +33,7 @@ from fmstudio.worker.inspection import (
     speakers,
     type_conflicts,
 )
+from fmstudio.worker.pictures import small_pictures
 from fmstudio.worker.sources import read_sources
 from fmstudio.worker.unpacking import PREVIEW, Budget
 
@@ -53,7 +54,8 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     Returns:
         ``importer``, ``importers`` (id and title of those that fit), ``kind``, ``mapping``, ``detections`` (every reading
         that fits: mapping, certainty, evidence), ``options`` (rules that matter), ``roles`` (names in the file and what
-        they are taken for), ``columns`` (name and type after mapping), ``raw_columns``, ``rows`` (mapped), ``raw_rows``,
+        they are taken for), ``columns`` (name and type after mapping), ``raw_columns``, ``rows`` (mapped), ``pictures``
+        (those in the rows, see `fmstudio.worker.pictures`), ``raw_rows``,
         ``rejects`` (the first 20), ``rejected``, ``flags``, ``flagged``, ``type_conflicts``, ``notes``, ``parts``,
         ``part``, ``files`` (how many, in a folder or archive), ``encoding`` (chosen, empty = detect; None where the
         format has none), ``detected_encoding``, ``others`` (path, agrees, reason), ``bytes``, ``estimated_rows``, ``shape_key``,
@@ -86,6 +88,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
         mapped.append(unifier.conform(map_batch(batch, mapping, report, before)))
         before += batch.num_rows
     mapped = [unifier.bring(batch) for batch in mapped]
+    rows = sample_rows(mapped, limit)
     raw, values = sample_rows(sample, SAMPLE_ROWS), params.get("importer_params") or {}
     names = list(dict.fromkeys(name for batch in sample for name in batch.schema.names))
     return {
@@ -98,7 +101,8 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
         "roles": speakers(sample, mapping),
         "columns": [{"name": f.name, "type": str(f.type)} for f in unifier.schema()],
         "raw_columns": names,
-        "rows": plain_rows(sample_rows(mapped, limit)),
+        "rows": plain_rows(rows),
+        "pictures": small_pictures(rows),
         "raw_rows": plain_rows(raw[:limit]),
         "rejects": report.first,
         "rejected": report.rejected,

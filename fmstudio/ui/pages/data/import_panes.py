@@ -11,7 +11,7 @@ from fmstudio.ui.widgets.parts import holder
 SIDE_BY_SIDE_FROM = 820
 """Pixels that the form and the rows need beside each other."""
 FORM_WIDTH = 352
-WIDE, NARROW = (FORM_WIDTH, 800), (230, 340)
+WIDE, NARROW = (FORM_WIDTH, 800), (210, 360)
 
 
 class ImportPanes(QSplitter):
@@ -19,14 +19,14 @@ class ImportPanes(QSplitter):
 
     def __init__(self, form: QLayout, preview: QLayout) -> None:
         super().__init__(Qt.Orientation.Horizontal)
-        for half in (form, preview):
+        for half, width in ((form, FORM_WIDTH), (preview, 0)):
             scroll = QScrollArea()
             scroll.setWidgetResizable(True)
             scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             scroll.setWidget(holder(half))
+            scroll.setMinimumWidth(width)
             self.addWidget(scroll)
-        self.widget(0).setMinimumWidth(FORM_WIDTH)
         self.setChildrenCollapsible(False)
         self.setStretchFactor(1, 1)
         self.setMinimumWidth(FORM_WIDTH)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QWidget
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSplitter, QWidget
 
 from fmstudio.ui.widgets.chat_bubbles import text_view
 from fmstudio.ui.widgets.paged_table import ROLE_WORDS, PagedTable, full_text, is_messages
 from fmstudio.ui.widgets.parts import ElidedLabel, clear, column, holder, label
+from fmstudio.ui.widgets.table.thumbnails import read_image
 
 MOST_CHARS = 6_000
 LEAST_HEIGHT = 170
+PICTURE_SIDE = 190
 LONGEST_WORD = 20
 """Characters that have room side by side in the narrowest bubble; a label breaks between words only."""
 SPEAKERS = {
@@ -53,8 +57,11 @@ class FirstRows(QSplitter):
         """Qt: a few rows; all room that is left comes on top."""
         return QSize(super().sizeHint().width(), LEAST_HEIGHT)
 
-    def show_rows(self, rows: list[dict[str, Any]], columns: list[str]) -> None:
-        """Show other rows; the first is chosen."""
+    def show_rows(self, rows: list[dict[str, Any]], columns: list[str], pictures: list[dict[str, Any]]) -> None:
+        """Show other rows, with these pictures in them; the first is chosen."""
+        rows = [dict(row) for row in rows]
+        for one in pictures:
+            rows[one["row"]][one["column"]] = base64.b64decode(one["data"])
         self.table.rows.load_records(rows, columns)
         self.show_row(0)
 
@@ -94,6 +101,8 @@ class FirstRows(QSplitter):
 def _spelled(name: str, value: Any) -> list[QWidget]:
     if value is None or value == "":
         return []
+    if isinstance(value, bytes):
+        return [ElidedLabel(name, "caption"), _picture(value)]
     role, title = SPEAKERS.get(name, ("", name))
     if is_messages(value):
         heads = [] if name == "messages" else [ElidedLabel(title, "caption")]
@@ -104,6 +113,13 @@ def _spelled(name: str, value: Any) -> list[QWidget]:
     if name == "text":
         return [_text(text)]
     return [ElidedLabel(name, "caption"), _text(text[:800], "muted")]
+
+
+def _picture(data: bytes) -> QWidget:
+    shown = QLabel()
+    shown.setPixmap(QPixmap.fromImage(read_image(data, PICTURE_SIDE)))
+    shown.setAccessibleName("Picture")
+    return shown
 
 
 def _text(text: str, role: str = "") -> QWidget:

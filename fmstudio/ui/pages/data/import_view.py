@@ -219,7 +219,7 @@ class ImportView(QWidget):
         self.source.show_found(found)
         self.form.show_mapping(found)
         self.detection.show_found(found, self._mapping is not None)
-        self.first.show_rows(found["rows"], [column["name"] for column in found["columns"]])
+        self.first.show_rows(found["rows"], [column["name"] for column in found["columns"]], found["pictures"])
         self.figures.show_found(found)
         self.problems.show_found(found)
         shown_above = f"Encoding: {found['detected_encoding']}"
