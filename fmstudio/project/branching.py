@@ -42,7 +42,8 @@ def branch_version(catalog: Catalog, folder: Path, overlays: Overlays, origin: t
     except OSError as error:
         shutil.rmtree(place.parent, ignore_errors=True)
         raise UserError(
-            f"The branch “{name}” cannot be made: {error}.", remedy="Free some disk space, or check the folder's permissions, then try again."
+            f"The branch “{name}” cannot be made: {error}.",
+            remedy="Free some disk space, or check the folder's permissions, then try again.",
         ) from error
     try:
         _enter(catalog, overlays, origin, made, name)

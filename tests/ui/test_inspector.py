@@ -137,6 +137,12 @@ def test_messages_are_edited_one_by_one(open_data: OpenData, project_folder: Pat
     editor.boxes[1][1].setPlainText("Under the table.")
     editor.add()
     assert editor.boxes[2][0].currentText() == "user"
+    editor.boxes[2][0].clearEditText()
+    editor.boxes[2][0].setFocus()
+    qtbot.keyClicks(editor.boxes[2][0], "us")
+    qtbot.keyClick(editor.boxes[2][0], Key.Key_Tab)
+    assert editor.boxes[2][0].currentText() == "us", "what is typed stays, though a usual role begins with it"
+    editor.boxes[2][0].setCurrentText("user")
     qtbot.keyClicks(editor.boxes[2][1], "Thanks")
     qtbot.keyClick(editor.boxes[2][1], Key.Key_Return, Modifier.ControlModifier)
     assert inspector.form is None

@@ -309,7 +309,12 @@ def test_a_server_is_added_and_refused_without_the_network(page: ModelsPage, con
     form.try_out()
     qtbot.waitUntil(lambda: "The network is off" in form.said.text(), timeout=5000)
     form.url.setText("http://127.0.0.1:1")
-    form.model.setCurrentText("llama")
+    form.model.addItems(["llama-3-large"])
+    form.model.clearEditText()
+    form.model.setFocus()
+    qtbot.keyClicks(form.model, "llama")
+    qtbot.keyClick(form.model, Qt.Key.Key_Tab)
+    assert form.model.currentText() == "llama", "what is typed stays, though a longer name begins with it"
     form._add()
     qtbot.waitUntil(lambda: [m.kind for m in entries(context)] == ["endpoint"], timeout=5000)
     qtbot.waitUntil(lambda: "http://127.0.0.1:1/v1" in words(page), timeout=5000)

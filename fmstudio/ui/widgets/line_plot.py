@@ -156,7 +156,7 @@ class LinePlot(QWidget):
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([self._x_name, *names])
         for x in sorted(table):
-            writer.writerow([f"{x:g}", *(table[x].get(name, "") for name in names)])
+            writer.writerow([f"{x:.15g}", *(table[x].get(name, "") for name in names)])
         return out.getvalue()
 
     def save(self, path: Path) -> None:

@@ -318,10 +318,10 @@ def _bounds(schema: Mapping[str, Any]) -> tuple[float, float]:
 
 def _range_text(low: float, high: float) -> str:
     if high == float("inf"):
-        return f"of at least {low:g}"
+        return f"of at least {low:,.15g}"
     if low == -float("inf"):
-        return f"of at most {high:g}"
-    return f"from {low:g} to {high:g}"
+        return f"of at most {high:,.15g}"
+    return f"from {low:,.15g} to {high:,.15g}"
 
 
 def _to_text(value: Any) -> str:
@@ -331,4 +331,4 @@ def _to_text(value: Any) -> str:
         return ", ".join(value)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)

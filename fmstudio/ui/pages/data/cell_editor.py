@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QComboBox, QCompleter, QFrame, QLineEdit, QPlainTextEdit, QWidget
 
 from fmstudio.project.filters import kind_of
 from fmstudio.ui.pages.data.cell_views import value_view
@@ -111,6 +111,7 @@ class MessagesEditor(QWidget):
     def _add(self, message: Mapping[str, Any]) -> None:
         role = QComboBox()
         role.setEditable(True)
+        role.setCompleter(QCompleter(role))  # Qt's own would write a role over another one that is typed
         role.setAccessibleName(self.tr("Role"))
         role.addItems(ROLES)
         role.setCurrentText(str(message.get("role", "")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QFrame, QLineEdit
+from PySide6.QtWidgets import QComboBox, QCompleter, QFormLayout, QFrame, QLineEdit
 
 from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets.parts import button, column, label, row
@@ -40,6 +40,7 @@ class EndpointForm(QFrame):
         self.model.setLineEdit(
             self._field(self.tr("Model"), self.tr("as the server calls it; Test connection offers all"))
         )
+        self.model.setCompleter(QCompleter(self.model))  # Qt's own would make “gpt-4” the longer name of another model
         self.name = self._field(self.tr("Name"), self.tr("how it is called here; may be empty"))
         self.key = self._field(self.tr("Key"), self.tr("may be empty"))
         self.key.setEchoMode(QLineEdit.EchoMode.Password)
