@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
+from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QToolButton
 
 from fmstudio.project import selections
 from fmstudio.project.filters import ColumnFilter, Sort
@@ -153,6 +153,33 @@ def test_words_of_an_empty_table_are_whole_and_in_the_middle(qtbot: Any, width: 
     assert state.width() == width and state.rect().contains(words)
     assert 250 < words.width() <= 440 and abs(words.center().x() - state.rect().center().x()) <= 2
     assert words.height() >= state.words.heightForWidth(words.width())
+
+
+def test_the_filter_has_room_in_a_narrow_window(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    seen = []
+    for width in (980, 1500, 980):
+        page.resize(width, 700)
+        QApplication.processEvents()
+        qtbot.waitUntil(lambda: rows.count.isVisible() and rows.count.text() == "300 rows", timeout=LONG)
+        seen.append(rows.count.mapTo(rows, QPoint()).y() > rows.filter.mapTo(rows, QPoint()).y() + 10)
+        assert rows.filter.width() > 150
+        assert rows.columns_button.geometry().left() > rows.filter.geometry().right()
+    assert seen == [True, False, True]
+
+
+def test_the_cross_of_the_filter_goes_with_what_was_typed(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    rows = open_data(project_folder, _records(10)).view.rows
+    cross = rows.filter.findChild(QToolButton)
+    assert cross is not None and cross.property("opacity") == 0
+    rows.filter.setText("cat")
+    rows.apply_filter()
+    qtbot.waitUntil(lambda: rows.count.text() == "4 of 10 rows" and cross.property("opacity") == 1, timeout=LONG)
+    rows.bar.clear_all()
+    qtbot.waitUntil(lambda: rows.count.text() == "10 rows" and cross.property("opacity") == 0, timeout=LONG)
 
 
 def test_a_name_that_is_no_column_is_told_and_mended(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:

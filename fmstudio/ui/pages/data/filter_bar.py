@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QMenu, QWidget
 
 from fmstudio.jobs.outcome import Problem
@@ -31,6 +31,8 @@ LIVE_ROWS = 300_000
 """Up to that many rows, words are looked for while they are typed; above, on Enter."""
 LIVE_MS = 350
 MOST_REMEMBERED = 20
+NARROW, COUNT_PLACE = 430, 4
+"""Narrower than that, the count has a line of its own, so that the field shows what is typed; else its place in the line."""
 
 
 class FilterField(QLineEdit):
@@ -82,6 +84,7 @@ class FilterBar(QWidget):
         self.is_live = True
         self._pinned: bool | None = None
         self._asked = ""
+        self._is_set_here = False
         self.field = FilterField()
         self.field.setPlaceholderText(HINT)
         self.field.setAccessibleName(self.tr("Filter"))
@@ -114,9 +117,10 @@ class FilterBar(QWidget):
         self.pills.setContentsMargins(0, 0, 0, 0)
         self.line = row(icon_label("filter", "muted", 16), self.field, self.mode, self.history, self.count, gap=6)
         self.line.setStretch(1, 1)
+        self._count_line = row(None)
         self._later = QTimer(self, singleShot=True, interval=LIVE_MS)
         self._later.timeout.connect(self._apply_live)
-        self.setLayout(column(self.line, self.error, self._hints, self._pill_box, gap=4))
+        self.setLayout(column(self.line, self._count_line, self.error, self._hints, self._pill_box, gap=4))
         self.error.hide()
         self._hints.hide()
         self._pill_box.hide()
@@ -149,14 +153,18 @@ class FilterBar(QWidget):
         """Ask for all rows, without telling."""
         self.conditions.clear()
         self._pinned = None
-        self.field.blockSignals(True)
-        self.field.clear()
-        self.field.blockSignals(False)
+        self._set_text("")
         self._asked = ""
         self._show_mode()
         self._show_pills()
         self._show_hint("")
         self.show_error("")
+
+    def _set_text(self, text: str) -> None:
+        """Put a text into the field without asking it; its own signals must go on, they show and hide its cross."""
+        self._is_set_here = True
+        self.field.setText(text)
+        self._is_set_here = False
 
     def clear_all(self) -> None:
         """Ask for all rows."""
@@ -201,6 +209,16 @@ class FilterBar(QWidget):
         self._show_hint(text)
         if again:
             self.changed.emit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: in little room the field comes first."""
+        super().resizeEvent(event)
+        is_below = self._count_line.indexOf(self.count) >= 0
+        if is_below != (self.width() < NARROW):
+            if is_below:
+                self.line.insertWidget(COUNT_PLACE, self.count)
+            else:
+                self._count_line.addWidget(self.count)
 
     # ---- what is shown ---------------------------------------------------------------------------------------------
 
@@ -269,6 +287,8 @@ class FilterBar(QWidget):
 
     @Slot(str)
     def _on_text(self, text: str) -> None:
+        if self._is_set_here:
+            return
         if not text.strip():
             self._pinned = None
         self._show_mode()
@@ -304,9 +324,7 @@ class FilterBar(QWidget):
 
     def use(self, text: str) -> None:
         """Ask this."""
-        self.field.blockSignals(True)
-        self.field.setText(text)
-        self.field.blockSignals(False)
+        self._set_text(text)
         self._pinned = None
         self._show_mode()
         self.apply()
