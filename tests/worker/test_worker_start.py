@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow.csv import write_csv
+from pyarrow.parquet import write_table
 
 CODE = """
 import json, sys
@@ -63,3 +67,30 @@ def test_a_job_takes_arrows_memory_from_jemalloc_unless_the_user_has_chosen(chos
         [sys.executable, "-c", ALLOCATOR], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout.split() == [used] and not done.stderr
+
+
+IMPORTED = """
+import json, sys
+from pathlib import Path
+from fmstudio.jobs.spec import JobSpec, StepSpec
+from fmstudio.worker.main import main
+job = Path(sys.argv[1])
+JobSpec.new("import", "import", [StepSpec("import", "import_dataset", {"files": [sys.argv[2]]})]).save(job)
+assert main(["run", str(job), "0"]) == 0
+print(json.dumps([name for name in ("pandas", "pydantic", "duckdb") if name in sys.modules]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_an_import_of_a_table_loads_nothing_that_it_does_not_need(tmp_path: Path, suffix: str) -> None:
+    rows = pa.table({"prompt": ["What is it?", "And that?"], "completion": ["This.", "That."], "zip": ["01234", "5"]})
+    source = tmp_path / f"rows.{suffix}"
+    if suffix == "csv":
+        write_csv(rows, source)
+    elif suffix == "parquet":
+        write_table(rows, source)
+    else:
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()), "utf-8")
+    command = [sys.executable, "-c", IMPORTED, str(tmp_path / "job"), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr.splitlines()[-1]) == []
