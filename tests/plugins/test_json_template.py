@@ -147,3 +147,21 @@ def test_the_template_may_be_a_later_line() -> None:
     assert template.read(data) is None
     batch = template.read(data[data.index(b"\n") + 1 :])
     assert batch is not None and batch.to_pylist() == [{"a": "x", "b": 2}]
+
+
+@pytest.mark.parametrize("row", [{"a": 1}, {"a": 1, "b_longer_than_sixteen_bytes": "x", "c": 2}])
+@pytest.mark.parametrize("line", [0, 1, 2, 3, 2_100, 4_999])
+def test_every_byte_between_the_values_is_compared_in_every_line(row: dict[str, Any], line: int) -> None:
+    made = [json.dumps({**row, "a": 1 + n % 9}) for n in range(5_000)]
+    whole = "\n".join([*made, ""]).encode()
+    schema = pa.schema([(name, pa.string() if isinstance(value, str) else pa.int64()) for name, value in row.items()])
+    template = template_class().of(lines([row]), schema)
+    assert template is not None and template.read(whole) is not None
+    start = sum(len(text) + 1 for text in made[:line])
+    values = {made[line].index(f": {json.dumps(value)}") + 2 for name, value in row.items() if name != "a"}
+    values |= {made[line].index('"x"') + 1} if "x" in row.values() else set()
+    for at, byte in enumerate(made[line].encode()):
+        if at not in values and not chr(byte).isdigit():
+            damaged = bytearray(whole)
+            damaged[start + at] = byte ^ 1 if byte ^ 1 not in b'"\\\n' else byte ^ 4
+            assert template.read(bytes(damaged)) is None, f"byte {at} of line {line}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ _HEAD, _LOOKED_AT = 64 << 10, 20
 
 _SPACE = re.compile(r"[ \t]*")
 _QUOTE = ord('"')
-_WORD = 2**64 - 1
+_WIDTH, _LINES = 16, 2_048
+"""Bytes that are compared at once, and lines: what is fetched of them stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,8 @@ class Template:
         parts = self._parts(quotes, len(data))
         if parts[0][0] or not self._ends_in_its_quote(parts[-1], quotes):
             return None
-        for number, (start, part) in enumerate(zip(parts, self.between, strict=True)):
-            if not words.hold(part, start, is_first=not number):
-                return None
+        if not words.hold(self.between, parts):
+            return None
         places = [
             (start + len(part), end) for start, part, end in zip(parts[:-1], self.between[:-1], parts[1:], strict=True)
         ]
@@ -193,41 +194,51 @@ class _Words:
     def __init__(self, data: bytes) -> None:
         import numpy as np
 
-        self._size = len(data)
+        self._data = data
         self.eight = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
         self._sixteen = np.ndarray((max(len(data) - 15, 0),), "<c16", data, strides=(1,))
 
-    def hold(self, part: bytes, starts: Any, *, is_first: bool) -> bool:
-        """Whether a part of the template stands at all these places, in ascending order.
+    def hold(self, parts: Sequence[bytes], starts: Sequence[Any]) -> bool:
+        """Whether the parts of the template stand at their places in all lines.
 
-        Of a piece that is shorter than what is fetched, the bytes before it are fetched along and left out, at the
-        start of a line those after it.
+        Line after line, so that the block goes through the processor's cache once: part after part an import took 5 % more
+        processor time. Of a piece shorter than sixteen bytes those before it are fetched along and left out; the first
+        lines, before which there may be none, are compared one by one.
+
+        Args:
+            starts: For each part its place in each line, in ascending order.
         """
-        if int(starts[0]) < 0 or int(starts[-1]) + len(part) > self._size:
-            return False
-        if is_first:
-            return self._stands(part[-8:], starts + max(0, len(part) - 8), 8, is_before=False) and all(
-                self._stands(part[at : at + 8], starts + at, 8) for at in range(0, len(part) - 8, 8)
-            )
-        return all(
-            self._stands(part[max(0, end - 16) : end], starts + max(0, end - 16), 8 if end <= 8 else 16)
-            for end in range(len(part), 0, -16)
-        )
+        import numpy as np
 
-    def _stands(self, piece: bytes, starts: Any, width: int, *, is_before: bool = True) -> bool:
-        spare = width - len(piece)
-        starts = starts - spare if is_before and spare else starts
-        if int(starts[0]) < 0 or int(starts[-1]) + width > self._size:
+        rows = len(starts[0])
+        alone = min(rows, int(np.searchsorted(starts[0], _WIDTH)))
+        if any(
+            int(start[0]) < 0 or int(start[-1]) + len(part) > len(self._data)
+            for start, part in zip(starts, parts, strict=True)
+        ):
             return False
-        shift, wanted = 8 * (spare % 8), int.from_bytes(piece, "little")
-        if width == 8:
-            found = self.eight[starts]
-            if not is_before:
-                return bool((found << shift == wanted << shift).all())
-            return bool((found >> shift == wanted).all())
-        found = self._sixteen[starts].view("<u8")
-        low, high = (wanted << 8 * spare) & _WORD, (wanted << 8 * spare) >> 64
-        return bool((found[1::2] == high).all() and (found[0::2] >> shift == low >> shift).all())
+        for part, start in zip(parts, starts, strict=True):
+            if any(not self._data.startswith(part, at) for at in start[:alone].tolist()):
+                return False
+        pieces = [(number, part, end) for number, part in enumerate(parts) for end in range(len(part), 0, -_WIDTH)]
+        wanted, kept = _masks([part[max(0, end - _WIDTH) : end] for _, part, end in pieces])
+        for first in range(alone, rows, _LINES):
+            places = np.empty((min(_LINES, rows - first), len(pieces)), np.intp)
+            for column, (number, _, end) in enumerate(pieces):
+                np.add(starts[number][first : first + _LINES], end - _WIDTH, out=places[:, column])
+            found = self._sixteen[places].view("<u8")
+            if not ((found & kept) == wanted).all():
+                return False
+        return True
+
+
+def _masks(pieces: Sequence[bytes]) -> tuple[Any, Any]:
+    """Give for each piece, at the end of sixteen bytes, two words: its own bytes, and which bytes are its own."""
+    import numpy as np
+
+    wanted = b"".join(bytes(_WIDTH - len(piece)) + piece for piece in pieces)
+    kept = b"".join(bytes(_WIDTH - len(piece)) + b"\xff" * len(piece) for piece in pieces)
+    return np.frombuffer(wanted, "<u8"), np.frombuffer(kept, "<u8")
 
 
 def _scanned(line: str) -> tuple[list[str], list[bytes]]:
