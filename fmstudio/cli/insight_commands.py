@@ -203,9 +203,8 @@ def _print_column(found: ColumnStatistics) -> None:
             for name, s in spreads.items()
         ]
         print_table(("", "lowest", *shares, "highest", "mean"), rows)
-    counted = {"messages": "messages", "texts": "items"}.get(
-        found.kind, "rows"
-    )  # what the most frequent are a count of
+    # The most frequent are a count of these.
+    counted = {"messages": "messages", "texts": "items"}.get(found.kind, "rows")
     for title, unit, values in (
         ("Distribution", "rows", [(b.label, b.count) for b in found.histogram]),
         ("Most frequent", counted, found.top),

@@ -131,10 +131,8 @@ class Console:
         for version in self._datasets.versions(dataset.id):
             numbered = f"{name}@{version.number}"
             views[numbered] = View.of_rows(numbered, self._seen.published(dataset, version.number))
-        folder, seen = (
-            self._datasets.version_folder(dataset.id, dataset.version),
-            self._seen.published(dataset, dataset.version),
-        )
+        folder = self._datasets.version_folder(dataset.id, dataset.version)
+        seen = self._seen.published(dataset, dataset.version)
         dropped = [str(path) for path in sorted((folder / "dropped").glob("*.parquet"))]
         views[f"{name}.dropped"] = View.of_dropped(f"{name}.dropped", dropped, seen)
         rejects = [str(one.path) for one in self._rejects(dataset)]

@@ -114,9 +114,8 @@ class Edits:
         fresh, stale = _clean_tags(add), _clean_tags(remove)
         with self._batch(dataset_id) as (batch, connection):
             name, kind = batch.column(TAGS)
-            if (
-                kind is not None and kind.id != "list"
-            ):  # the type, not the values: an empty cell would take a list as text
+            # The type, not the values: an empty cell would take a list as text.
+            if kind is not None and kind.id != "list":
                 raise UserError(
                     f"The column “{name}” of this dataset holds no lists of tags.", remedy="Rename that column first."
                 )
