@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, say
 from fmstudio.cli.session import open_project, run_job
+from fmstudio.cli.settings import parse_settings
 from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
@@ -106,18 +107,3 @@ def _extras(text: str) -> list[str]:
         if item not in EXTRAS:
             raise UserError(f"There is no further file “{item}”.", remedy=f"There is: {', '.join(EXTRAS)}.")
     return chosen
-
-
-def parse_settings(items: list[str]) -> dict[str, str]:
-    """Read ``key=value`` pairs; the format's own parameters make numbers and booleans of the texts.
-
-    Raises:
-        UserError: An item has no ``=``.
-    """
-    settings: dict[str, str] = {}
-    for item in items:
-        key, sign, value = item.partition("=")
-        if not sign or not key:
-            raise UserError(f"“{item}” is no setting.", remedy="Write key=value, e.g. delimiter=semicolon.")
-        settings[key] = value
-    return settings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job, session_worker
+from fmstudio.cli.settings import parse_settings
 from fmstudio.core.addresses import is_remote
 from fmstudio.core.words import plural
 
@@ -242,13 +243,7 @@ def _say_imported(dataset: Any, result: dict[str, Any]) -> None:
 
 
 def _params(args: argparse.Namespace) -> dict[str, Any]:
-    params: dict[str, Any] = {"encoding": args.encoding} if args.encoding else {}
-    for item in args.set:
-        key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise UserError(f"“{item}” is not KEY=VALUE.", remedy="Example: delimiter=: has_header=no")
-        params[key] = value
-    return params
+    return {**({"encoding": args.encoding} if args.encoding else {}), **parse_settings(args.set)}
 
 
 def _parts_of(args: argparse.Namespace) -> dict[str, list[str]]:

@@ -95,6 +95,8 @@ def test_the_importer_can_be_set_as_its_own_messages_say(project: str, tmp_path:
     assert (done["rows"], [column["name"] for column in done["columns"]]) == (2, ["row_id", "column_1", "column_2"])
     refused = fmstudio("import", str(source), "--set", "header=no", "--project", project)
     assert refused.returncode == 2 and "has_header" in refused.stderr
+    refused = fmstudio("import", str(source), "--set", "has_header", "--project", project)
+    assert refused.returncode == 2 and "“has_header” is no setting" in refused.stderr
 
 
 def test_each_table_of_a_workbook_becomes_a_dataset(project: str, tmp_path: Path) -> None:

@@ -66,9 +66,7 @@ class DiffView(QWidget):
         pick.setStretch(0, 1)
         kinds = row(gap=4)
         for kind, title in KINDS:
-            made = button(title, lambda kind=kind: self.show_kind(kind))  # type: ignore[misc]
-            made.setCheckable(True)
-            made.setProperty("choice", "true")
+            made = button(title, lambda kind=kind: self.show_kind(kind), kind="choice")  # type: ignore[misc]
             self.kinds[kind] = made
             kinds.addWidget(made)
         kinds.addWidget(self.unchanged)
