@@ -83,15 +83,28 @@ class Importer(ABC):
     A format with several tables in a file lists them in `parts` and has a parameter ``part: str = ""`` that names the
     one to read (empty: the first).
 
+    An import that was cancelled or killed goes on where it stood: the file is read once more from its start, what was
+    already kept is passed over, and so the same file must give the same batches each time. A format in which a place in
+    the middle can be found again spares the user that: see `mark`.
+
+    Attributes:
+        mark: A place in the file, as JSON, at which `read` can begin; None = the start. The app sets it before `read` to
+            a place that was noted earlier, where it has one. `read` begins there, and notes now and then, as a new
+            object, where it stands: all rows yielded so far come before the mark, all others after it.
+
     Example:
         >>> class LinesImporter(Importer):
         ...     def read(self, path, params, report, ctx):
         ...         import pyarrow as pa
-        ...         lines = path.read_text("utf-8").splitlines()
-        ...         yield pa.RecordBatch.from_pydict({"text": lines})
+        ...         with path.open("rb") as file:
+        ...             file.seek(self.mark["byte"] if self.mark else 0)
+        ...             while lines := file.readlines(1 << 20):
+        ...                 yield pa.RecordBatch.from_pydict({"text": [line.decode().rstrip() for line in lines]})
+        ...                 self.mark = {"byte": file.tell()}
     """
 
     Params: ClassVar[type[Params]] = Params
+    mark: dict[str, Any] | None = None
 
     def parts(self, path: Path, ctx: TaskContext) -> list[Part]:
         """List the tables of a file, cheaply; the user chooses which to import. Empty: the file is one table.

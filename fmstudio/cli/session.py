@@ -80,7 +80,7 @@ def run_job(project: Project, spec: JobSpec, queue: JobQueue | None = None, *, a
         queue.cancel(job.id)
         queue.wait(job.id)
     if job.state != "succeeded":
-        remedy = f"Nothing was changed. Run it again with: fmstudio jobs --retry {job.id}"
+        remedy = f"Nothing was changed. Go on with it by: fmstudio jobs --retry {job.id}"
         raise JobFailed(job.error or Problem(f"“{job.title}” was cancelled.", remedy))
     return job
 

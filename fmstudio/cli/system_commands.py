@@ -32,7 +32,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     jobs = commands.add_parser("jobs", parents=[shared], help="list the jobs of a project")
     jobs.add_argument("--project", metavar="DIR", default="")
-    jobs.add_argument("--retry", metavar="JOB", default="", help="run a failed or interrupted job again")
+    jobs.add_argument("--retry", metavar="JOB", default="", help="go on with a failed, cancelled or interrupted job")
     jobs.set_defaults(handler=jobs_command)
 
     plugins = commands.add_parser("plugins", parents=[shared], help="list the plugins and their health")

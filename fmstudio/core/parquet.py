@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,8 @@ class RowsWriter:
     close. Memory is bounded by a few batches. Used as a context manager; leaving it by an exception only stops the
     thread, the files are then of no use.
 
+    What was written can be gone on with after the process has died: see `keep`.
+
     Args:
         out_dir: Folder of the files; made when missing.
         prefix: First part of the file names.
@@ -60,6 +62,10 @@ class RowsWriter:
         file_bytes: Bytes in memory after which a new file starts, so that several are compressed at once; `FILE_BYTES` for
             what may be large, None = `max_rows` alone counts.
         level: zstd level.
+        state: What `keep` gave in an earlier run: its rows come first.
+
+    Raises:
+        OSError: A file of the earlier run is not there or damaged.
     """
 
     def __init__(
@@ -70,10 +76,13 @@ class RowsWriter:
         max_rows: int = 122 * ROW_GROUP,
         file_bytes: int | None = None,
         level: int = 1,
+        state: dict[str, Any] | None = None,
     ) -> None:
         out_dir.mkdir(parents=True, exist_ok=True)
         self._files = ParquetFiles(out_dir, prefix, max_rows, file_bytes, level)
         self._rows = _Gathering(self._files)
+        if state is not None:
+            self._rows.restore(state)
         self._queue: queue.Queue[Any] = queue.Queue(_QUEUE)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._drain, name=f"write {prefix}", daemon=True)
@@ -93,6 +102,16 @@ class RowsWriter:
         if batch.num_rows or batch.num_columns:
             self._queue.put(batch)
 
+    def keep(self, then: Callable[[dict[str, Any]], None]) -> None:
+        """Bring all rows so far to the disk without waiting for it; then call `then`, on another thread.
+
+        Args:
+            then: Takes a state (JSON) with which a later `RowsWriter` goes on after these rows. It may raise an OSError,
+                which is then raised here as one of writing.
+        """
+        self._raise()
+        self._queue.put(then)
+
     def close(self) -> Written:
         """Finish the files, make them last (fsync), and say what was written."""
         self._stop()
@@ -100,10 +119,13 @@ class RowsWriter:
         return self._rows.finish()
 
     def _drain(self) -> None:
-        while (batch := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None:
             if self._error is None:
                 try:
-                    self._rows.append(batch)
+                    if callable(item):
+                        self._rows.keep(item)
+                    else:
+                        self._rows.append(item)
                 except BaseException as error:  # noqa: BLE001 - handed to the caller's thread by _raise
                     self._error = error
 
@@ -125,6 +147,16 @@ class _Gathering:
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = self._rows = 0
         self._schema: pa.Schema | None = None
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._files.take_over(state["files"])
+        self._unifier.restore(state["columns"])
+        self._rows = state["rows"]
+
+    def keep(self, then: Callable[[dict[str, Any]], None]) -> None:
+        self._flush(everything=True)
+        rows, columns = self._rows, self._unifier.state()
+        self._files.keep(lambda files: then({"files": files, "rows": rows, "columns": columns}))
 
     def append(self, batch: pa.RecordBatch) -> None:
         batch = self._unifier.conform(_row_id_first(batch))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ class _Output:
         self.path, self.schema = path, schema
         self.tables: queue.SimpleQueue[pa.Table | None] = queue.SimpleQueue()
         self.rows = self.bytes = 0
+        self.is_whole = False
 
 
 class ParquetFiles:
@@ -76,8 +77,24 @@ class ParquetFiles:
         self._error: BaseException | None = None
         self._is_abandoned = False
         self._repeating: tuple[pa.Schema, list[str]] | None = None
-        self._unsynced: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._unsynced: queue.SimpleQueue[tuple[_Output, bool] | None] = queue.SimpleQueue()
         self._syncing: threading.Thread | None = None
+        self._to_tell: deque[tuple[list[_Output], Callable[[list[str]], None]]] = deque()
+
+    def take_over(self, names: Sequence[str]) -> None:
+        """Go on after files of an earlier run; any others of the same prefix, which were not finished, are removed.
+
+        Raises:
+            OSError: One of them is not there or damaged.
+        """
+        import pyarrow.parquet as pq
+
+        for path in self._folder.glob(f"{self._prefix}-*"):
+            if path.name not in names:
+                path.unlink()
+        for name in names:
+            self._outputs.append(_Output(self._folder / name, pq.read_schema(self._folder / name)))
+            self._outputs[-1].is_whole = True
 
     @property
     def are_none(self) -> bool:
@@ -108,6 +125,14 @@ class ParquetFiles:
         if self._open is not None:
             self._open.tables.put(None)
         self._open = None
+
+    def keep(self, then: Callable[[list[str]], None]) -> None:
+        """End the file; once all rows so far are on the disk, say so by giving `then` the names of their files.
+
+        It is called by a thread of this object's, or not at all when writing fails; it may raise an OSError.
+        """
+        self._to_tell.append((list(self._outputs), then))  # first: the end of the file is what makes it be told
+        self.end_file()
 
     def finish(self, unifier: Unifier) -> list[Path]:
         """Wait for all files, bring them to the final schema and make them last (fsync).
@@ -181,14 +206,14 @@ class ParquetFiles:
                     writer.write_table(table, row_group_size=ROW_GROUP)
                     written += table.nbytes
                     if written >= _SYNC_BYTES:
-                        self._unsynced.put(output.path)
+                        self._unsynced.put((output, False))
                         written = 0
                 with self._space:
                     self._waiting -= table.nbytes
                     self._space.notify()
             if writer is not None:
                 writer.close()
-                self._unsynced.put(output.path)
+                self._unsynced.put((output, True))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that writes by _raise
             self._fail(error)
             with suppress(Exception):  # the disk may be full; what went wrong first is the news, not this
@@ -202,12 +227,21 @@ class ParquetFiles:
 
     def _sync_files(self) -> None:
         """Make last what was written, while more is being written; a full disk may show here first."""
-        while (path := self._unsynced.get()) is not None:
+        while (written := self._unsynced.get()) is not None:
+            output, is_whole = written
             try:
                 if not self._is_abandoned and self._error is None:
-                    _sync(path)
+                    _sync(output.path)
+                    output.is_whole = is_whole
+                    self._tell_kept()
             except BaseException as error:  # noqa: BLE001 - as in `_write_file`
                 self._fail(error)
+
+    def _tell_kept(self) -> None:
+        """Say that rows are on the disk, where `keep` was asked to."""
+        while self._to_tell and all(output.is_whole for output in self._to_tell[0][0]):
+            outputs, then = self._to_tell.popleft()
+            then([output.path.name for output in outputs])
 
     def _writer(self, output: _Output, sample: pa.Table) -> pq.ParquetWriter:
         """Open a file; which columns repeat is found out once for all files of a schema."""

@@ -6,6 +6,7 @@ Knows Arrow types only. Every change that a user could stumble over is told in `
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,22 @@ class Unifier:
     def __init__(self) -> None:
         self._types: dict[str, pa.DataType] = {}
         self.notes: list[str] = []
+
+    def state(self) -> dict[str, Any]:
+        """What was learned so far, as JSON; see `restore`."""
+        import pyarrow as pa
+
+        # Not `schema`: a column without any value yet must stay free to become anything.
+        types = pa.schema(list(self._types.items())).serialize().to_pybytes()
+        return {"types": b64encode(types).decode("ascii"), "notes": list(self.notes)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        import pyarrow as pa
+
+        known = pa.ipc.read_schema(pa.py_buffer(b64decode(state["types"])))
+        self._types = {field.name: field.type for field in known}
+        self.notes = list(state["notes"])
 
     def schema(self) -> pa.Schema:
         """Give the schema so far; columns without any value yet count as text."""

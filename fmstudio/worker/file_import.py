@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from fmstudio.api import ROW_ID, TaskContext, UserError
+from fmstudio.api import TaskContext, UserError
 from fmstudio.core.addresses import is_remote
 from fmstudio.core.parquet import FILE_BYTES, RowsWriter, Written
 from fmstudio.core.schemas import Mapping
@@ -17,19 +15,12 @@ from fmstudio.core.words import plural
 from fmstudio.plugin_manager import PluginManager
 from fmstudio.worker.gathering import gather
 from fmstudio.worker.hashing import Hashes
-from fmstudio.worker.importing import (
-    SAMPLE_ROWS,
-    Report,
-    choose_mapping,
-    first_batches,
-    map_batch,
-)
-from fmstudio.worker.inspection import shape_key
-from fmstudio.worker.sources import SOURCE_FILE, Source, is_left_to_report, read_sources, size_of
+from fmstudio.worker.import_checkpoint import EVERY_S, ImportCheckpoint
+from fmstudio.worker.importing import Report
+from fmstudio.worker.reading import Reading
+from fmstudio.worker.sources import ReadOtherwise, Source, SourceReader, size_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from fmstudio.worker.context import StepContext
 
 
@@ -45,18 +36,21 @@ def import_files(
     Raises:
         UserError: Nothing could be read; the message carries the first reason.
     """
-    report, heap = Report(sink), ctx.workdir / "unpacked"
-    shutil.rmtree(heap, ignore_errors=True)
+    told = Report()
+    named = _on_this_machine(params["files"], ctx.workdir / "fetched", told, ctx)
+    files = [path for _, path in named]
+    hashes.start(files)
+    target = ctx.workdir / "fresh" if params.get("update") else ctx.out_dir
+    checkpoint = ImportCheckpoint(
+        ctx.workdir / "checkpoint.json", files, target, float(params.get("checkpoint_s", EVERY_S))
+    )
+    work = _Work(params, files, target, ctx, plugins, checkpoint)
+    state = checkpoint.load()
     try:
-        named = _on_this_machine(params["files"], ctx.workdir / "fetched", report, ctx)
-        files = [path for _, path in named]
-        hashes.start(files)
-        sources = gather(
-            files, params.get("importer"), plugins, report, ctx, workdir=heap, parts=params.get("parts") or ()
-        )
-        done = _import(sources, params, _fresh_dir(params, ctx), ctx, plugins, report)
-    finally:
-        shutil.rmtree(heap, ignore_errors=True)
+        done = work.done(Report(sink, notes=list(told.notes)), state)
+    except ReadOtherwise:
+        ctx.log("What was read before is not what is there now: begun anew.", "warning")
+        done = work.done(Report(sink, notes=list(told.notes)), None)
     digests = hashes.all()
     counts = _update(params["update"], done, ctx) if params.get("update") else {}
     return {**_result(done, named, digests), **counts}
@@ -86,98 +80,74 @@ def read_rows(params: dict[str, Any], folder: Path, ctx: TaskContext, plugins: P
     from fmstudio.worker.fetched import local_files
 
     report = Report()
-    files, parts = local_files(params["files"], report, ctx), params.get("parts") or ()
-    sources = gather(files, params.get("importer"), plugins, report, ctx, workdir=folder / "unpacked", parts=parts)
-    done = _import(sources, params, folder / "rows", ctx, plugins, report)
+    files = local_files(params["files"], report, ctx)
+    done = _Work(params, files, folder / "rows", ctx, plugins).done(report)
     return done.written.files, report.rejected
 
 
-def _import(
-    sources: list[Source],
-    params: dict[str, Any],
-    target: Path,
-    ctx: TaskContext,
-    plugins: PluginManager,
-    report: Report,
-) -> _Done:
-    with RowsWriter(target, file_bytes=FILE_BYTES) as writer:
-        reading = _Reading(params, report, writer)
-        for source, batches in read_sources(sources, params.get("importer_params"), plugins, report, ctx):
-            read = reading.take(source, batches, is_one_of_many=len(sources) > 1)
-            ctx.log(f"{source.name}: {plural(read, 'row')} read")
-        if not reading.rows or reading.mapping is None:
-            raise _nothing([source.name for source in sources], report)
-        reading.tell()
-        return _Done(writer.close(), reading.mapping, report, reading.importer, reading.shape, reading.is_remembered)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Files to be read into a folder.
 
+    Attributes:
+        params: See `fmstudio.worker.tasks.import_dataset.run`.
+        files: The files, all on this machine.
+        target: Folder of the Parquet files.
+        checkpoint: Where it is noted how far it came; None = nowhere.
+    """
 
-class _Reading:
-    """Sources on their way to one dataset, all read with the mapping of the first."""
+    params: dict[str, Any]
+    files: list[Path]
+    target: Path
+    ctx: TaskContext
+    plugins: PluginManager
+    checkpoint: ImportCheckpoint | None = None
 
-    def __init__(self, params: dict[str, Any], report: Report, writer: RowsWriter) -> None:
-        self.mapping: Mapping | None = None
-        self.importer = self.shape = ""
-        self.rows = 0
-        self._first_columns: tuple[str, list[str]] | None = None
-        self._others: list[str] = []
-        self._given: dict[str, Any] | None = params.get("mapping")
-        self._known_shapes: dict[str, Any] = params.get("known_shapes") or {}
-        self.is_remembered = False
-        self._report, self._writer = report, writer
+    def done(self, report: Report, state: dict[str, Any] | None = None) -> _Done:
+        """Read them, from their start or from where a state was kept.
 
-    def take(self, source: Source, batches: Iterator[pa.RecordBatch], *, is_one_of_many: bool) -> int:
-        """Read a source; give the number of its rows."""
-        read = 0
-        sample = first_batches(batches, SAMPLE_ROWS)
+        Raises:
+            UserError: Nothing could be read.
+            ReadOtherwise: The state is of no use.
+        """
+        if state is None and self.checkpoint is not None:
+            self.checkpoint.forget()
+            report.restart()
+        heap = self.ctx.workdir / "unpacked"
+        shutil.rmtree(heap, ignore_errors=True)
         try:
-            mapping = self._choose(source, sample) if sample else None
-        except UserError as error:
-            if not is_left_to_report(source, error, self._report, is_one_of_many=is_one_of_many):
-                raise
-            return 0
-        if sample:
-            self._compare(source, sample)
-        for batch in chain(sample, batches):
-            assert mapping is not None
-            mapped = map_batch(batch, mapping, self._report, read)
-            read += batch.num_rows
-            if mapped.num_rows:
-                self._writer.write(_numbered(mapped, self.rows))
-                self.rows += mapped.num_rows
-        return read
-
-    def _compare(self, source: Source, sample: list[pa.RecordBatch]) -> None:
-        """See whether a source has other columns than the first one: rows then lack those of the others."""
-        columns = [name for name in sample[0].schema.names if name != SOURCE_FILE]
-        if self._first_columns is None:
-            self._first_columns = source.name, columns
-            return
-        known = self._first_columns[1]
-        more, fewer = ([c for c in a if c not in b] for a, b in ((columns, known), (known, columns)))
-        if more or fewer:
-            said = [f"{verb} {_listed(names)}" for verb, names in (("has also", more), ("lacks", fewer)) if names]
-            self._others.append(f"{source.name} {' and '.join(said)}")
-
-    def tell(self) -> None:
-        """Say in one note which sources had other columns."""
-        if self._others and self._first_columns:
-            files = (
-                f"{plural(len(self._others), 'file holds', 'files hold')} other columns than {self._first_columns[0]}"
+            parts = self.params.get("parts") or ()
+            sources = gather(
+                self.files, self.params.get("importer"), self.plugins, report, self.ctx, workdir=heap, parts=parts
             )
-            self._report.note(f"{files}: {self._others[0]}. What a file lacks is empty in its rows.")
+            return self._read(sources, report, state)
+        finally:
+            shutil.rmtree(heap, ignore_errors=True)
 
-    def _choose(self, source: Source, sample: list[pa.RecordBatch]) -> Mapping:
-        key = shape_key(source.importer, sample)
-        given = self.mapping or self._given
-        remembered = None if given else self._known_shapes.get(key)
-        mapping = choose_mapping(given or remembered, sample)
-        if remembered:
-            self.is_remembered = True
-            self._report.note(f"Read as last time, as {mapping.told()}.")
-        if not self.shape:
-            self.shape, self.importer = key, source.importer
-        self.mapping = mapping
-        return mapping
+    def _read(self, sources: list[Source], report: Report, state: dict[str, Any] | None) -> _Done:
+        reader = SourceReader(sources, self.params.get("importer_params"), self.plugins, report, self.ctx)
+        with RowsWriter(self.target, file_bytes=FILE_BYTES, state=state and state["writer"]) as writer:
+            reading = Reading(self.params, report, writer.write, lambda: self._keep(reader, reading, report, writer))
+            if state is not None:
+                reader.restore(state["reader"])
+                reading.restore(state["reading"])
+                report.restore(state["report"])
+                self.ctx.log(f"Going on after row {reading.rows:,}")
+            for source, batches in reader:
+                reading.take(source, batches, is_one_of_many=len(sources) > 1)
+                self.ctx.log(f"{source.name}: {plural(reading.read, 'row')} read")
+            if not reading.rows or reading.mapping is None:
+                raise _nothing([source.name for source in sources], report)
+            reading.tell()
+            written = writer.close()
+            return _Done(written, reading.mapping, report, reading.importer, reading.shape, reading.is_remembered)
+
+    def _keep(self, reader: SourceReader, reading: Reading, report: Report, writer: RowsWriter) -> None:
+        """Note where reading stands, if it is time to: as soon as all rows so far are on the disk."""
+        checkpoint = self.checkpoint
+        if checkpoint is not None and checkpoint.is_due() and reading.rows:
+            state = {"reader": reader.state(), "reading": reading.state(), "report": report.state()}
+            writer.keep(lambda written: checkpoint.keep({**state, "writer": written}))
 
 
 def _on_this_machine(names: list[str], folder: Path, report: Report, ctx: TaskContext) -> list[tuple[str, Path]]:
@@ -200,21 +170,13 @@ def _on_this_machine(names: list[str], folder: Path, report: Report, ctx: TaskCo
     return found
 
 
-def _fresh_dir(params: dict[str, Any], ctx: StepContext) -> Path:
-    """Where the file's rows go: to the output, or beside it when they are matched with a dataset's first."""
-    if not params.get("update"):
-        return ctx.out_dir
-    fresh = ctx.workdir / "fresh"
-    shutil.rmtree(fresh, ignore_errors=True)
-    return fresh
-
-
 def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, Any]:
     """Match the rows that were read with the dataset's and write its next version."""
     from fmstudio.recipes.file_update import FileUpdate
 
     old = [Path(file) for file in update["files"]]
     ctx.log("Comparing with the dataset")
+    _empty(ctx.out_dir)
     with FileUpdate(done.written.files, old, str(update.get("key") or ""), ctx.workdir / "tmp") as found:
         counts = found.counts()
         for note in found.notes():
@@ -236,25 +198,18 @@ def _update(update: dict[str, Any], done: _Done, ctx: StepContext) -> dict[str, 
     return {"update": counts.to_dict(), "dropped": gone.rows}
 
 
+def _empty(out_dir: Path) -> None:
+    """Remove what an earlier, killed run of this step left of the version; rejects are this run's."""
+    for old in out_dir.glob("rows-*"):
+        old.unlink()
+    shutil.rmtree(out_dir / "dropped", ignore_errors=True)
+
+
 def _last_taken(update: dict[str, Any]) -> int:
     """The largest row id the dataset ever gave, also in versions whose files are no longer there."""
     from fmstudio.recipes.file_update import largest_id
 
     return max(largest_id([Path(file) for file in update["taken"]]), int(update.get("taken_up_to", -1)))
-
-
-def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
-    import numpy as np
-    import pyarrow as pa
-
-    # Not `pa.array`: it imports pandas wherever that is installed, a quarter of a second.
-    numbers = np.arange(first, first + batch.num_rows, dtype=np.int64)
-    ids = pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
-    return pa.RecordBatch.from_arrays([ids, *batch.columns], names=[ROW_ID, *batch.schema.names])
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _nothing(sources: list[str], report: Report) -> UserError:

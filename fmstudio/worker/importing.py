@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,10 +58,17 @@ STORED_FLAGS = 1_000
 
 @dataclass
 class Report(ImportReport):
-    """Notes, rejects and flags of all files; rejects are written as JSON Lines where a file is given."""
+    """Notes, rejects and flags of all files; rejects are written as JSON Lines where a file is given.
+
+    Attributes:
+        sink: Where rejects are written.
+        file: What is being read, as the user knows it.
+        is_silent: Takes nothing in: what is read was read before, and what it said is known.
+    """
 
     sink: IO[str] | None = None
     file: str = ""
+    is_silent: bool = False
     rejected: int = 0
     first: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -73,6 +81,8 @@ class Report(ImportReport):
 
     def add(self, reject: Reject, row: int | None) -> None:
         """Keep a reject; `row` is the 1-based number of a row that was read but did not fit the mapping."""
+        if self.is_silent:
+            return
         self.rejected += 1
         record = {
             "file": self.file, "line": reject.line, "byte": reject.byte, "row": row,
@@ -85,14 +95,37 @@ class Report(ImportReport):
 
     def note(self, text: str) -> None:
         """See `ImportReport.note`; the same note is kept once."""
-        if text not in self.notes:
+        if text not in self.notes and not self.is_silent:
             self.notes.append(text)
 
     def flag(self, column: str, row: int, reason: str, value: str) -> None:
         """See `ImportReport.flag`."""
+        if self.is_silent:
+            return
         self.flagged += 1
         if len(self.flags) < STORED_FLAGS:
             self.flags.append({"file": self.file, "column": column, "row": row, "reason": reason, "value": value[:200]})
+
+    def restart(self) -> None:
+        """Forget the rejects that an earlier run has written."""
+        if self.sink is not None:
+            self.sink.truncate(0)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as JSON; see `restore`."""
+        if self.sink is not None:
+            self.sink.flush()
+        written = os.fstat(self.sink.fileno()).st_size if self.sink is not None else 0
+        kept = {name: getattr(self, name) for name in ("rejected", "flagged")}
+        lists = {name: list(getattr(self, name)) for name in ("first", "notes", "flags")}
+        return {**kept, **lists, "written": written}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`; what was written after it is cut off."""
+        if self.sink is not None:
+            self.sink.truncate(state["written"])
+        self.rejected, self.flagged = state["rejected"], state["flagged"]
+        self.first, self.notes, self.flags = state["first"], state["notes"], state["flags"]
 
 
 class Naming:
@@ -102,6 +135,15 @@ class Naming:
         self._report = report
         self._names: dict[tuple[str, int], str] = {}
         self._taken = {ROW_ID}
+
+    def state(self) -> list[list[Any]]:
+        """The names given so far, as JSON; see `restore`."""
+        return [[name, nth, fresh] for (name, nth), fresh in self._names.items()]
+
+    def restore(self, state: list[list[Any]]) -> None:
+        """Go on from a `state`."""
+        self._names = {(name, nth): fresh for name, nth, fresh in state}
+        self._taken = {ROW_ID, *(fresh.lower() for fresh in self._names.values())}
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Rename the columns of a batch, the same way in every batch."""

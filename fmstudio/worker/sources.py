@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.api import LogLevel, Reject, TaskContext, UserError
+from fmstudio.api import Importer, LogLevel, Reject, TaskContext, UserError
 from fmstudio.plugin_manager import PluginManager
 from fmstudio.worker.importing import Naming, Report, open_importer, raw_batches
 
@@ -51,27 +51,128 @@ def size_of(path: Path) -> int:
     return path.stat().st_size
 
 
-def read_sources(
-    sources: Sequence[Source], values: dict[str, Any] | None, plugins: PluginManager, report: Report, ctx: TaskContext
-) -> Iterator[tuple[Source, Iterator[pa.RecordBatch]]]:
-    """Yield each source with its batches, column names safe and the same over all; progress counts all bytes.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where reading stands.
+
+    Attributes:
+        source: Number of the source that is being read; those before it are done.
+        mark: Where its importer can begin; see `Importer.mark`.
+        batches, rows: How many of them were read after that.
+    """
+
+    source: int = 0
+    mark: dict[str, Any] | None = None
+    batches: int = 0
+    rows: int = 0
+
+
+class ReadOtherwise(Exception):
+    """What was read before is not what is there now, so that nothing can be gone on with."""
+
+
+class SourceReader:
+    """Reads sources one after the other, and can go on later, in another process, from where it stands.
 
     Args:
-        sources: What `gather` found; each is to be read before the next is asked for.
+        sources: What `gather` found.
         values: The user's parameters for the importers; of several importers each takes those it knows.
         plugins: Where importers are found.
         report: For the importers; one source of many that cannot be read is a reject, not an end.
         ctx: For the importers.
 
-    Raises:
-        UserError: The only source cannot be read.
+    Example:
+        >>> for source, batches in SourceReader(sources, None, plugins, report, ctx):
+        ...     for batch in batches:
+        ...         write(batch)
     """
-    sizes = [source.size for source in sources]
-    naming, before = Naming(report), 0
-    for source, size in zip(sources, sizes, strict=True):
-        share = _Share(ctx, before, size, sum(sizes))
-        yield source, _batches(source, values, plugins, report, share, naming, is_one_of_many=len(sources) > 1)
-        before += size
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        values: dict[str, Any] | None,
+        plugins: PluginManager,
+        report: Report,
+        ctx: TaskContext,
+    ) -> None:
+        self._sources, self._values, self._plugins = sources, values, plugins
+        self._report, self._ctx = report, ctx
+        self._naming = Naming(report)
+        self._start = self._place = Place()
+
+    def state(self) -> dict[str, Any]:
+        """Where reading stands, after the batch that was given last, as JSON; see `restore`."""
+        return {"sources": len(self._sources), "place": asdict(self._place), "names": self._naming.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Begin after what was read when a `state` was taken.
+
+        Raises:
+            ReadOtherwise: There are more or fewer sources now.
+        """
+        if state["sources"] != len(self._sources):
+            raise ReadOtherwise
+        self._start = Place(**state["place"])
+        self._naming.restore(state["names"])
+
+    def __iter__(self) -> Iterator[tuple[Source, Iterator[pa.RecordBatch]]]:
+        """Yield each source with its batches, column names safe and the same over all; progress counts all bytes.
+
+        Each is to be read before the next is asked for.
+
+        Raises:
+            UserError: The only source cannot be read.
+            ReadOtherwise: What was read before comes otherwise now.
+        """
+        sizes = [source.size for source in self._sources]
+        before = 0
+        for number, (source, size) in enumerate(zip(self._sources, sizes, strict=True)):
+            if number >= self._start.source:
+                share = _Share(self._ctx, before, size, sum(sizes))
+                yield source, self._batches(number, source, share)
+            before += size
+
+    def _batches(self, number: int, source: Source, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
+        self._report.file = source.name
+        is_one_of_many = len(self._sources) > 1
+        try:
+            _, importer, params = open_importer(
+                source.path,
+                source.importer,
+                _known(self._values, source, self._plugins, is_one_of_many),
+                self._plugins,
+            )
+            start = self._start if number == self._start.source else Place(number)
+            importer.mark = start.mark
+            batches = raw_batches(importer, source.path, params, self._report, ctx, self._naming, source.name)
+            for batch in self._after(start, batches, importer):
+                yield _told(batch, source) if is_one_of_many else batch
+            ctx.progress(1, 1)  # importers tell of what they begin as well as of what they have done
+        except (UserError, OSError) as error:
+            if not is_left_to_report(source, error, self._report, is_one_of_many=is_one_of_many):
+                raise
+
+    def _after(self, start: Place, batches: Iterator[pa.RecordBatch], importer: Importer) -> Iterator[pa.RecordBatch]:
+        """Yield what comes after a place, and keep track of it; what comes before is read once more, in silence."""
+        mark, read, rows = start.mark, 0, 0
+        self._report.is_silent = start.batches > 0
+        try:
+            for batch in batches:
+                if importer.mark is not mark:
+                    mark, read, rows = importer.mark, 0, 0
+                read += 1
+                rows += batch.num_rows
+                self._place = Place(start.source, mark, read, rows)
+                if not self._report.is_silent:
+                    yield batch
+                elif read == start.batches:
+                    if rows != start.rows:
+                        raise ReadOtherwise
+                    self._report.is_silent = False
+            if self._report.is_silent:
+                raise ReadOtherwise
+        finally:
+            self._report.is_silent = False
 
 
 def is_left_to_report(source: Source, error: UserError | OSError, report: Report, *, is_one_of_many: bool) -> bool:
@@ -80,29 +181,6 @@ def is_left_to_report(source: Source, error: UserError | OSError, report: Report
         words = f"{error.message} {error.remedy}" if isinstance(error, UserError) else str(error)
         report.reject(Reject(f"{source.name}: {words}".strip(), raw=source.name))
     return is_one_of_many
-
-
-def _batches(
-    source: Source,
-    values: dict[str, Any] | None,
-    plugins: PluginManager,
-    report: Report,
-    ctx: TaskContext,
-    naming: Naming,
-    *,
-    is_one_of_many: bool,
-) -> Iterator[pa.RecordBatch]:
-    report.file = source.name
-    try:
-        _, importer, params = open_importer(
-            source.path, source.importer, _known(values, source, plugins, is_one_of_many), plugins
-        )
-        for batch in raw_batches(importer, source.path, params, report, ctx, naming, source.name):
-            yield _told(batch, source) if is_one_of_many else batch
-        ctx.progress(1, 1)  # importers tell of what they begin as well as of what they have done
-    except (UserError, OSError) as error:
-        if not is_left_to_report(source, error, report, is_one_of_many=is_one_of_many):
-            raise
 
 
 def _known(

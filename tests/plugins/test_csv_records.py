@@ -17,7 +17,7 @@ PluginManager().contribution("importer", "csv").load()
 from fmstudio_formats import csv_records  # noqa: E402 - importable once the plugin is loaded
 from fmstudio_formats.csv_head import Dialect  # noqa: E402
 from fmstudio_formats.csv_records import record_blocks  # noqa: E402
-from fmstudio_formats.lines import LineNumbers  # noqa: E402
+from fmstudio_formats.lines import At, LineNumbers  # noqa: E402
 
 
 class _Pieces:
@@ -40,7 +40,7 @@ class _Pieces:
 
 
 def blocks_of(data: bytes, size: int) -> list[Any]:
-    return list(record_blocks(_Pieces(data, size), Dialect(",", '"', 0)))  # type: ignore[arg-type]
+    return list(record_blocks(_Pieces(data, size), Dialect(",", '"', 0), At(0, 0)))  # type: ignore[arg-type]
 
 
 @given(

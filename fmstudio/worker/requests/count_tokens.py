@@ -14,7 +14,7 @@ from fmstudio.worker.fetched import local_files
 from fmstudio.worker.gathering import gather
 from fmstudio.worker.importing import Report, first_batches, map_batch
 from fmstudio.worker.inspection import MEASURED_ROWS, quantiles, texts_of
-from fmstudio.worker.sources import read_sources
+from fmstudio.worker.sources import SourceReader
 from fmstudio.worker.unpacking import PREVIEW, Budget
 
 
@@ -51,6 +51,6 @@ def _texts(params: dict[str, Any], plugins: PluginManager, ctx: TaskContext) -> 
             local_files([params["path"]], report, ctx), params.get("importer"), plugins, report, ctx,
             workdir=Path(unpacked), budget=Budget(*PREVIEW, is_preview=True), parts=[part] if part else (),
         )  # fmt: skip
-        read = read_sources(sources, params.get("importer_params"), plugins, report, ctx)
+        read = SourceReader(sources, params.get("importer_params"), plugins, report, ctx)
         sample = first_batches(chain.from_iterable(batches for _, batches in read), MEASURED_ROWS)
     return texts_of([map_batch(batch, mapping, report, 0) for batch in sample])

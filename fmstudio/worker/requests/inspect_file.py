@@ -34,7 +34,7 @@ from fmstudio.worker.inspection import (
     type_conflicts,
 )
 from fmstudio.worker.pictures import small_pictures
-from fmstudio.worker.sources import read_sources
+from fmstudio.worker.sources import SourceReader
 from fmstudio.worker.unpacking import PREVIEW, Budget
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
         first = sources[0]
         _, importer, settings = open_importer(first.path, first.importer, {}, plugins)
         parts = shapes or importer.parts(first.path, ctx)
-        read = read_sources(sources, params.get("importer_params"), plugins, report, seen)
+        read = SourceReader(sources, params.get("importer_params"), plugins, report, seen)
         sample = first_batches(chain.from_iterable(batches for _, batches in read), max(limit, SAMPLE_ROWS))
         size = sum(source.size for source in sources)
     key = shape_key(first.importer, sample)

@@ -1,13 +1,13 @@
 """Task ``import_dataset``: files → importer → mapping → numbered rows in Parquet, and a list of rejects.
 
 Writes ``rows-*.parquet`` and, when anything was rejected, ``rejects.jsonl`` to the step's output folder. An update of a
-dataset writes its next version: rows keep their ids, and those that are gone lie in ``dropped/``.
+dataset writes its next version: rows keep their ids, and those that are gone lie in ``dropped/``. A run that was killed
+or cancelled is gone on with: see `import_checkpoint`.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
         params: ``files`` (paths and addresses), and optionally ``importer`` (id; None = by name and content), ``importer_params``,
             ``mapping`` (`Mapping.to_dict`; None = detected), ``known_shapes`` (shape key → mapping to use where none is
             given), ``parts`` (ids; each part of each file is read, in order), ``update`` (``files`` of the version to
-            update, ``taken``: files with all row ids ever used, ``key``: column that names a row).
+            update, ``taken``: files with all row ids ever used, ``key``: column that names a row), ``checkpoint_s`` (seconds
+            between two checkpoints).
         ctx: The step.
         plugins: Where importers are found.
 
@@ -42,9 +43,9 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
     """
     if not params["files"]:
         raise UserError("No file was given.", remedy="Name at least one file.")
-    _clear(ctx.out_dir)
+    ctx.out_dir.mkdir(parents=True, exist_ok=True)
     rejects = ctx.out_dir / "rejects.jsonl"
-    with Hashes() as hashes, rejects.open("w", encoding="utf-8") as sink:
+    with Hashes() as hashes, rejects.open("a", encoding="utf-8") as sink:
         if not any(is_remote(str(name)) for name in params["files"]):
             hashes.start([Path(name) for name in params["files"]])
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices; idle threads would spin
@@ -55,11 +56,3 @@ def run(params: dict[str, Any], ctx: StepContext, plugins: PluginManager) -> dic
     if not result["rejected"]:
         rejects.unlink()
     return result
-
-
-def _clear(out_dir: Path) -> None:
-    """Remove what an earlier, killed run of this step left."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    for old in (*out_dir.glob("rows-*"), out_dir / "rejects.jsonl"):
-        with suppress(FileNotFoundError):
-            old.unlink()

@@ -30,6 +30,14 @@ class Batcher:
         self._mixed: set[str] = set()
         self._halved: set[str] = set()
 
+    def state(self) -> dict[str, Any]:
+        """Which columns were told of, as JSON; see `restore`."""
+        return {"mixed": sorted(self._mixed), "halved": sorted(self._halved)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self._mixed, self._halved = set(state["mixed"]), set(state["halved"])
+
     def batched(self, rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         """Gather rows into batches."""
         pending: list[dict[str, Any]] = []

@@ -69,6 +69,10 @@ class Plain:
         self._file.seek(place)
         return self._file.read(size + more)
 
+    def seek(self, place: int, /) -> None:
+        """Go to a place in the file."""
+        self._file.seek(place)
+
     def tell(self) -> int:
         """Bytes of the file read so far."""
         return self._file.tell()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ImportReport
 from fmstudio_formats.csv_mixed import Mixed, Odd, is_mostly_numbers, odd_ones
@@ -56,6 +56,23 @@ class Columns:
         self._mixed = [Mixed() for _ in names]
         self._widened: set[int] = set()
         self._rows = 0
+
+    def state(self) -> dict[str, Any]:
+        """What is known of the rows so far, as JSON; see `restore`."""
+        return {
+            "kinds": list(self._kinds),
+            "widened": sorted(self._widened),
+            "rows": self._rows,
+            "ruined": self._ruined.state(),
+            "mixed": [mixed.state() for mixed in self._mixed],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self._kinds, self._widened, self._rows = list(state["kinds"]), set(state["widened"]), state["rows"]
+        self._ruined.restore(state["ruined"])
+        for mixed, kept in zip(self._mixed, state["mixed"], strict=True):
+            mixed.restore(kept)
 
     def expect(self, kinds: list[Kind]) -> None:
         """Take kinds that were found by looking ahead."""

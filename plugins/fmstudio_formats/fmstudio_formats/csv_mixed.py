@@ -6,7 +6,7 @@ Only columns that begin as numbers are looked at, so a column of texts costs a g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ImportReport
 from fmstudio_formats.numbers import Column, buffers
@@ -72,6 +72,15 @@ class Mixed:
         self._numbers = self._others = 0
         self._first: tuple[int, str] | None = None
         self._is_text = False
+
+    def state(self) -> list[Any]:
+        """What was seen so far, as JSON; see `restore`."""
+        return [self._numbers, self._others, self._first, self._is_text]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from a `state`."""
+        self._numbers, self._others, first, self._is_text = state
+        self._first = tuple(first) if first else None
 
     def look(self, column: Column, odd: Odd | None, rows_before: int) -> None:
         """Take a block in; `odd` where the glance has told that it is text but mostly numbers."""

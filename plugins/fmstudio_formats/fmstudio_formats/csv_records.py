@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from fmstudio.api import ImportReport, Reject
 from fmstudio_formats.csv_head import Dialect
 from fmstudio_formats.encoding import Source
-from fmstudio_formats.lines import BLOCK, FIRST_BLOCK, LONGEST_LINE, Block, LineNumbers, count_of
+from fmstudio_formats.lines import BLOCK, LONGEST_LINE, At, Block, LineNumbers, count_of
 
 _LARGEST_CELL = 256 << 20
 
 
-def record_blocks(source: Source, dialect: Dialect) -> Iterator[Block]:
-    """Yield blocks that end after a record as far as the quotes tell; the last block may end anywhere."""
+def record_blocks(source: Source, dialect: Dialect, start: At) -> Iterator[Block]:
+    """Yield blocks from a place on that end after a record as far as the quotes tell; the last one may end anywhere."""
     quote = dialect.quote.encode()
-    byte, end = source.start, 0
-    rest, size = b"", FIRST_BLOCK
+    byte, end = start.byte, start.end
+    rest, size = b"", start.first_block
     while data := source.read(size):
         size = BLOCK
         cut = _record_end(data, quote, rest.count(quote))

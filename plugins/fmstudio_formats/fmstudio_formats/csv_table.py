@@ -20,7 +20,7 @@ from fmstudio_formats.csv_records import CarefulReader, count_lines, record_bloc
 from fmstudio_formats.csv_split import first_records, split
 from fmstudio_formats.csv_survey import survey
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import Block, LineNumbers, in_order
+from fmstudio_formats.lines import At, Block, LineNumbers, in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,14 +51,17 @@ class CsvImporter(Importer):
         finally:
             head.close()
         dialect = find_dialect(sample, params.delimiter, params.quote, path, report)
-        source = head.again()
+        source, later = head.again(), head.again()
         try:
             table = _Table(source, dialect, path, params, report, ctx)
-            if is_plain and params.types == "detect":
+            if self.mark is not None:
+                table.go_on(later, self.mark)
+            elif is_plain and params.types == "detect":
                 table.columns.expect(survey(path, dialect, table.names, source.size, sample))
-            yield from table.batches()
+            yield from table.batches(self)
         finally:
             source.close()
+            later.close()
 
 
 class _Table:
@@ -69,8 +72,9 @@ class _Table:
     ) -> None:
         self._source, self._path, self._params = source, path, params
         self._report, self._ctx, self._dialect = report, ctx, dialect
-        self._blocks = record_blocks(source, dialect)
-        self._first = self._without_header()
+        self._start = At.of(source, None)
+        self._blocks = record_blocks(source, dialect, self._start)
+        self._first: Block | None = self._without_header()
         self.columns = Columns(self.names, params.types == "detect", report)
 
     def _without_header(self) -> Block:
@@ -86,14 +90,22 @@ class _Table:
         byte = self._source.after(block.byte, taken)
         return Block(block.data[cut:], byte, block.end)
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows."""
-        end = self._first.end
+    def go_on(self, source: Source, mark: dict[str, Any]) -> None:
+        """Begin at a mark that `batches` has set, with the same file opened anew."""
+        self._source, self._start = source, At.of(source, mark)
+        self._first, self._blocks = None, record_blocks(source, self._dialect, self._start)
+        self.columns.restore(mark["columns"])
+
+    def batches(self, importer: Importer) -> Iterator[pa.RecordBatch]:
+        """Yield the rows; whenever no record is half read, the importer's mark is where reading stands."""
+        end = self._start.end
         with LineNumbers(self._source, count_lines) as lines:
             careful = CarefulReader(self._dialect, len(self.names), self._report, self._source, lines)
             for block, columns in in_order(self._all_blocks(), self._parse):
                 self._ctx.check_cancelled()
                 self._ctx.progress(self._source.consumed(block.end), self._source.size, "bytes read")
+                if not careful.carry:
+                    importer.mark = {"byte": block.byte, "end": block.start, "columns": self.columns.state()}
                 if columns is not None and not careful.carry:
                     yield self.columns.batch(columns)
                 else:
@@ -104,7 +116,8 @@ class _Table:
         self.columns.tell()
 
     def _all_blocks(self) -> Iterator[Block]:
-        yield self._first
+        if self._first is not None:
+            yield self._first
         yield from self._blocks
 
     def _parse(self, block: Block) -> list[Any] | None:

@@ -53,7 +53,7 @@ class JsonImporter(Importer):
         try:
             if is_lines:
                 report.note("The file has one JSON object a line, so it is read as JSON Lines.")
-                yield from read_json_lines(source, path, report, ctx)
+                yield from read_json_lines(source, path, report, ctx, self)
             else:
                 rows = _Rows(Window(source, path, report, ctx), params.rows)
                 yield from Batcher(report).batched(rows.rows())

@@ -17,7 +17,7 @@ from fmstudio_formats.arrow_json import JsonParser
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.depth import DEEPEST, is_too_deep, may_be_too_deep
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import Block, LineNumbers, in_order, line_blocks, line_ends
+from fmstudio_formats.lines import At, Block, LineNumbers, in_order, line_blocks, line_ends
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,18 +33,30 @@ class JsonLinesImporter(Importer):
         assert isinstance(params, EncodingParams)
         source = open_utf8(path, params.encoding, report)
         try:
-            yield from read_json_lines(source, path, report, ctx)
+            yield from read_json_lines(source, path, report, ctx, self)
         finally:
             source.close()
 
 
-def read_json_lines(source: Source, path: Path, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an open file."""
-    parser, batcher, end = JsonParser(), Batcher(report), 0
+def read_json_lines(
+    source: Source, path: Path, report: ImportReport, ctx: TaskContext, importer: Importer
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an open file.
+
+    Args:
+        importer: Has the mark to begin at, and is given those of places after it.
+    """
+    parser, batcher, start = JsonParser(), Batcher(report), At.of(source, importer.mark)
+    if importer.mark is not None:
+        batcher.restore(importer.mark["told"])
+    end = start.end
     with LineNumbers(source, line_ends) as lines:
-        for block, table in in_order(line_blocks(source, report), lambda block: parser.parse(block.data)):
+        for block, table in in_order(line_blocks(source, start), lambda block: parser.parse(block.data)):
             ctx.check_cancelled()
             ctx.progress(source.consumed(block.end), source.size, "bytes read")
+            importer.mark = {"byte": block.byte, "end": block.start, "told": batcher.state()}
+            for reject in block.lost:
+                report.reject(reject)
             if table is not None:
                 parser.learn(block.data, table)
                 yield from table.to_batches()

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fmstudio.api import ImportReport, Reject
+from fmstudio.api import Reject
 from fmstudio_formats.encoding import Source
 
 FIRST_BLOCK = 256 << 10
@@ -34,11 +34,13 @@ class Block:
         data: The lines with their ends, in UTF-8.
         byte: Offset of the first one in the file; None when that is unknown.
         end: Bytes of the source up to the end of this block.
+        lost: What stood before it and is no part of it.
     """
 
     data: bytes
     byte: int | None
     end: int
+    lost: tuple[Reject, ...] = ()
 
     @property
     def start(self) -> int:
@@ -90,17 +92,44 @@ class LineNumbers:
         self._again, self._held, self._place, self._line = None, b"", 0, 1
 
 
-def line_blocks(source: Source, report: ImportReport) -> Iterator[Block]:
-    """Yield a file's lines in blocks of about `BLOCK` bytes; the last one may lack its line end."""
+@dataclass(frozen=True, slots=True)
+class At:
+    """A place in a source.
+
+    Attributes:
+        byte: Its offset in the file; None when that is unknown.
+        end: Bytes of the source before it.
+    """
+
+    byte: int | None
+    end: int
+
+    @classmethod
+    def of(cls, source: Source, mark: dict[str, Any] | None) -> At:
+        """The place of a mark (`Importer.mark`), or the start; the source goes there."""
+        if mark is None:
+            return cls(source.start, 0)
+        source.skip(mark["end"])
+        return cls(mark["byte"], mark["end"])
+
+    @property
+    def first_block(self) -> int:
+        """Bytes of the first block to be read there."""
+        return BLOCK if self.end else FIRST_BLOCK
+
+
+def line_blocks(source: Source, start: At) -> Iterator[Block]:
+    """Yield the lines from a place on in blocks of about `BLOCK` bytes; the last one may lack its line end."""
     # Numbers of its own: this is ahead of those who work on the blocks, and places are best asked for in ascending order.
     with LineNumbers(source, line_ends) as lines:
-        yield from _line_blocks(source, lines, report)
+        yield from _line_blocks(source, lines, start)
 
 
-def _line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> Iterator[Block]:
-    byte, end = source.start, 0
+def _line_blocks(source: Source, lines: LineNumbers, start: At) -> Iterator[Block]:
+    byte, end = start.byte, start.end
     pieces: list[bytes] = []
-    held, size, ahead = 0, FIRST_BLOCK, b""
+    lost: list[Reject] = []
+    held, size, ahead = 0, start.first_block, b""
     while data := ahead or source.read(size):
         size, ahead = BLOCK, b""
         cut = data.rfind(b"\n") + 1
@@ -110,7 +139,7 @@ def _line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> It
             if held <= LONGEST_LINE:
                 continue
             skipped, ahead = _skip_line(source, held)
-            report.reject(_too_long(lines.at(end), byte, b"".join(pieces)))
+            lost.append(_too_long(lines.at(end), byte, b"".join(pieces)))
             end += skipped
             byte = None if byte is None or source.is_recoded else byte + skipped
             pieces, held = [], 0
@@ -118,10 +147,10 @@ def _line_blocks(source: Source, lines: LineNumbers, report: ImportReport) -> It
         whole = data if cut == len(data) and not held else b"".join((*pieces, memoryview(data)[:cut]))
         pieces, held = [data[cut:]], len(data) - cut
         end += len(whole)
-        yield Block(whole, byte, end)
-        byte = source.after(byte, whole)
-    if tail := b"".join(pieces):
-        yield Block(tail, byte, end + len(tail))
+        yield Block(whole, byte, end, tuple(lost))
+        byte, lost = source.after(byte, whole), []
+    if (tail := b"".join(pieces)) or lost:
+        yield Block(tail, byte, end + len(tail), tuple(lost))
 
 
 def line_ends(data: bytes) -> int:

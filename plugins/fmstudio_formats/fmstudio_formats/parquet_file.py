@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -25,14 +26,45 @@ class ParquetImporter(Importer):
         """See `Importer.read`."""
         files = part_files(path)
         total, before = sum(file.stat().st_size for file in files), 0
-        for file in files:
+        start = _Start(**self.mark) if self.mark else _Start()
+        for number, file in enumerate(files):
             try:
-                yield from _read_file(file, path, report, _Share(ctx, before, total))
+                if number >= start.file:
+                    first = start if number == start.file else _Start(number)
+                    yield from self._read(file, path, report, _Share(ctx, before, total), first)
             except UserError as error:
                 if len(files) == 1:
                     raise
                 report.reject(Reject(str(error)))
             before += file.stat().st_size
+
+    def _read(
+        self, file: Path, root: Path, report: ImportReport, share: _Share, start: _Start
+    ) -> Iterator[pa.RecordBatch]:
+        size = file.stat().st_size
+        if not size:
+            raise UserError(f"{file.name} is empty (0 bytes).", remedy="Choose a file with content.")
+        extra = _partition(file, root)
+        with _open(file) as parquet:
+            total = max(1, parquet.metadata.num_rows)
+            rows = start.rows
+            for group in range(start.group, parquet.num_row_groups):
+                self.mark = asdict(_Start(start.file, group, rows))
+                yielded = 0
+                for batch in _group(parquet, group, file, rows, report):
+                    yielded += batch.num_rows
+                    share.tell(size * (rows + yielded) / total)
+                    yield _with(batch, extra)
+                rows += parquet.metadata.row_group(group).num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where reading begins: number of the file and of the row group in it, and the file's rows before that."""
+
+    file: int = 0
+    group: int = 0
+    rows: int = 0
 
 
 def part_files(path: Path) -> list[Path]:
@@ -67,24 +99,6 @@ class _Share:
         """Say how many bytes of this file are done."""
         self._ctx.check_cancelled()
         self._ctx.progress(self._before + done, self._total, "bytes read")
-
-
-def _read_file(file: Path, root: Path, report: ImportReport, share: _Share) -> Iterator[pa.RecordBatch]:
-    size = file.stat().st_size
-    if not size:
-        raise UserError(f"{file.name} is empty (0 bytes).", remedy="Choose a file with content.")
-    extra = _partition(file, root)
-    with _open(file) as parquet:
-        total = max(1, parquet.metadata.num_rows)
-        rows = 0
-        for group in range(parquet.num_row_groups):
-            yielded = 0
-            expected = parquet.metadata.row_group(group).num_rows
-            for batch in _group(parquet, group, file, rows, report):
-                yielded += batch.num_rows
-                share.tell(size * (rows + yielded) / total)
-                yield _with(batch, extra)
-            rows += expected
 
 
 def _open(file: Path) -> pq.ParquetFile:

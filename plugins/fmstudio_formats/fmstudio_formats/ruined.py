@@ -78,6 +78,15 @@ class Ruined:
         self._count: dict[tuple[str, str], int] = {}
         self._first: dict[tuple[str, str], tuple[int, str]] = {}
 
+    def state(self) -> list[list[Any]]:
+        """What was found so far, as JSON; see `restore`."""
+        return [[*key, count, *self._first[key]] for key, count in self._count.items()]
+
+    def restore(self, state: list[list[Any]]) -> None:
+        """Go on from a `state`."""
+        self._count = {(column, reason): count for column, reason, count, _, _ in state}
+        self._first = {(column, reason): (row, value) for column, reason, _, row, value in state}
+
     def look(self, column: str, found: list[tuple[int, str]], rows_before: int, rows: int) -> None:
         """Look at a column of one batch.
 

@@ -76,7 +76,9 @@ class JobDetails(QFrame):
         self.cancel.setToolTip(self.tr("Ends the worker; earlier data stays as it is"))
         self.retry = button(self.tr("Retry"), lambda: self.retry_wanted.emit(self._id()), icon="retry", kind="primary")
         self.retry.setToolTip(
-            self.tr("Runs again: steps that are done are kept, training goes on from its last checkpoint")
+            self.tr(
+                "Goes on: steps that are done are kept; an import and a training run go on from their last checkpoint"
+            )
         )
         self.result = button(
             self.tr("Show the result"), lambda: self.result_wanted.emit(self._id()), icon="arrow-right"
