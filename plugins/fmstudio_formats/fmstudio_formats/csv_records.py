@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fmstudio.api import ImportReport, Reject
 from fmstudio_formats.csv_head import Dialect
 from fmstudio_formats.encoding import Source
-from fmstudio_formats.lines import BLOCK, LONGEST_LINE, At, Block, LineNumbers, count_of
+from fmstudio_formats.lines import BLOCK, FIRST_BLOCK, LONGEST_LINE, At, Block, LineNumbers, count_of
 
 _LARGEST_CELL = 256 << 20
 
@@ -18,7 +18,11 @@ def record_blocks(source: Source, dialect: Dialect, start: At) -> Iterator[Block
     """Yield blocks from a place on that end after a record as far as the quotes tell; the last one may end anywhere."""
     quote = dialect.quote.encode()
     byte, end = start.byte, start.end
-    rest, size = b"", start.first_block
+    rest, size = b"", FIRST_BLOCK
+    for block in start.again(source):
+        yield block
+        byte, end = source.after(byte, block.data), block.end
+        rest, size = source.exactly(block.ahead), BLOCK
     while data := source.read(size):
         size = BLOCK
         cut = _record_end(data, quote, rest.count(quote))
@@ -33,7 +37,7 @@ def record_blocks(source: Source, dialect: Dialect, start: At) -> Iterator[Block
         whole = data if cut == len(data) and not rest else b"".join((rest, memoryview(data)[:cut]))
         rest = data[cut:]
         end += len(whole)
-        yield Block(whole, byte, end)
+        yield Block(whole, byte, end, len(rest))
         byte = source.after(byte, whole)
     if rest:
         yield Block(rest, byte, end + len(rest))

@@ -20,7 +20,7 @@ from fmstudio_formats.csv_records import CarefulReader, count_lines, record_bloc
 from fmstudio_formats.csv_split import first_records, split
 from fmstudio_formats.csv_survey import survey
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import At, Block, LineNumbers, in_order
+from fmstudio_formats.lines import At, Block, LineNumbers, in_order, mark_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +88,7 @@ class _Table:
         cut = self._dialect.skipped + (ends[0] if self._params.has_header else 0)
         taken = block.data[:cut]
         byte = self._source.after(block.byte, taken)
-        return Block(block.data[cut:], byte, block.end)
+        return Block(block.data[cut:], byte, block.end, block.ahead)
 
     def go_on(self, source: Source, mark: dict[str, Any]) -> None:
         """Begin at a mark that `batches` has set, with the same file opened anew."""
@@ -104,8 +104,8 @@ class _Table:
             for block, columns in in_order(self._all_blocks(), self._parse):
                 self._ctx.check_cancelled()
                 self._ctx.progress(self._source.consumed(block.end), self._source.size, "bytes read")
-                if not careful.carry:
-                    importer.mark = {"byte": block.byte, "end": block.start, "columns": self.columns.state()}
+                if not careful.carry and (place := mark_of(block, self._source)) is not None:
+                    importer.mark = {**place, "columns": self.columns.state()}
                 if columns is not None and not careful.carry:
                     yield self.columns.batch(columns)
                 else:

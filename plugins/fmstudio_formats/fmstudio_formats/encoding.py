@@ -61,26 +61,27 @@ class Source:
         self._stream: _Bytes = _Transcoder(raw, codec, path.name, mark) if codec else raw
         self._read = raw.read_to_line_end if isinstance(raw, Plain) and not codec else self._stream.read
         self._given = 0
-        self._ahead = b""
 
     def again(self) -> Source:
         """The same file, from its start."""
         return Source(*self._opening)
 
     def skip(self, size: int) -> None:
-        """Go past the first `size` bytes; of a file in UTF-8 that is not compressed, without reading them."""
-        if isinstance(self._raw, Plain) and not self.is_recoded:
+        """Go past the first `size` bytes of a file in UTF-8; of one that is not compressed, without reading them."""
+        if isinstance(self._raw, Plain):
             self._raw.seek(self._raw.tell() + size)
             self._given += size
-        while self._given < size and (data := self._read(_SAMPLE)):
-            self._given += len(data)
-            self._ahead = data[len(data) - max(0, self._given - size) :]
+        while self._given < size and self.exactly(min(_SAMPLE, size - self._given)):
+            pass
+
+    def exactly(self, size: int) -> bytes:
+        """Give the next `size` bytes of a file in UTF-8, fewer only at its end."""
+        data = self._raw.read(size)
+        self._given += len(data)
+        return data
 
     def read(self, size: int) -> bytes:
         """Give about `size` bytes, mostly whole lines; empty at the end."""
-        if self._ahead:
-            data, self._ahead = self._ahead, b""
-            return data
         data = self._read(size)
         self._given += len(data)
         return data

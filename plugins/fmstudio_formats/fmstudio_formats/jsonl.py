@@ -17,7 +17,7 @@ from fmstudio_formats.arrow_json import JsonParser
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.depth import DEEPEST, is_too_deep, may_be_too_deep
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
-from fmstudio_formats.lines import At, Block, LineNumbers, in_order, line_blocks, line_ends
+from fmstudio_formats.lines import At, Block, LineNumbers, in_order, line_blocks, line_ends, mark_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,8 @@ def read_json_lines(
         for block, table in in_order(line_blocks(source, start), lambda block: parser.parse(block.data)):
             ctx.check_cancelled()
             ctx.progress(source.consumed(block.end), source.size, "bytes read")
-            importer.mark = {"byte": block.byte, "end": block.start, "told": batcher.state()}
+            if (place := mark_of(block, source)) is not None:
+                importer.mark = {**place, "told": batcher.state()}
             for reject in block.lost:
                 report.reject(reject)
             if table is not None:

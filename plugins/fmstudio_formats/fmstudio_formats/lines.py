@@ -34,12 +34,14 @@ class Block:
         data: The lines with their ends, in UTF-8.
         byte: Offset of the first one in the file; None when that is unknown.
         end: Bytes of the source up to the end of this block.
+        ahead: Bytes after it that have been read.
         lost: What stood before it and is no part of it.
     """
 
     data: bytes
     byte: int | None
     end: int
+    ahead: int = 0
     lost: tuple[Reject, ...] = ()
 
     @property
@@ -94,28 +96,40 @@ class LineNumbers:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """A place in a source.
+    """Where blocks begin in a source: at its start, or at a block that was read before.
 
     Attributes:
-        byte: Its offset in the file; None when that is unknown.
+        byte: Offset of the place in the file; None when that is unknown.
         end: Bytes of the source before it.
+        size: Bytes of the block that begins there; 0 = there is none yet.
+        ahead: Bytes after it that had been read, too: so all blocks that follow are what they were.
     """
 
     byte: int | None
     end: int
+    size: int = 0
+    ahead: int = 0
 
     @classmethod
     def of(cls, source: Source, mark: dict[str, Any] | None) -> At:
-        """The place of a mark (`Importer.mark`), or the start; the source goes there."""
+        """The place of a `mark_of`, to which the source goes, or the start."""
         if mark is None:
             return cls(source.start, 0)
         source.skip(mark["end"])
-        return cls(mark["byte"], mark["end"])
+        return cls(mark["byte"], mark["end"], mark["size"], mark["ahead"])
 
-    @property
-    def first_block(self) -> int:
-        """Bytes of the first block to be read there."""
-        return BLOCK if self.end else FIRST_BLOCK
+    def again(self, source: Source) -> Iterator[Block]:
+        """Give the block that was read before, if there is one."""
+        if self.size:
+            data = source.exactly(self.size)
+            yield Block(data, self.byte, self.end + len(data), self.ahead)
+
+
+def mark_of(block: Block, source: Source) -> dict[str, Any] | None:
+    """A mark (`Importer.mark`) before a block; None where blocks cannot be found again, in files that are recoded."""
+    if source.is_recoded:
+        return None
+    return {"byte": block.byte, "end": block.start, "size": len(block.data), "ahead": block.ahead}
 
 
 def line_blocks(source: Source, start: At) -> Iterator[Block]:
@@ -129,7 +143,12 @@ def _line_blocks(source: Source, lines: LineNumbers, start: At) -> Iterator[Bloc
     byte, end = start.byte, start.end
     pieces: list[bytes] = []
     lost: list[Reject] = []
-    held, size, ahead = 0, start.first_block, b""
+    held, size, ahead = 0, FIRST_BLOCK, b""
+    for block in start.again(source):
+        yield block
+        byte, end = source.after(byte, block.data), block.end
+        pieces, size = [source.exactly(block.ahead)], BLOCK
+        held = len(pieces[0])
     while data := ahead or source.read(size):
         size, ahead = BLOCK, b""
         cut = data.rfind(b"\n") + 1
@@ -147,10 +166,10 @@ def _line_blocks(source: Source, lines: LineNumbers, start: At) -> Iterator[Bloc
         whole = data if cut == len(data) and not held else b"".join((*pieces, memoryview(data)[:cut]))
         pieces, held = [data[cut:]], len(data) - cut
         end += len(whole)
-        yield Block(whole, byte, end, tuple(lost))
+        yield Block(whole, byte, end, held, tuple(lost))
         byte, lost = source.after(byte, whole), []
     if (tail := b"".join(pieces)) or lost:
-        yield Block(tail, byte, end + len(tail), tuple(lost))
+        yield Block(tail, byte, end + len(tail), lost=tuple(lost))
 
 
 def line_ends(data: bytes) -> int:
