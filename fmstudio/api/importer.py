@@ -99,7 +99,7 @@ class Importer(ABC):
         ...         with path.open("rb") as file:
         ...             file.seek(self.mark["byte"] if self.mark else 0)
         ...             while lines := file.readlines(1 << 20):
-        ...                 yield pa.RecordBatch.from_pydict({"text": [line.decode().rstrip() for line in lines]})
+        ...                 yield pa.RecordBatch.from_pydict({"text": [line.decode() for line in lines]})
         ...                 self.mark = {"byte": file.tell()}
     """
 

@@ -12,6 +12,7 @@ Example:
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import weakref
@@ -171,14 +172,30 @@ def _check_lengths(arrays: dict[str, Any], rows: int) -> None:
 
 
 def check_importer(importer: Importer, path: Path, params: Any) -> list[dict[str, Any]]:
-    """Read a good file twice; both readings must agree. Returns its rows."""
-    readings = []
-    for _ in range(2):
-        batches = list(importer.read(path, params, FakeReport(), FakeContext()))
-        readings.append([row for batch in batches for row in batch.to_pylist()])
-    assert readings[0] == readings[1], "an importer must read the same file the same way each time"
-    assert readings[0], "a good file gives rows"
-    return readings[0]
+    """Read a good file twice, and from each mark it notes; all readings must agree. Returns its rows."""
+    rows, marks = _read_from(importer, None, path, params)
+    assert rows == _read_from(importer, None, path, params)[0], "an importer reads the same file the same way each time"
+    assert rows, "a good file gives rows"
+    for before, mark in marks:
+        kept = json.loads(json.dumps(mark))
+        rest = _read_from(importer, kept, path, params)[0]
+        assert rest == rows[before:], f"from the mark {mark} on come the rows after the first {before}"
+    return rows
+
+
+def _read_from(
+    importer: Importer, mark: dict[str, Any] | None, path: Path, params: Any
+) -> tuple[list[dict[str, Any]], list[tuple[int, dict[str, Any]]]]:
+    """Give the rows after a mark, and the marks that were noted, each with the number of rows before it."""
+    importer.mark = seen = mark
+    rows: list[dict[str, Any]] = []
+    marks: list[tuple[int, dict[str, Any]]] = []
+    for batch in importer.read(path, params, FakeReport(), FakeContext()):
+        if importer.mark is not None and importer.mark is not seen:
+            seen = importer.mark
+            marks.append((len(rows), seen))
+        rows += batch.to_pylist()
+    return rows, marks
 
 
 def check_dataset_exporter(

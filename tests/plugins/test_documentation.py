@@ -60,6 +60,21 @@ def test_the_importer_of_the_page_reads_and_rejects(documented_plugins: PluginMa
     assert [r.line for r in report.rejects] == [2]
 
 
+def test_the_importer_of_the_page_begins_at_its_marks(documented_plugins: PluginManager, tmp_path: Path) -> None:
+    from fmstudio.api.testing import FakeContext, FakeReport, check_importer
+
+    cls = documented_plugins.contribution("importer", "lines").load()
+    path = tmp_path / "x.lines"
+    path.write_bytes(b"a line\n" * 400_000 + b"\xff\n")
+    importer = cls()
+    assert len(check_importer(importer, path, cls.Params())) == 400_000
+    assert importer.mark is not None
+    report = FakeReport()
+    importer.mark = {"byte": path.stat().st_size - 2, "line": 400_001}
+    list(importer.read(path, cls.Params(), report, FakeContext()))
+    assert [r.line for r in report.rejects] == [400_001]
+
+
 def test_the_exporter_of_the_page_writes_and_leaves_out(documented_plugins: PluginManager, tmp_path: Path) -> None:
     import pyarrow as pa
 
