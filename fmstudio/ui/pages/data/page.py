@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from fmstudio.api.page import Page
 from fmstudio.core.addresses import is_remote
 from fmstudio.ui.history import step_history
+from fmstudio.ui.pages.data.awaited import Awaited
 from fmstudio.ui.pages.data.dataset_commands import dataset_commands
 from fmstudio.ui.pages.data.dataset_list import DatasetList
 from fmstudio.ui.pages.data.dataset_tabs import TABS
@@ -43,7 +44,7 @@ class DataPage(Page):
         self.ctx = context
         self._datasets: list[Dataset] = []
         self._chosen_id = ""
-        self._awaited: set[str] = set()
+        self._awaited = Awaited(context, self.choose)
         self._has_arrived = False
         self.list = DatasetList()
         self.view = DatasetView(context)
@@ -177,6 +178,7 @@ class DataPage(Page):
         if self._has_arrived:
             self._has_arrived = False
             self.view.welcome()
+        self._awaited.tell(datasets)
 
     @Slot()
     def _show_front(self) -> None:
@@ -195,11 +197,8 @@ class DataPage(Page):
     @Slot(object, object)
     def _on_changes(self, changes: Changes, origin: object) -> None:
         if changes.datasets:
-            arrived = self._awaited & changes.datasets
-            if arrived:
-                self._chosen_id = next(iter(arrived))
-                self._awaited -= arrived
-                self._has_arrived = True
+            if shown := self._awaited.arrived(changes.datasets, self._chosen_id):
+                self._chosen_id, self._has_arrived = shown, True
             self.refresh()
 
     def _on_one(self, dataset_id: str, act: Callable[[Dataset], object]) -> None:
@@ -213,7 +212,8 @@ class DataPage(Page):
     def _on_work(self, job: Job, sentence: str) -> None:
         """A job was started on a dataset: say so, and show what it makes when that is there."""
         made = job.spec.meta.get("datasets") or []
-        self._awaited.update(str(one["dataset_id"]) for one in made[:1])
+        for one in made[:1]:
+            self._awaited.add(str(one["dataset_id"]), self._chosen_id)
         self.ctx.notify("info", sentence)
 
     @Slot(object)
@@ -299,7 +299,7 @@ class DataPage(Page):
 
     @Slot(object)
     def _on_submitted(self, job: Job) -> None:
-        self._awaited.add(str(job.spec.meta.get("dataset_id", "")))
+        self._awaited.add(str(job.spec.meta.get("dataset_id", "")), self._chosen_id)
         self.ctx.notify("info", f"{job.title} has started. Its rows appear here when it is done.")
         self._show_front()
         self.list.list.setFocus()  # the button that was pressed is gone, and the next one would take a key of it
