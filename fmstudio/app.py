@@ -18,6 +18,7 @@ from fmstudio.ui.page_entry import PageEntry
 from fmstudio.ui.process import QProcessLauncher
 from fmstudio.ui.shell import MainWindow
 from fmstudio.ui.theme import Theme
+from fmstudio.ui.warm_up import WarmUp
 
 PAGES = [
     PageEntry.of("home", "Home", "home", "fmstudio.ui.pages.home:HomePage", needs_project=False),
@@ -40,13 +41,14 @@ PAGES = [
 
 
 def build_window(app: QApplication, launcher: Launcher, *, safe_mode: bool = False) -> MainWindow:
-    """Build the window and all behind it; opens no project and imports no page but Home."""
+    """Build the window and all behind it; opens no project and imports no page but Home at first."""
     settings = Settings.load()
     theme = Theme(app, settings.theme)
     context = AppContext(settings, launcher, safe_mode=safe_mode, parent=app)
     theme.changed.connect(context.theme_changed)
     MemoryWatch(context)
     window = MainWindow(context, PAGES)
+    WarmUp(window, ("data",))
     QTimer.singleShot(0, window, lambda: add_plugin_pages(window))
     return window
 

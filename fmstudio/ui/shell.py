@@ -118,6 +118,14 @@ class MainWindow(QMainWindow):
             self.pages[page_id].setFocus()
             self.pages[page_id].page_shown(**args)
 
+    def entry(self, page_id: str) -> PageEntry:
+        """The sidebar's entry of a page."""
+        return self._entries[page_id]
+
+    def build(self, page_id: str) -> None:
+        """Build a page without showing it."""
+        self._page(self._entries[page_id])
+
     def _page(self, entry: PageEntry) -> QWidget:
         if entry.id in self.pages:
             return self.pages[entry.id]
