@@ -125,6 +125,12 @@ def kind_of(type_name: str) -> Kind:
     )
 
 
+def is_free_text(type_name: str) -> bool:
+    """Whether a column of this type holds any text: not only keys (UUID), known words (ENUM) or JSON."""
+    name = type_name.lower().strip()
+    return name in ("", "null") or name.startswith(("varchar", "string", "large_string", "text", "utf8"))
+
+
 def looks_like_sql(text: str, columns: Sequence[FilterColumn]) -> bool:
     """Whether a text is a SQL condition rather than words to look for; the user can always say otherwise."""
     bare = _LITERAL.sub(lambda match: "'x'" if match[0][0] == "'" else match[0], text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,27 @@ def test_leaving_changes_nothing_and_errors_are_said(qtbot: Any) -> None:
     assert form.changes() == {"n": 6, "meta": {"a": 2}, "ok": True}
 
 
+def test_what_was_not_touched_is_saved_to_the_last_digit_and_space(qtbot: Any) -> None:
+    """Saving one value must not round the others, nor take the no-break spaces and line ends out of them."""
+    messages = [{"role": "user", "content": "a\u00a0b\r\nc"}]
+    record = {
+        "row_id": 3, "n": 5, "price": Decimal("12345678901234567891.12"), "day": datetime.date(2024, 2, 1),
+        "share": float("nan"), "text": "one\r\ntwo\u00a0three", "messages": messages,
+    }  # fmt: skip
+    types = {"n": "int64", "price": "decimal128(38, 2)", "day": "date32[day]", "share": "double", "text": "string"}
+    form = RowForm(record, types, frozenset({"row_id"}))
+    qtbot.addWidget(form)
+    assert form.changes() == {}
+    fields = {f.accessibleName(): f for f in form.findChildren(QLineEdit)}
+    fields["n"].setText("6")
+    fields["price"].setText("12345678901234567891.13")
+    text = next(f for f in form.findChildren(TextBox) if f.accessibleName() == "text")
+    text.appendPlainText("four")
+    assert form.changes() == {
+        "n": 6, "price": Decimal("12345678901234567891.13"), "text": "one\r\ntwo\u00a0three\r\nfour"
+    }  # fmt: skip
+
+
 def test_statistics_open_from_the_small_chart_and_filter(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
     page = open_data(project_folder, [{"topic": "ab"[i % 2] * 3, "n": i} for i in range(60)])
     rows = page.view.rows
@@ -232,6 +255,7 @@ def test_code_is_highlighted(qtbot: Any) -> None:
         ([1, 2.5, None], "number"), ([True, None], "boolean"), ([CHAT], "messages"), ([["a"], []], "tags"),
         ([[0.1] * 9], "vector"), ([b"\x89PNG123"], "image"), ([b"abc"], "bytes"), ([{"a": 1}], "nested"),
         (['{"a": 1}', "[1]"], "json"), (["plain words", "more; words"], "text"), ([], "text"),
+        ([Decimal("0.10")], "number"), ([datetime.date(2024, 2, 1)], "time"), ([datetime.time(1)], "time"),
     ],
 )  # fmt: skip
 def test_columns_have_kinds(values: list[Any], kind: str) -> None:
@@ -244,6 +268,9 @@ def test_typed_values_are_read_back() -> None:
     assert parse_text("No", "boolean") is False
     with pytest.raises(ValueError, match="neither"):
         parse_text("maybe", "boolean")
+    assert parse_text("0.1", "number") == 0.1 and parse_text("2024-02-01", "time") == "2024-02-01"
+    exact = "12345678901234567891.12"
+    assert parse_text(exact, "number") == Decimal(exact)
     assert snippet("x" * 100 + "cat", ["cat"]) == "… " + "x" * 24 + "cat"
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from PySide6.QtCore import QItemSelectionModel, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from fmstudio.ui.widgets.paged_table import PAGES_KEPT, FixedPage, PagedTable, RowsPage, cell_text, full_text
+from fmstudio.ui.widgets.table.values import named_text, one_line, tsv_text
 
 TEN_MILLION = 10_000_000
 
@@ -159,6 +162,12 @@ def test_the_chosen_row_is_told(qtbot: Any) -> None:
     assert blocker.args == [4]
 
 
+def test_words_of_all_scripts_are_written_as_they_are() -> None:
+    persian, family, japanese = "می\u200cخواهم", "👩\u200d👧", "東京\u3000都"
+    assert [one_line(text) for text in (persian, family, japanese)] == [persian, family, japanese]
+    assert one_line("a\x07b\u202ec") == "a␣b␣c", "what controls is seen"
+
+
 def test_cells_read_well() -> None:
     messages = [{"role": "user", "content": "Hi\nthere"}, {"role": "assistant", "content": "Hello"}]
     assert cell_text(messages) == "user: Hi there   assistant: Hello"
@@ -171,4 +180,9 @@ def test_cells_read_well() -> None:
     assert cell_text(["x", "y"]) == "x, y"
     assert cell_text(b"123") == "3 bytes"
     assert cell_text([0.5] * 256) == "256 numbers"
+    assert cell_text(datetime.date(2024, 2, 1)) == full_text(datetime.date(2024, 2, 1)) == "2024-02-01"
+    assert cell_text(datetime.datetime(2024, 2, 1, 9, 30)) == "2024-02-01 09:30:00"
+    assert cell_text(Decimal("12345678901234567891.10")) == "12,345,678,901,234,567,891.10"
+    assert tsv_text(Decimal("0.10")) == "0.10" and tsv_text(datetime.time(1, 2)) == "01:02:00"
+    assert (named_text(""), named_text("  "), named_text(None)) == ('""', '"  "', "null")
     assert len(cell_text("x" * 10_000)) == 300

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +344,31 @@ def test_rows_are_dropped_duplicated_added_and_brought_back(
     qtbot.waitUntil(lambda: rows.count.text() == "302 rows", timeout=LONG)
     qtbot.waitUntil(lambda: page.view.inspector.form is not None, timeout=LONG)
     assert rows.table.currentIndex().row() == 301
+
+
+def test_a_row_is_added_where_columns_hold_days_and_amounts_and_a_day_is_edited_in_its_cell(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    day, price = datetime.date(2024, 2, 1), Decimal("12345678901234567891.12")
+    page = open_data(project_folder, [{"text": "a", "day": day, "price": price}] * 3)
+    rows = page.view.rows
+    _choose(qtbot, rows, 1, "price")
+    _press(qtbot, rows, Key.Key_F2)
+    editor = rows.table.findChild(QLineEdit)
+    assert editor is not None and editor.text() == str(price)
+    qtbot.keyClick(editor, Key.Key_Return)
+    qtbot.waitUntil(lambda: rows.table.findChild(QLineEdit) is None, timeout=LONG)
+    _choose(qtbot, rows, 1, "day")
+    _press(qtbot, rows, Key.Key_F2)
+    editor = rows.table.findChild(QLineEdit)
+    assert editor is not None and editor.text() == "2024-02-01"
+    editor.setText("2024-03-05")
+    qtbot.keyClick(editor, Key.Key_Return)
+    qtbot.waitUntil(lambda: _cell(rows, 1, "day") == datetime.date(2024, 3, 5), timeout=LONG)
+    assert _cell(rows, 1, "price") == price, "opened and left, a number keeps its digits"
+    _press(qtbot, rows, Key.Key_Insert)
+    qtbot.waitUntil(lambda: rows.count.text() == "4 rows" or bool(open_data.problems), timeout=LONG)
+    assert not open_data.problems
 
 
 def test_rows_added_under_a_filter_are_said_to_be_out_of_sight(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,9 @@ from fmstudio.ui.widgets.table.values import CellKind, edit_text, full_text, kin
 ROLES = ("system", "user", "assistant", "tool")
 NEXT_ROLE = {"system": "user", "user": "assistant", "assistant": "user", "tool": "assistant"}
 SHORTEST, TALLEST = 3, 18
-KINDS: dict[str, CellKind] = {"messages": "messages", "texts": "tags", "number": "number", "boolean": "boolean"}
+KINDS: dict[str, CellKind] = {
+    "messages": "messages", "texts": "tags", "number": "number", "boolean": "boolean", "time": "time",
+}  # fmt: skip
 
 
 class TextBox(QPlainTextEdit):
@@ -40,6 +43,7 @@ class TextBox(QPlainTextEdit):
             self.setProperty("role", "mono")
             self.setFont(Theme.current().mono())
         self.setPlainText(text)
+        self._before, self._shown = text, self.toPlainText()
         self.textChanged.connect(self._fit)
         self._fit()
 
@@ -48,6 +52,17 @@ class TextBox(QPlainTextEdit):
         wide = max(20, (self.width() or 300) // 7)
         lines = sum(1 + len(line) // wide for line in self.toPlainText()[:4_000].split("\n"))
         self.setFixedHeight(min(max(lines, SHORTEST), TALLEST) * self.fontMetrics().lineSpacing() + 20)
+
+    def text(self) -> str:
+        """The text as it is kept: what was not touched is what it was, to the last line end and space.
+
+        Qt ends every line with one character, and `toPlainText` gives a no-break space as a plain one.
+        """
+        if self.toPlainText() == self._shown:
+            return self._before
+        text = self.document().toRawText().replace("\u2029", "\n")
+        is_crlf = "\r\n" in self._before and not re.search(r"(?<!\r)\n", self._before)
+        return text.replace("\n", "\r\n") if is_crlf else text
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Qt: another width, other lines."""
@@ -92,10 +107,8 @@ class MessagesEditor(QWidget):
         found = []
         for role, text, before in self.boxes:
             content = before.get("content")
-            is_same = text.toPlainText() == plain_content(content)
-            found.append(
-                {**before, "role": role.currentText().strip(), "content": content if is_same else text.toPlainText()}
-            )
+            is_same = text.text() == plain_content(content)
+            found.append({**before, "role": role.currentText().strip(), "content": content if is_same else text.text()})
         return found
 
     @Slot()
@@ -163,6 +176,7 @@ class RowForm(QWidget):
         self._types = types
         self._fields: dict[str, QWidget] = {}
         self._kinds: dict[str, CellKind] = {}
+        self._shown: dict[str, str] = {}
         self.error = label("", "danger", wrap=True, selectable=True)
         self.error.hide()
         layout = column(gap=5)
@@ -192,9 +206,9 @@ class RowForm(QWidget):
                 box.addItem(text, choice)
             box.setCurrentIndex(box.findData(value))
             field = box
-        elif kind in ("number", "tags"):
+        elif kind in ("number", "time", "tags"):
             field = QLineEdit(edit_text(value) if value is not None else "")
-            field.setPlaceholderText("null" if kind == "number" else self.tr("tags, with commas"))
+            field.setPlaceholderText(self.tr("tags, with commas") if kind == "tags" else "null")
             field.returnPressed.connect(self.done)
         else:
             text = full_text(value)
@@ -206,6 +220,8 @@ class RowForm(QWidget):
             field.cancelled.connect(self.cancelled)
         field.setAccessibleName(name)
         self._fields[name] = field
+        if isinstance(field, TextBox | QLineEdit):
+            self._shown[name] = field.text()
         return field
 
     def focus(self, name: str) -> QWidget | None:
@@ -230,7 +246,8 @@ class RowForm(QWidget):
                 value = self._value(name, field)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-            if value != self._before[name] or type(value) is not type(self._before[name]):
+            before = self._before[name]
+            if value is not before and (value != before or type(value) is not type(before)):
                 found[name] = value
         return found
 
@@ -241,11 +258,9 @@ class RowForm(QWidget):
             return before if value == list(before or ()) else value
         if isinstance(field, QComboBox):
             return field.currentData()
-        text = (
-            field.toPlainText() if isinstance(field, TextBox) else field.text() if isinstance(field, QLineEdit) else ""
-        )
-        if before is None and not text:
-            return None
+        text = field.text() if isinstance(field, TextBox | QLineEdit) else ""
+        if text == self._shown[name]:  # what was not touched stays, also where its text says less than the value
+            return before
         if isinstance(before, str) or kind_of(self._types.get(name, "")) == "text":
             return text
         value = parse_text(text, self._kinds[name], is_whole="int" in self._types.get(name, "").lower())

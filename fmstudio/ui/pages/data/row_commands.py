@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QPoint, Qt, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 
-from fmstudio.project.filters import ColumnFilter, FilterColumn, kind_of, order_by
+from fmstudio.project.filters import ColumnFilter, FilterColumn, is_free_text, kind_of, order_by
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.tag_popup import TagPopup
 from fmstudio.ui.widgets import words
@@ -155,7 +155,11 @@ class RowCommands(QObject):
         record = {
             name: EMPTY_VALUES[rows.kind(i)]
             for i, name in enumerate(rows.shown)
-            if rows.kind(i) in EMPTY_VALUES and rows.can_edit(i) and name not in (TAGS, "note")
+            if rows.kind(i) in EMPTY_VALUES
+            and rows.can_edit(i)
+            and name not in (TAGS, "note")
+            # A column of keys or of known words looks like text, yet holds no empty one.
+            and (rows.kind(i) != "text" or is_free_text(rows.types.get(name, "")))
         }
 
         def added(ids: list[int]) -> None:

@@ -93,8 +93,8 @@ class CellEditor(QStyledItemDelegate):
             return
         assert isinstance(editor, CellLine)
         before = model.value(index.row(), index.column())
-        if before is None and not editor.text():
-            return  # opening an empty cell and leaving it changes nothing
+        if editor.text() == edit_text(before):
+            return  # opening a cell and leaving it changes nothing, also where the text says less than the value
         try:
             value = editor.read()
         except ValueError as error:  # the keyboard went elsewhere: the editor closes

@@ -17,7 +17,9 @@ from fmstudio.ui.widgets.table.values import (
     CELL_CHARS,
     CellKind,
     cell_text,
+    is_blank,
     is_messages,
+    named_text,
     one_line,
     plain_content,
     snippet,
@@ -135,8 +137,8 @@ class CellPainter:
             wide = self._metrics["italic"].horizontalAdvance("null")
             x = max(0.0, room - wide) if look.kind == "number" else 0.0
             return (Piece("text", PADDING + x, 0, "null", "faint", "italic"),)
-        if value == "" and isinstance(value, str):
-            return (Piece("text", PADDING, 0, '""', "faint", "mono"),)
+        if is_blank(value):
+            return (Piece("text", PADDING, 0, self._fit(named_text(value), "mono", room), "faint", "mono"),)
         if is_messages(value):
             return self._messages(value, look, room)
         if isinstance(value, list | tuple) and (not value or all(isinstance(item, str) for item in value)):
@@ -151,9 +153,9 @@ class CellPainter:
             return self._plain(text, "text", font, look, room)
         if isinstance(value, bool):
             return self._plain(text, "text" if value else "muted", "ui", look, room)
-        if isinstance(value, int | float):
-            return self._plain(text, "text", "ui", look, room)
-        return self._plain(text, "muted", "mono" if look.kind == "nested" else "ui", look, room)
+        if isinstance(value, bytes | list | tuple | dict):
+            return self._plain(text, "muted", "mono" if look.kind == "nested" else "ui", look, room)
+        return self._plain(text, "text", "ui", look, room)
 
     def _plain(self, text: str, color: str, font: str, look: Look, room: float) -> tuple[Piece, ...]:
         shown = self._fit(text, font, room)

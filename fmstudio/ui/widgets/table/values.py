@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 CellKind = Literal[
-    "text", "number", "boolean", "messages", "tags", "vector", "json", "code", "image", "bytes", "nested"
+    "text", "number", "boolean", "time", "messages", "tags", "vector", "json", "code", "image", "bytes", "nested"
 ]
 
 CELL_CHARS = 300
@@ -18,6 +21,17 @@ SHORT_CHARS = 200
 """Longer texts are edited in the inspector, not in the cell."""
 
 ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
+_TYPE_STARTS: dict[CellKind, tuple[str, ...]] = {
+    "time": ("date", "time", "duration", "interval"),
+    "number": (
+        "int", "uint", "float", "double", "half", "decimal", "tinyint", "smallint", "bigint", "hugeint", "utinyint",
+        "usmallint", "ubigint", "uhugeint", "real",
+    ),
+    "boolean": ("bool",), "nested": ("struct", "map", "union"), "bytes": ("blob", "binary", "large_binary"),
+}  # fmt: skip
+_MOMENTS = (datetime.date, datetime.time, datetime.timedelta)
+_SHAPING = frozenset("\u200c\u200d\u200e\u200f\u061c")
+"""Marks without a look of their own that words are written with: joiners of Persian and of emoji, directions."""
 IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 _CODE_NAMES = frozenset({"code", "sql", "query_sql", "script", "program", "solution", "snippet", "canonical_solution"})
 _CODE_LINE = re.compile(
@@ -43,7 +57,8 @@ def kind_of_values(values: Sequence[Any], name: str = "", type_name: str = "") -
         return _kind_of_type(type_name)
     checks: tuple[tuple[CellKind, Any], ...] = (
         ("boolean", lambda v: isinstance(v, bool)),
-        ("number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
+        ("number", lambda v: isinstance(v, int | float | Decimal) and not isinstance(v, bool)),
+        ("time", lambda v: isinstance(v, _MOMENTS)),
         ("image", lambda v: isinstance(v, bytes) and v.startswith(IMAGE_STARTS)),
         ("bytes", lambda v: isinstance(v, bytes)),
         ("messages", lambda v: is_messages(v) or (v in ([], ()) and "role" in type_name)),
@@ -67,11 +82,7 @@ def _kind_of_type(type_name: str) -> CellKind:
         return "messages"
     if name.endswith("[]") or name.startswith(("list", "large_list")):
         return "tags" if "string" in name or "varchar" in name else "nested"
-    if name.startswith(
-        ("int", "uint", "float", "double", "half", "decimal", "tinyint", "bigint", "hugeint", "integer")
-    ):
-        return "number"
-    return "boolean" if name.startswith("bool") else "text"
+    return next((kind for kind, starts in _TYPE_STARTS.items() if name.startswith(starts)), "text")
 
 
 def looks_like_code(text: str) -> bool:
@@ -101,6 +112,8 @@ def cell_text(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return number_text(value)
+    if isinstance(value, Decimal):
+        return f"{value:,f}" if value.is_finite() else str(value)
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
     if is_messages(value):
@@ -114,12 +127,17 @@ def cell_text(value: Any) -> str:
         return ", ".join(item[:CELL_CHARS] for item in value[:32])[:CELL_CHARS]
     if isinstance(value, str):
         return one_line(value[: CELL_CHARS + 1])[:CELL_CHARS]
-    return one_line(compact_json(value))[:CELL_CHARS]
+    return one_line(compact_json(value) if isinstance(value, list | tuple | dict) else str(value))[:CELL_CHARS]
 
 
 def named_text(value: Any) -> str:
-    """A value among others in a list or a chart, where what is missing or empty has to be called something."""
-    return "null" if value is None else '""' if value == "" else cell_text(value)
+    """A value among others in a list or a chart, where what is missing or blank has to be seen."""
+    return "null" if value is None else f'"{cell_text(value)}"' if is_blank(value) else cell_text(value)
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value is a text in which nothing can be seen: an empty one, or one of spaces."""
+    return isinstance(value, str) and (not value or value[:CELL_CHARS].isspace())
 
 
 def one_line(text: str) -> str:
@@ -127,7 +145,12 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\n", " ⏎ ").replace("\t", " → ")
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\u2423" for c in text)
+    return text if text.isprintable() else "".join(c if _is_written(c) else "\u2423" for c in text)
+
+
+def _is_written(letter: str) -> bool:
+    """Whether a character is part of writing: none that controls, but spaces of all widths and what shapes words."""
+    return letter.isprintable() or letter in _SHAPING or unicodedata.category(letter) == "Zs"
 
 
 def number_text(value: float) -> str:
@@ -186,12 +209,13 @@ def tsv_text(value: Any) -> str:
 
 
 def _tsv_other(value: Any) -> str:
-    return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=False, default=str)
+    is_nested = isinstance(value, list | tuple | dict)
+    return json.dumps(value, ensure_ascii=False, default=str) if is_nested else full_text(value)
 
 
 def is_short(value: Any, kind: CellKind) -> bool:
-    """Whether a value is edited in its cell: one line that is not too long, a number, a yes or no."""
-    if kind in ("number", "boolean"):
+    """Whether a value is edited in its cell: one line that is not too long, a number, a moment, a yes or no."""
+    if kind in ("number", "boolean", "time"):
         return True
     if kind == "tags":
         return value is None or len(cell_text(value)) < SHORT_CHARS
@@ -229,6 +253,8 @@ def parse_text(text: str, kind: CellKind, *, is_whole: bool = False) -> Any:
         return bare.lower() in ("true", "yes", "1")
     if kind == "number":
         return _number(bare, is_whole=is_whole)
+    if kind == "time":
+        return bare  # the column knows which moments it holds, and reads it
     if kind == "tags":
         return list(dict.fromkeys(part.strip() for part in bare.split(",") if part.strip()))
     try:
@@ -237,19 +263,19 @@ def parse_text(text: str, kind: CellKind, *, is_whole: bool = False) -> Any:
         raise ValueError(f"This is no JSON: {error}.") from error
 
 
-def _number(text: str, *, is_whole: bool) -> int | float:
+def _number(text: str, *, is_whole: bool) -> int | float | Decimal:
     plain = text.replace(",", "").replace("\u202f", "").replace(" ", "")
     try:
         return int(plain)
     except ValueError:
         pass
     try:
-        value = float(plain)
-    except ValueError as error:
+        value, exact = float(plain), Decimal(plain)
+    except (ValueError, InvalidOperation) as error:
         raise ValueError(f"“{text}” is no number.") from error
     if is_whole:
         raise ValueError(f"“{text}” is no whole number, and this column holds only such.")
-    return value
+    return value if not exact.is_finite() or Decimal(repr(value)) == exact else exact  # no digit typed is lost
 
 
 def snippet(text: str, needles: Sequence[str], lead: int = 24, after: int = 60) -> str:
