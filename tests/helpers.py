@@ -47,6 +47,30 @@ class Slow(Importer):
     )
 
 
+def write_dripping_importer(home: Path) -> None:
+    """An importer of ``.drip`` files: 100 rows (column n) every 20 ms, as often as the file says; it notes marks."""
+    write_plugin(
+        home,
+        "drip",
+        '[[importer]]\nid = "drip"\ntitle = "Drip"\nclass = "drip_code:Drip"\nsuffixes = [".drip"]\n',
+        """
+import time
+from fmstudio.api import Importer
+
+class Drip(Importer):
+    def read(self, path, params, report, ctx):
+        import pyarrow as pa
+        count = int(path.read_text())
+        for i in range(self.mark["batch"] if self.mark else 0, count):
+            self.mark = {"batch": i}
+            ctx.check_cancelled()
+            time.sleep(0.02)
+            ctx.progress(i + 1, count, "batches read")
+            yield pa.RecordBatch.from_pydict({"n": list(range(i * 100, i * 100 + 100))})
+""",
+    )
+
+
 def fmstudio(
     *arguments: str, timeout: float = 300, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:

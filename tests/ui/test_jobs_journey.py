@@ -8,10 +8,11 @@ from typing import Any
 from PySide6.QtCore import Qt
 
 from fmstudio.jobs.spec import Job
+from fmstudio.ui.pages.jobs import JobsPage
 from fmstudio.ui.process import QProcessLauncher
 from fmstudio.ui.shell import MainWindow
 from fmstudio.ui.widgets.message_bar import ProblemCard
-from tests.helpers import write_slow_importer
+from tests.helpers import write_dripping_importer, write_slow_importer
 from tests.ui.conftest import OpenWindow
 
 LONG = 40_000
@@ -45,6 +46,30 @@ def test_a_running_job_is_in_the_status_bar_and_can_be_stopped_and_retried(
     window.context.retry(job.id)
     qtbot.waitUntil(lambda: job.state == "succeeded", timeout=LONG)
     assert "Import rows: done" in window.messages.messages()[-1].accessibleName()
+
+
+def test_a_cancelled_import_goes_on_where_it_stood(
+    open_window: OpenWindow, project_folder: Path, own_home: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    write_dripping_importer(own_home)
+    path = tmp_path / "rows.drip"
+    path.write_text("250", "utf-8")
+    window = open_window(project_folder)
+    job = start_import(window, path)
+    checkpoint = job.step_folder(0) / "checkpoint.json"
+    qtbot.waitUntil(lambda: checkpoint.exists(), timeout=10_000)
+    qtbot.mouseClick(window.tray.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: job.state == "cancelled", timeout=LONG)
+    window.show_page("jobs", {})
+    page = window.pages["jobs"]
+    assert isinstance(page, JobsPage)
+    qtbot.waitUntil(page.details.retry.isVisible, timeout=LONG)
+    qtbot.mouseClick(page.details.retry, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: job.state == "succeeded", timeout=LONG)
+    gone_on = [line for line in job.log if line.startswith("Going on after row")]
+    assert len(gone_on) == 1 and gone_on[0] in page.details.log.toPlainText()
+    assert window.context.project is not None
+    qtbot.waitUntil(lambda: window.context.project.count("rows") == 25_000, timeout=LONG)
 
 
 def test_a_failed_job_says_why_and_where(

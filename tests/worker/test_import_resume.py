@@ -29,7 +29,7 @@ from fmstudio.core.parquet import read_batches
 from fmstudio.plugin_manager import PluginManager
 from fmstudio.project import Project
 from fmstudio.worker.tasks import import_dataset
-from tests.helpers import ROOT, fmstudio, fmstudio_json, wait_until, write_plugin
+from tests.helpers import ROOT, fmstudio, fmstudio_json, wait_until, write_dripping_importer
 from tests.nasty import make_corpus
 
 ROWS, MANY = 3_000, 500_000
@@ -338,12 +338,7 @@ def big_file(folder: Path, kind: str) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals")
 def test_the_command_line_says_how_to_go_on_and_does(tmp_path: Path, own_home: Path) -> None:
-    write_plugin(
-        own_home,
-        "drip",
-        '[[importer]]\nid = "drip"\ntitle = "Drip"\nclass = "drip_code:Drip"\nsuffixes = [".drip"]\n',
-        DRIP,
-    )
+    write_dripping_importer(own_home)
     source, folder = tmp_path / "rows.drip", tmp_path / "project"
     source.write_text("300", "utf-8")
     assert fmstudio("project", "new", str(folder)).returncode == 0
@@ -360,20 +355,3 @@ def test_the_command_line_says_how_to_go_on_and_does(tmp_path: Path, own_home: P
     assert "Going on after row" in next(folder.glob("jobs/*/events.jsonl")).read_text("utf-8")
     counted = fmstudio_json("sql", 'SELECT count(DISTINCT n) AS n FROM "rows"', "--project", str(folder))
     assert counted["rows"] == [[30_000]]
-
-
-DRIP = """
-import time
-from fmstudio.api import Importer
-
-class Drip(Importer):
-    def read(self, path, params, report, ctx):
-        import pyarrow as pa
-        count = int(path.read_text())
-        for i in range(self.mark["batch"] if self.mark else 0, count):
-            self.mark = {"batch": i}
-            ctx.check_cancelled()
-            time.sleep(0.02)
-            ctx.progress(i + 1, count, "batches read")
-            yield pa.RecordBatch.from_pydict({"n": list(range(i * 100, i * 100 + 100))})
-"""
