@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmstudio.core import canonical_preference
 from fmstudio.core.canonical_messages import column_text, conversation, positions, read_messages
+from fmstudio.core.canonical_nested import with_fields
 from fmstudio.core.schemas import Mapping
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _WHOLE = (
     "tools",
     "text",
     "input",
+    "history",
     "caption",
     "image",
     "answer_a",
@@ -59,7 +61,7 @@ def apply(batch: pa.RecordBatch, mapping: Mapping) -> Mapped:
     import pyarrow as pa
 
     rejects: dict[int, str] = {}
-    made, rows = _made(batch, mapping, rejects)
+    made, rows = _made(_with_input(with_fields(batch, mapping.columns.values()), mapping), mapping, rejects)
     kept: pa.Array | None = None  # None: every row, once
     if rows is not None or rejects:
         places = rows if rows is not None else [i for i in range(batch.num_rows) if i not in rejects]
@@ -96,15 +98,23 @@ def _made(
     return {}, None
 
 
-def _pair(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> dict[str, pa.Array]:
+def _with_input(batch: pa.RecordBatch, mapping: Mapping) -> pa.RecordBatch:
+    """Join what the prompt is about (Alpaca's ``input``) to the prompt, after an empty line; a prompt of messages stays."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    source, extra = mapping.columns.get("prompt", ""), mapping.columns.get("input", "")
+    if not {source, extra} <= set(batch.schema.names) or pa.types.is_nested(batch.schema.field(source).type):
+        return batch
+    prompt, about = column_text(batch, source), pc.fill_null(column_text(batch, extra), "")
+    joined = pc.binary_join_element_wise(prompt, about, "\n\n")
+    joined = pc.if_else(pc.equal(pc.utf8_trim_whitespace(prompt), ""), about, joined)
+    prompt = pc.if_else(pc.equal(pc.utf8_trim_whitespace(about), ""), prompt, joined)
+    return batch.set_column(batch.schema.get_field_index(source), source, prompt)
+
+
+def _pair(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> dict[str, pa.Array]:
     prompt = _required(batch, mapping.columns["prompt"], "prompt", rejects)
-    if "input" in mapping.columns:
-        extra = pc.fill_null(column_text(batch, mapping.columns["input"]), "")
-        joined = pc.binary_join_element_wise(prompt, extra, "\n\n")
-        joined = pc.if_else(pc.equal(pc.utf8_trim_whitespace(prompt), ""), extra, joined)
-        prompt = pc.if_else(pc.equal(pc.utf8_trim_whitespace(extra), ""), prompt, joined)
     return {"prompt": prompt, "completion": _required(batch, mapping.columns["completion"], "completion", rejects)}
 
 

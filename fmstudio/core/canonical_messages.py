@@ -12,6 +12,7 @@ from collections.abc import Mapping as Dict
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.rows import CONTENT_KEYS, ROLE_KEYS, message_keys
+from fmstudio.core.sampling import opened
 from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.core.unify import as_text
 
@@ -176,22 +177,38 @@ def _from_values(
 
 
 def _from_parts(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> pa.Array:
-    """Build conversations from a prompt and a completion, each a text or messages, and a system prompt."""
+    """Build conversations from a system prompt, earlier exchanges, and a prompt and a completion, each a text or messages."""
     import pyarrow as pa
 
-    names = [mapping.columns.get(target, "") for target in ("system", "prompt", "completion")]
+    names = [mapping.columns.get(target, "") for target in ("system", "history", "prompt", "completion")]
     cells = [
         batch.column(name).to_pylist() if name in batch.schema.names else [None] * batch.num_rows for name in names
     ]
     made: list[Messages | None] = []
-    for row, (system, prompt, completion) in enumerate(zip(*cells, strict=True)):
+    for row, (system, history, prompt, completion) in enumerate(zip(*cells, strict=True)):
         try:
-            spoken = [*side(prompt, "user", mapping.roles), *side(completion, "assistant", mapping.roles)]
+            earlier = _exchanges(history, mapping.roles)
+            spoken = [
+                *earlier,
+                *side(prompt, "user", mapping.roles),
+                *side(completion, "assistant", mapping.roles),
+            ]
             made.append([{"role": "system", "content": str(system)}, *spoken] if system else spoken)
         except ValueError as error:
             rejects.setdefault(row, str(error))
             made.append(None)
     return pa.array(made, messages_type())
+
+
+def _exchanges(history: Any, roles: Dict[str, str]) -> Messages:
+    """Read what was said before: messages, or Alpaca's pairs of a question and its answer."""
+    history = opened(history)
+    if not history:
+        return []
+    if isinstance(history, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in history):
+        return [message for question, answer in history
+                for message in (*side(question, "user", roles), *side(answer, "assistant", roles))]  # fmt: skip
+    return read_messages(history, roles)[0]
 
 
 def side(value: Any, role: str, roles: Dict[str, str]) -> Messages:
@@ -200,7 +217,7 @@ def side(value: Any, role: str, roles: Dict[str, str]) -> Messages:
     Raises:
         ValueError: There is nothing, or it is no conversation.
     """
-    if value is None or value == "":
+    if value is None or value == "" or value == []:
         raise ValueError(f"There is no {'question' if role == 'user' else 'answer'}.")
     if isinstance(value, (list, dict)):
         return read_messages([value] if isinstance(value, dict) else value, roles)[0]

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.core.canonical_messages import Messages, messages_type, read_messages, side, storable
-from fmstudio.core.sampling import opened, shape_of
+from fmstudio.core.sampling import is_message, opened, shape_of
 from fmstudio.core.schemas import Mapping
 from fmstudio.core.verdicts import number_of, score_of, text_of, verdict, winner_of
 
@@ -71,8 +71,10 @@ def unpaired(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -
     """Make ``prompt``, ``completion`` and ``label``; the label is true for a good answer."""
     import pyarrow as pa
 
-    cells = [_cells(batch, mapping.columns[target]) for target in ("prompt", "completion", "label")]
-    is_chat = any(shape_of(value) == "messages" for value in cells[1][:50])
+    cells = [_cells(batch, mapping.columns.get(target, "")) for target in ("prompt", "completion", "label")]
+    if "messages" in mapping.columns:
+        cells[:2] = _split(_cells(batch, mapping.columns["messages"]))
+    is_chat = any(shape_of(value) == "messages" or is_message(value) for value in cells[1][:50])
     good_from = float(mapping.options.get("good_from", DEFAULT_GOOD_FROM))
     made: list[list[Any]] = [[], [], []]
     for row, (prompt, completion, label) in enumerate(zip(*cells, strict=True)):
@@ -101,6 +103,13 @@ def _one(value: Any, role: str, mapping: Mapping, is_chat: bool) -> Any:
     if is_chat:
         return side(opened(value), role, mapping.roles)
     return _text(value, "question" if role == "user" else "answer")
+
+
+def _split(conversations: list[Any]) -> list[list[Any]]:
+    """Part conversations into what was asked and the answer, which is the last message."""
+    values = [opened(value) for value in conversations]
+    lists = [value if isinstance(value, list) else [] for value in values]
+    return [[value[:-1] for value in lists], [value[-1:] for value in lists]]
 
 
 def _cells(batch: pa.RecordBatch, name: str) -> list[Any]:
@@ -183,7 +192,7 @@ def _pairs(scored: Sequence[tuple[float, str]], rule: str) -> list[tuple[str, st
 
 
 def _is_chat(value: Any) -> bool:
-    return shape_of(value) == "messages" or (isinstance(value, str) and _is_transcript(value))
+    return shape_of(value) == "messages" or is_message(value) or (isinstance(value, str) and _is_transcript(value))
 
 
 def _is_transcript(text: str) -> bool:

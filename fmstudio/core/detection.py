@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fmstudio.core.detection_conversation import conversation_readings
+from fmstudio.core.detection_conversation import conversation_readings, is_history
 from fmstudio.core.detection_preference import preference_readings, thumbs_readings
 from fmstudio.core.sampling import Sample
 from fmstudio.core.schemas import Mapping
@@ -79,7 +79,7 @@ def detections(
     """
     sample = Sample(columns, sample_rows, roles)
     readers: tuple[Callable[[Sample], list[Reading]], ...] = (
-        preference_readings, _chats, thumbs_readings, _images, _pairs, _texts, _table,
+        preference_readings, thumbs_readings, _chats, _images, _pairs, _texts, _nested, _table,
     )  # fmt: skip
     found = [Detection(*reading) for read in readers for reading in read(sample)]
     # A stable sort: among equals the more specific kind, which was looked for first, wins. A guess is offered after
@@ -99,13 +99,31 @@ def _distinct(found: list[Detection]) -> list[Detection]:
 
 def _chats(sample: Sample) -> list[Reading]:
     readings: list[Reading] = list(conversation_readings(sample))
-    system = sample.named(*_SYSTEMS)
+    system, history = sample.named(*_SYSTEMS), sample.named("history")
     pair = _pair(sample)
-    if not readings and system and pair and sample.is_text(system):
-        columns = {"system": system, "prompt": pair[0], "completion": pair[1]}
-        said = (f"“{system}”, “{pair[0]}” and “{pair[1]}” hold texts: a system prompt, a question and its answer.",)
-        readings.append((Mapping("conversation", columns), "sure", said))
-    return readings
+    has_system = bool(system) and sample.is_text(system)
+    has_history = bool(history) and sample.share(history, is_history) > 0.5
+    if readings or pair is None or not (has_system or has_history):
+        return readings
+    columns, notes = _about(sample, *pair)
+    more = {"system": system} if has_system else {}
+    more |= {"history": history} if has_history else {}
+    names = ", ".join(f"“{name}”" for name in (*more.values(), pair[0]))
+    what = [
+        word for word, is_there in (("a system prompt", has_system), ("earlier exchanges", has_history)) if is_there
+    ]
+    said = f"{names} and “{pair[1]}” hold {' and '.join(what)}, a question and its answer."
+    return [(Mapping("conversation", more | columns, notes=notes), "sure", (said,))]
+
+
+def _about(sample: Sample, prompt: str, completion: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Give the columns of a question and its answer, with what the question is about where a column holds it."""
+    columns = {"prompt": prompt, "completion": completion}
+    # Alpaca calls it input, Dolly context; beside other names of a question these may be anything.
+    extra = sample.named("input", "context") if prompt.lower().strip() == "instruction" else ""
+    if not extra or extra == completion or not sample.is_text(extra):
+        return columns, ()
+    return columns | {"input": extra}, (f"The {extra} is joined to the instruction, after an empty line.",)
 
 
 def _pairs(sample: Sample) -> list[Reading]:
@@ -113,12 +131,9 @@ def _pairs(sample: Sample) -> list[Reading]:
     if pair is None:
         return []
     prompt, completion = pair
-    columns = {"prompt": prompt, "completion": completion}
+    columns, notes = _about(sample, prompt, completion)
     said = [f"“{prompt}” and “{completion}” hold texts in {sample.count(prompt, completion)} of {sample.size} rows."]
-    notes: tuple[str, ...] = ()
-    if prompt.lower().strip() == "instruction" and (extra := sample.named("input")):
-        columns["input"] = extra
-        notes = ("The input is joined to the instruction, after an empty line.",)
+    if columns.get("input", "").lower().strip() == "input":
         said.append("“instruction”, “input” and “output” are Alpaca's names.")
     is_usual = prompt.lower() in ("prompt", "instruction", "question")
     return [(Mapping("prompt_completion", columns, notes=notes), "sure" if is_usual else "likely", tuple(said))]
@@ -152,7 +167,9 @@ def _length(sample: Sample, name: str) -> str:
 
 def _images(sample: Sample) -> list[Reading]:
     image = next((name for name in map(sample.named, _IMAGES) if name and sample.share(name, is_image) > 0.5), "")
-    caption = next((name for name in map(sample.named, _CAPTIONS) if name and sample.is_text(name)), "")
+    captions = (name for name in map(sample.named, _CAPTIONS) if name and sample.is_text(name))
+    # A folder of pictures without captions has the column, too, empty.
+    caption = next((name for name in captions if any(sample.values(name))), "")
     if not image or not caption or image == caption:
         return []
     said = f"“{image}” names pictures in {sample.share(image, is_image):.0%} of the rows, “{caption}” holds their captions."
@@ -168,6 +185,23 @@ def is_image(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     return value.startswith("data:image/") or value.split("?")[0].lower().endswith(_IMAGE_SUFFIXES)
+
+
+def _nested(sample: Sample) -> list[Reading]:
+    """Read what is in objects: ``body.messages``, ``data.text``. Names there are less telling, so none is sure."""
+    found: list[Reading] = []
+    for place, inside in sample.objects():
+        for read in (preference_readings, thumbs_readings, _chats, _pairs, _texts):
+            for mapping, certainty, said in read(inside):
+                if certainty == "guess":
+                    continue
+                columns = {target: f"{place}.{source}" for target, source in mapping.columns.items()}
+                notes = (*mapping.notes, f"These are fields of “{place}”, which stays as it is, too.")
+                fits: Certainty = "likely" if certainty == "sure" else "guess"
+                found.append(
+                    (replace(mapping, columns=columns, notes=notes), fits, (f"In “{place}”: {said[0]}", *said[1:]))
+                )
+    return found
 
 
 def _table(sample: Sample) -> list[Reading]:

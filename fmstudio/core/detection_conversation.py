@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from fmstudio.api import message_keys
-from fmstudio.core.sampling import Sample, opened, shape_of
+from fmstudio.core.sampling import CHAT_NAMES, Sample, opened, shape_of
 from fmstudio.core.schemas import ROLES, Mapping
 
 Reading = tuple[Mapping, Literal["sure", "likely", "guess"], tuple[str, ...]]
 
-CHAT_NAMES = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns", "utterances", "chat")
 _TOOLS = ("tools", "functions", "tool_definitions", "available_tools")
 _IMAGE_PARTS = ("image", "image_url", "input_image")
 
@@ -79,6 +78,14 @@ def _form(name: str, values: Sequence[Any], fitting: int, size: int) -> str:
 def _spoken(values: Sequence[Any]) -> str:
     counts = role_counts(values)
     return "Roles: " + ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(8)) + "."
+
+
+def is_history(value: Any) -> bool:
+    """Whether a cell holds earlier exchanges: messages, or pairs of a question and its answer (LLaMA-Factory's Alpaca)."""
+    value = opened(value)
+    if not isinstance(value, list) or not value:
+        return isinstance(value, list)
+    return shape_of(value) == "messages" or all(isinstance(pair, list) and len(pair) == 2 for pair in value)
 
 
 def role_counts(values: Sequence[Any]) -> Counter[str]:

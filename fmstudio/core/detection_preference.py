@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fmstudio.core.sampling import Sample, opened, shape_of
-from fmstudio.core.schemas import Mapping
+from fmstudio.api import message_keys
+from fmstudio.core.sampling import CHAT_NAMES, Sample, is_message, opened, shape_of
+from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.core.verdicts import is_verdict, score_of, text_of, usual_threshold
 
 Reading = tuple[Mapping, Literal["sure", "likely", "guess"], tuple[str, ...]]
 
 _PROMPTS = ("prompt", "question", "instruction", "query", "input", "context", "history", "post", "user")
 _REJECTED = {"chosen": ("rejected",), "chosen_response": ("rejected_response",), "preferred": ("dispreferred", "rejected"),
-             "win": ("lose",), "better": ("worse",), "answer_chosen": ("answer_rejected",)}  # fmt: skip
+             "preferred_output": ("non_preferred_output",), "win": ("lose",), "better": ("worse",), "answer_chosen": ("answer_rejected",)}  # fmt: skip
 _DUELS = (
     ("response_a", "response_b"), ("answer_a", "answer_b"), ("completion_a", "completion_b"), ("output_a", "output_b"),
     ("conversation_a", "conversation_b"), ("human_ref_a", "human_ref_b"), ("response_0", "response_1"),
@@ -50,17 +51,41 @@ def _chosen(sample: Sample) -> list[Reading]:
             continue
         columns = {"chosen": chosen, "rejected": rejected}
         form = _form(sample, chosen)
-        if prompt := sample.named(*_PROMPTS):
+        prompt = _asked(sample)
+        if prompt:
             columns["prompt"] = prompt
+        about = sample.named("input") if prompt.lower().strip() == "instruction" else ""
+        if about and sample.is_text(about):
+            columns["input"] = about
         said = [f"“{chosen}” and “{rejected}” hold {form} in {sample.count(chosen, rejected)} of {sample.size} rows."]
         notes = () if prompt else ("There is no prompt column: what both answers begin with becomes the prompt.",)
-        certainty: Literal["sure", "likely"] = "sure" if good == "chosen" and form != "values" else "likely"
+        is_usual = good in ("chosen", "preferred_output") and form != "values"
+        certainty: Literal["sure", "likely"] = "sure" if is_usual else "likely"
         return [(Mapping("preference", columns, notes=notes), certainty, tuple(said))]
     return []
 
 
+def _asked(sample: Sample) -> str:
+    """Name the column of the prompt: by its name, or a conversation that the answers go on; empty when there is none."""
+    if (prompt := sample.named(*_PROMPTS)) and not sample.share(prompt, lambda value: isinstance(value, dict)):
+        return prompt
+    for place, inside in sample.objects(1):  # OpenAI's preference files: input.messages
+        if sample.named(*_PROMPTS) == place and (messages := inside.named("messages")):
+            return f"{place}.{messages}"
+    # ShareGPT's form of LLaMA-Factory: the answers stand beside the conversation up to them.
+    chats = (sample.named(name) for name in CHAT_NAMES)
+    return next((name for name in chats if name and sample.share(name, _ends_with_question) > 0.5), "")
+
+
+def _ends_with_question(value: Any) -> bool:
+    if shape_of(value) != "messages":
+        return False
+    last = opened(value)[-1]
+    return ROLES.get(str(last[message_keys(last)[0]]).strip().lower()) in ("user", "tool")
+
+
 def _form(sample: Sample, name: str) -> str:
-    if sample.share(name, lambda value: shape_of(value) == "messages") > 0.5:
+    if sample.share(name, lambda value: shape_of(value) == "messages" or is_message(value)) > 0.5:
         return "messages"
     return "texts" if sample.is_text(name) else "values"
 
@@ -130,8 +155,8 @@ def _is_scored(value: Any) -> bool:
 
 def thumbs_readings(sample: Sample) -> list[Reading]:
     """Give the readings as single answers with a verdict each (unpaired preferences)."""
-    prompt, completion = sample.named(*_PROMPTS), sample.named(*_ANSWERS)
-    if not prompt or not completion or prompt == completion:
+    judged = _judged(sample)
+    if not judged:
         return []
     readings: list[Reading] = []
     for label in (sample.named(name) for name in _VERDICTS):
@@ -142,7 +167,7 @@ def thumbs_readings(sample: Sample) -> list[Reading]:
         numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
         is_two_sided = len(distinct) <= 2 and (not numbers or set(numbers) <= {-1.0, 0.0, 1.0})
         good_from = usual_threshold(numbers)
-        columns = {"prompt": prompt, "completion": completion, "label": label}
+        columns = {**judged, "label": label}
         options = {"good_from": f"{good_from:g}"} if numbers else {}
         shown = ", ".join(sorted(str(value) for value in distinct)[:4])
         said = [f"“{label}” says of each answer whether it is good ({shown})."]
@@ -155,3 +180,18 @@ def thumbs_readings(sample: Sample) -> list[Reading]:
             certainty = "sure" if is_verdicts else "likely"
         readings.append((Mapping("unpaired_preference", columns, options=options), certainty, tuple(said)))
     return readings[:1]
+
+
+def _judged(sample: Sample) -> dict[str, str]:
+    """Give the columns of a question and its answer: two, or a conversation that ends with the answer; empty without."""
+    prompt, completion = sample.named(*_PROMPTS), sample.named(*_ANSWERS)
+    if prompt and completion and prompt != completion:
+        about = sample.named("input") if prompt.lower().strip() == "instruction" else ""
+        return {"prompt": prompt, "completion": completion} | ({"input": about} if about else {})
+    chats = (sample.named(name) for name in CHAT_NAMES)
+    found = next((name for name in chats if name and sample.share(name, _ends_with_answer) > 0.5), "")
+    return {"messages": found} if found else {}
+
+
+def _ends_with_answer(value: Any) -> bool:
+    return shape_of(value) == "messages" and len(opened(value)) > 1 and not _ends_with_question(value)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dict
 from typing import Any
 
 from fmstudio.api import message_keys
+
+CHAT_NAMES = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns", "utterances", "chat")
+"""Names of columns that hold conversations, in public datasets."""
+_MOST_FIELDS = 64
+"""Objects with more fields are not looked into."""
 
 
 class Sample:
@@ -53,6 +58,20 @@ class Sample:
         """Whether a column holds text or nothing in every row."""
         return all(isinstance(value, str) for value in self.values(name))
 
+    def objects(self, deepest: int = 3) -> Iterator[tuple[str, Sample]]:
+        """Give the objects that columns hold, down to some depth, each with its path (``response.body``) and its fields."""
+        for name in self.columns:
+            values = self.values(name)
+            if not values or not all(isinstance(value, dict) for value in values):
+                continue
+            fields = list(dict.fromkeys(field for value in values for field in value))
+            if len(fields) > _MOST_FIELDS:  # keys that are values, e.g. the ids of messages
+                continue
+            inside = Sample(fields, values, self.roles)
+            yield name, inside
+            if deepest > 1:
+                yield from ((f"{name}.{place}", found) for place, found in inside.objects(deepest - 1))
+
     def mean_length(self, name: str) -> float:
         """Mean length of a column's texts in characters."""
         lengths = [len(value) for value in self.values(name) if isinstance(value, str)]
@@ -77,3 +96,8 @@ def opened(value: Any) -> Any:
         except (ValueError, RecursionError):
             return value
     return value
+
+
+def is_message(value: Any) -> bool:
+    """Whether a cell is one message: an object with who speaks and what."""
+    return isinstance(value, dict) and all(message_keys(value))

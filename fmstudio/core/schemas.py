@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, get_args
 
 from fmstudio.api import SchemaKind, UserError
+from fmstudio.core.canonical_nested import top_of
 
 ROLES = {
     "system": "system", "developer": "system",
@@ -27,13 +28,13 @@ turn in which the assistant calls a tool."""
 CANONICAL_ROLES: Final = ("system", "user", "assistant", "tool")
 
 TARGETS: Final[dict[SchemaKind, tuple[str, ...]]] = {
-    "conversation": ("messages", "system", "tools", "prompt", "completion"),
+    "conversation": ("messages", "system", "tools", "history", "prompt", "input", "completion"),
     "prompt_completion": ("prompt", "input", "completion"),
     "text": ("text",),
     "preference": (
-        "prompt", "chosen", "rejected", "answers", "scores", "ranks", "answer_a", "answer_b", "winner",
+        "prompt", "input", "chosen", "rejected", "answers", "scores", "ranks", "answer_a", "answer_b", "winner",
     ),
-    "unpaired_preference": ("prompt", "completion", "label"),
+    "unpaired_preference": ("messages", "prompt", "input", "completion", "label"),
     "image_caption": ("image", "caption"),
     "table": (),
 }  # fmt: skip
@@ -47,7 +48,7 @@ NEEDS: Final[dict[SchemaKind, tuple[tuple[str, ...], ...]]] = {
         ("chosen", "rejected"), ("answer_a", "answer_b", "winner"), ("answers", "scores"), ("answers", "ranks"),
         ("answers",),
     ),
-    "unpaired_preference": (("prompt", "completion", "label"),),
+    "unpaired_preference": (("prompt", "completion", "label"), ("messages", "label")),
     "image_caption": (("image", "caption"),),
     "table": ((),),
 }  # fmt: skip
@@ -77,10 +78,12 @@ class Mapping:
 
     Attributes:
         kind: What the rows are.
-        columns: Target → source column. Conversation: ``messages``, or ``prompt`` and ``completion`` to build them from;
-            ``system`` (put first as a system message), ``tools`` (kept as JSON text). Prompt and completion: ``input`` is
-            joined to the prompt after an empty line. Preference: ``chosen`` and ``rejected``, or ``answers`` with
-            ``scores`` (high is good) or ``ranks`` (1 is best), or two answers and the ``winner``. See `TARGETS`.
+        columns: Target → source column, or a field of it (``body.messages``). Conversation: ``messages``, or ``prompt``
+            and ``completion`` to build them from; ``system`` (put first as a system message), ``history`` (earlier
+            exchanges), ``tools`` (kept as JSON text). ``input`` is joined to the prompt after an empty line, whatever the
+            kind. Preference: ``chosen`` and ``rejected``, or ``answers`` with ``scores`` (high is good) or ``ranks`` (1 is
+            best), or two answers and the ``winner``. A verdict: prompt and completion, or ``messages`` of which the last
+            is the answer, and the ``label``. See `TARGETS`.
         roles: Role name in the file (lower case) → canonical role, for names beyond the canonical four.
         notes: What was noticed, in words for the user.
         options: Rules, see `OPTIONS`.
@@ -134,13 +137,14 @@ class Mapping:
         return ", ".join(filter(None, (self.kind.replace("_", " "), " ".join(words))))
 
     def check(self, columns: Sequence[str]) -> None:
-        """Make sure that every source column exists.
+        """Make sure that every source column exists; of a field in an object, that the object does.
 
         Raises:
             UserError: One does not; the message lists what is there and the nearest name.
         """
         for source in self.columns.values():
-            _known(source, list(columns), "column")
+            if not top_of(source, columns):
+                _known(source, list(columns), "column")
 
 
 def said_in(pairs: Sequence[str]) -> dict[str, Any]:

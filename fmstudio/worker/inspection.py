@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import Params, TaskContext, UserError, text_array
+from fmstudio.core.canonical_nested import top_of, with_fields
 from fmstudio.core.detection_conversation import role_counts
 from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.plugin_manager import PluginManager
@@ -143,7 +144,7 @@ def _agrees(
     except UserError as error:
         return {"agrees": False, "reason": error.message}
     names = list(dict.fromkeys(name for batch in sample for name in batch.schema.names))
-    lacking = [source for source in mapping.columns.values() if source not in names]
+    lacking = [source for source in mapping.columns.values() if not top_of(source, names)]
     if lacking:
         return {"agrees": False, "reason": f"{path.name} has no column “{lacking[0]}”; it has {', '.join(names[:6])}."}
     shared = set(names) & set(columns)
@@ -157,8 +158,8 @@ def speakers(batches: Sequence[pa.RecordBatch], mapping: Mapping) -> list[dict[s
     sources = [
         mapping.columns[t] for t in ("messages", "chosen", "rejected", "prompt", "completion") if t in mapping.columns
     ]
-    values = [v for batch in batches for name in sources if name in batch.schema.names
-              for v in batch.column(name).slice(0, MEASURED_ROWS).to_pylist()]  # fmt: skip
+    values = [v for batch in (with_fields(batch, sources) for batch in batches) for name in sources
+              if name in batch.schema.names for v in batch.column(name).slice(0, MEASURED_ROWS).to_pylist()]  # fmt: skip
     known = ROLES | mapping.roles
     return [
         {"name": name, "count": count, "role": known.get(name.strip().lower(), ""), "is_usual": ROLES.get(name) == name}

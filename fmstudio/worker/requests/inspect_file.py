@@ -54,7 +54,8 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     Returns:
         ``importer``, ``importers`` (id and title of those that fit), ``kind``, ``mapping``, ``detections`` (every reading
         that fits: mapping, certainty, evidence), ``options`` (rules that matter), ``roles`` (names in the file and what
-        they are taken for), ``columns`` (name and type after mapping), ``raw_columns``, ``rows`` (mapped), ``pictures``
+        they are taken for), ``columns`` (name and type after mapping), ``raw_columns`` (with the fields of objects
+        that a reading uses, ``body.messages``), ``rows`` (mapped), ``pictures``
         (those in the rows, see `fmstudio.worker.pictures`), ``raw_rows``,
         ``rejects`` (the first 20), ``rejected``, ``flags``, ``flagged``, ``type_conflicts``, ``notes``, ``parts``,
         ``part``, ``files`` (how many, in a folder or archive), ``encoding`` (chosen, empty = detect; None where the
@@ -91,16 +92,17 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
     rows = sample_rows(mapped, limit)
     raw, values = sample_rows(sample, SAMPLE_ROWS), params.get("importer_params") or {}
     names = list(dict.fromkeys(name for batch in sample for name in batch.schema.names))
+    found = detections(names, raw)
     return {
         "importer": EACH if is_from_heap(first, path) else first.importer,
         "importers": choices(first, path, plugins),
         "kind": mapping.kind,
         "mapping": mapping.to_dict(),
-        "detections": [found.to_dict() for found in detections(names, raw)],
+        "detections": [one.to_dict() for one in found],
         "options": used_options(mapping.kind, mapping.columns),
         "roles": speakers(sample, mapping),
         "columns": [{"name": f.name, "type": str(f.type)} for f in unifier.schema()],
-        "raw_columns": names,
+        "raw_columns": _sources(names, [mapping, *(one.mapping for one in found)]),
         "rows": plain_rows(rows),
         "pictures": small_pictures(rows),
         "raw_rows": plain_rows(raw[:limit]),
@@ -123,6 +125,11 @@ def handle(params: dict[str, Any], state: dict[str, Any], plugins: PluginManager
         "update_keys": _keys(mapped),
         **measure(mapped, plugins, state),
     }
+
+
+def _sources(names: list[str], mappings: list[Mapping]) -> list[str]:
+    """The columns, and after them the fields in them that mappings name."""
+    return list(dict.fromkeys([*names, *(source for one in mappings for source in one.columns.values())]))
 
 
 def _keys(mapped: list[pa.RecordBatch]) -> list[str]:

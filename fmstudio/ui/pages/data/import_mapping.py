@@ -29,6 +29,7 @@ HINTS = {
     "prompt": "The question; messages or text",
     "completion": "The answer",
     "input": "Joined to the prompt, after an empty line",
+    "history": "What was said before: pairs of a question and its answer, or messages",
     "chosen": "The better answer",
     "rejected": "The worse answer",
     "answers": "A list of answers in each row",
@@ -218,5 +219,6 @@ def _shown_targets(kind: str, columns: dict[str, str]) -> list[str]:
     everything = TARGETS[kind]  # type: ignore[index]
     used = next((need for need in NEEDS[kind] if set(need) <= set(columns)), NEEDS[kind][0])  # type: ignore[index]
     alternative = {target for need in NEEDS[kind] for target in need} - set(used)  # type: ignore[index]
+    alternative |= {"history", "input"} if "messages" in used else set()  # what belongs to a prompt
     keep = {"scores", "ranks"} if "answers" in used else set()
     return [target for target in everything if target not in alternative or target in keep or target in columns]
