@@ -32,9 +32,9 @@ class Lineage:
 
         Args:
             kind: What it is.
-            id: ``dataset``: id or name. ``version``: ``DATASET@NUMBER``. ``row``: ``DATASET#ROW_ID``. ``file``: SHA-256,
-                path or name. ``run``: job id. ``model``, ``chat``, ``export``: id. The name of any will do, too: of
-                several the newest is meant.
+            id: ``dataset``: id or name, also of a deleted one. ``version``: ``DATASET@NUMBER``. ``row``:
+                ``DATASET#ROW_ID``. ``file``: SHA-256, path or name. ``run``: job id. ``model``, ``chat``, ``export``:
+                id. The name of any will do, too: of several the newest is meant.
 
         Raises:
             UserError: There is no such thing.
@@ -60,9 +60,16 @@ class Lineage:
     def _found(self, world: World, kind: NodeKind, wanted: str) -> str:
         if kind == "version":
             dataset, _, number = wanted.rpartition("@")
-            wanted = f"{self._datasets.get(dataset).id}@{number}"
-        elif kind == "dataset" and f"dataset:{wanted}" not in world.nodes:
-            wanted = self._datasets.get(wanted).id
+            if not dataset or not number.isdigit():
+                raise UserError(f"“{wanted}” names no version.", remedy="Write DATASET@NUMBER.")
+            owner = self._dataset(world, dataset)
+            version = f"version:{owner.removeprefix('dataset:')}@{int(number)}"
+            if version not in world.nodes:
+                numbers = ", ".join(node.rpartition("@")[2] for node in world.versions[owner][-20:])
+                raise UserError(f"“{dataset}” has no version {number}.", remedy=f"There is: {numbers}.")
+            return version
+        if kind == "dataset":
+            return self._dataset(world, wanted)
         if f"{kind}:{wanted}" in world.nodes:
             return f"{kind}:{wanted}"
         there = [node for node in world.nodes.values() if node.kind == kind]
@@ -71,3 +78,13 @@ class Lineage:
                 return node.id
         names = ", ".join(dict.fromkeys(node.title for node in there[-20:])) or "none yet"
         raise UserError(f"There is no {kind} “{wanted}” in this project.", remedy=f"There is: {names}.")
+
+    def _dataset(self, world: World, wanted: str) -> str:
+        """The node of a dataset by id or name; one that was deleted where no other has the name."""
+        if f"dataset:{wanted}" in world.nodes:
+            return f"dataset:{wanted}"
+        named = [n for n in world.nodes.values() if n.kind == "dataset" and n.title == wanted]
+        gone = [node.id for node in named if node.facts["is_deleted"]]
+        if len(gone) < len(named) or not gone:
+            return f"dataset:{self._datasets.get(wanted).id}"
+        return gone[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +201,71 @@ def test_after_a_branch_an_id_may_mean_another_row(project: Project) -> None:
     assert f"{branch}@2" in project.lineage_graph.of_row(dataset, 1).node(f"row:{dataset}#1").facts["held_by"]
 
 
+def made_from(project: Project, name: str, table: pa.Table, *origins: tuple[str, int]) -> str:
+    """A dataset as a transform of these versions leaves it."""
+    made = imported(project, name, table)
+    source = {"transform": "t", "datasets": [{"id": dataset, "version": number} for dataset, number in origins]}
+    with project._catalog.transaction() as connection:
+        connection.execute("UPDATE datasets SET source = ? WHERE id = ?", [json.dumps(source), made])
+    return made
+
+
+def test_a_row_of_a_dataset_made_from_others_goes_back_to_their_files(project: Project) -> None:
+    dataset, other = (imported(project, n, simple_table(4), f) for n, f in (("faq", FILE), ("more", OTHER)))
+    backwards = simple_table(4).append_column("source_row_id", [[3, 2, 1, 0]])
+    order = made_from(project, "sorted", backwards, (dataset, 1))
+    graph = project.lineage_graph.of_row(order, 0)
+    row = graph.node(graph.focus)
+    assert row.facts["origin"] == "made from rows of other datasets"
+    assert [n.id for n in graph.sources(graph.focus)] == [f"version:{dataset}@1"]
+    assert "made from its row id 3" in [edge.title for edge in graph.edges]
+    assert [n.title for n in graph.sources(f"version:{dataset}@1") if n.kind == "file"] == ["faq.csv"]
+    merged = made_from(project, "merged", simple_table(4), (dataset, 1), (other, 1))
+    graph = project.lineage_graph.of_row(merged, 1)
+    assert {n.id for n in graph.sources(graph.focus)} == {f"version:{dataset}@1", f"version:{other}@1"}
+    assert ids(graph, "file") == {FILE["sha256"], OTHER["sha256"]}
+    named = made_from(
+        project, "told", simple_table(4).append_column("source_dataset", [["more"] * 4]), (dataset, 1), (other, 1)
+    )
+    graph = project.lineage_graph.of_row(named, 1)
+    assert ids(graph, "file") == {OTHER["sha256"]}
+
+
+def test_a_row_goes_forward_to_the_datasets_made_of_it(project: Project) -> None:
+    dataset = imported(project, "faq", simple_table(4), FILE)
+    made = made_from(project, "sorted", simple_table(3), (dataset, 1))
+    export = exported(project, made, 1, "sorted.jsonl")
+    project.edits.delete_rows(dataset, [2])
+    commit(project, dataset)
+    late = made_from(project, "late", simple_table(3), (dataset, 2))
+    graph = project.lineage_graph.of_row(dataset, 2)
+    assert ids(graph, "version") == {f"{dataset}@1", f"{dataset}@2", f"{made}@1"}, "not what came without the row"
+    assert ids(graph, "export") == {export}
+    assert f"{late}@1" in ids(project.lineage_graph.of_row(dataset, 1), "version")
+
+
+def test_a_row_keeps_its_file_when_versions_between_are_collected(project: Project) -> None:
+    dataset = imported(project, "faq", simple_table(4), FILE)
+    for n in range(4):
+        project.edits.set_cells(dataset, {1: {"text": f"new {n}"}})
+        if n == 1:
+            project.edits.add_rows(dataset, [{"text": "late"}])
+        commit(project, dataset)
+    project.disk.collect([g for g in project.disk.collectable(0) if g.kind == "version"], 0)
+    kept = [v.number for v in project.datasets.versions(dataset) if not v.is_collected]
+    assert kept == [5], kept
+    graph = project.lineage_graph.of_row(dataset, 1)
+    row = graph.node(graph.focus)
+    assert row.facts["origin"] == "file"
+    assert row.facts["held_by"] == [f"{dataset}@5"]
+    assert [n.title for n in graph.sources(graph.focus)] == ["faq.csv"]
+    assert [n.id for n in graph.targets(graph.focus)] == [f"version:{dataset}@1"]
+    assert ids(graph, "version") == {f"{dataset}@{n}" for n in range(1, 6)}
+    late = project.lineage_graph.of_row(dataset, 4)
+    assert late.sources(late.focus) == [], "a row added by hand was in no file"
+    assert [n.id for n in late.targets(late.focus)] == [f"version:{dataset}@3"]
+
+
 def test_an_update_brings_its_own_file(project: Project) -> None:
     dataset = imported(project, "faq", simple_table(4), FILE)
     meta = {
@@ -229,6 +295,12 @@ def test_what_is_not_there_is_explained(project: Project) -> None:
     assert "faq.csv" in caught.value.remedy
     with pytest.raises(UserError, match="names no row"):
         project.lineage_graph.of("row", "faq#x")
+    with pytest.raises(UserError, match="names no version") as caught:
+        project.lineage_graph.of("version", "faq")
+    assert caught.value.remedy == "Write DATASET@NUMBER."
+    with pytest.raises(UserError, match="“faq” has no version 9") as caught:
+        project.lineage_graph.of("version", "faq@9")
+    assert caught.value.remedy == "There is: 1."
 
 
 def test_a_dataset_that_was_deleted_is_still_told_of(project: Project) -> None:
@@ -236,6 +308,8 @@ def test_a_dataset_that_was_deleted_is_still_told_of(project: Project) -> None:
     project.datasets.delete(dataset)
     graph = project.lineage_graph.of("file", "faq.csv")
     assert graph.node(f"dataset:{dataset}").subtitle == "deleted"
+    assert project.lineage_graph.of("dataset", "faq").focus == f"dataset:{dataset}"
+    assert project.lineage_graph.of("version", "faq@1").focus == f"version:{dataset}@1"
     assert ids(graph, "version") == {f"{dataset}@1"}
     make_dataset(project, "other", simple_table(1))
     assert shown(project, "other")
