@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a fault (a bug, a dead worker), 2 a user's mistake. Errors
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -36,6 +37,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Call the command's handler and turn what it raises into a sentence and an exit code."""
     from fmstudio.cli.session import JobFailed
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names of files need not be text
     try:
         arguments.handler(arguments)
     except JobFailed as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from fmstudio.core.jsonfile import to_json
 from fmstudio.jobs.spec import Job
 
 CELL_WIDTH = 60
@@ -23,7 +23,7 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """The one JSON document on stdout; what JSON has no number for (NaN, Infinity) is text there."""
-    print(json.dumps(_jsonable(value), ensure_ascii=False, indent=1, allow_nan=False))
+    print(to_json(_jsonable(value), indent=1, allow_nan=False))
 
 
 def _jsonable(value: Any) -> Any:

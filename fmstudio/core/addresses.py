@@ -17,6 +17,16 @@ def is_remote(name: str) -> bool:
     return bool(re.match(r"(?i)https?://|hf:", name))
 
 
+def as_text(name: str) -> str:
+    """Give the name of a file as text: names need not be valid UTF-8, and what is not in them becomes �.
+
+    Example:
+        >>> as_text("caf\udce9.csv")
+        'caf�.csv'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def name_of(file: str) -> str:
     """The name by which a file, folder or address is known: without what leads there.
 
@@ -25,7 +35,7 @@ def name_of(file: str) -> str:
         ('train.jsonl', 'birds')
     """
     if not is_remote(file):
-        return Path(file).name
+        return as_text(Path(file).name)
     if file.lower().startswith("hf:"):
         return file[3:].partition("@")[0].rpartition("/")[2] or file
     parts = urlsplit(file)

@@ -9,13 +9,26 @@ from pathlib import Path
 from typing import Any
 
 
+def to_json(value: Any, **more: Any) -> str:
+    """JSON as `json.dumps` writes it, in plain characters where UTF-8 holds them.
+
+    Names of files need not be text: what is none in them (lone surrogates) stands as an escape, and comes back as it was.
+    """
+    text = json.dumps(value, ensure_ascii=False, **more)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, **more)
+    return text
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write beside, fsync, rename.
 
     Raises:
         OSError: The disk is full or the folder is not writable; the old file is untouched.
     """
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1))
+    write_text(path, to_json(value, indent=1))
 
 
 def write_text(path: Path, text: str) -> None:

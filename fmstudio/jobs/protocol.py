@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
+from fmstudio.core.jsonfile import to_json
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
@@ -130,7 +132,7 @@ _TYPES: dict[str, Any] = {
 
 def encode(message: Wire) -> str:
     """One line of JSON, newline included."""
-    return json.dumps({"type": message.type, **asdict(message)}, ensure_ascii=False, allow_nan=True) + "\n"
+    return to_json({"type": message.type, **asdict(message)}) + "\n"
 
 
 def decode(line: str) -> Wire | None:

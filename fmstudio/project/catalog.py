@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.addresses import as_text
 from fmstudio.core.jsonfile import read_json, write_json
 from fmstudio.project.closing import close_when_free
 from fmstudio.project.migrations import migrate
@@ -131,9 +132,9 @@ class Catalog:
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, values: dict[str, Any]) -> None:
-    """Insert one row; mappings and lists are stored as JSON."""
+    """Insert one row; mappings and lists are stored as JSON, in which DuckDB takes nothing but text."""
     cells = [
-        json.dumps(v, ensure_ascii=False, default=str) if isinstance(v, dict | list | tuple) else v
+        as_text(json.dumps(v, ensure_ascii=False, default=str)) if isinstance(v, dict | list | tuple) else v
         for v in values.values()
     ]
     marks = ", ".join("?" for _ in cells)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 from fmstudio.api.context import LogLevel, TaskContext
+from fmstudio.core.jsonfile import to_json
 from fmstudio.jobs.protocol import Log, Metric, Progress, Wire
 from fmstudio.worker.stdio import Channel
 
@@ -37,7 +37,7 @@ class StepContext(TaskContext):
     def emit(self, message: Wire) -> None:
         """Write to the event log and to the app."""
         record = {"type": message.type, "t": round(time.time(), 3), **asdict(message)}
-        self._events.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._events.write(to_json(record) + "\n")
         self._events.flush()
         self._channel.send(message)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fmstudio.api import TaskContext, UserError
-from fmstudio.core.addresses import is_remote
+from fmstudio.core.addresses import as_text, is_remote
 from fmstudio.core.parquet import FILE_BYTES, RowsWriter, Written
 from fmstudio.core.schemas import Mapping
 from fmstudio.core.words import plural
@@ -228,7 +228,7 @@ def _nothing(sources: list[str], report: Report) -> UserError:
 def _result(done: _Done, named: list[tuple[str, Path]], digests: list[str]) -> dict[str, Any]:
     written, mapping, report = done.written, done.mapping, done.report
     sources = [
-        {"path": origin, "name": file.name, "sha256": digest, "bytes": size_of(file)}
+        {"path": origin, "name": as_text(file.name), "sha256": digest, "bytes": size_of(file)}
         for (origin, file), digest in zip(named, digests, strict=True)
     ]
     return {

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.api import ImportReport, Part, Reject, TaskContext, UserError
+from fmstudio.core.addresses import as_text
 from fmstudio.plugin_manager import Contribution, PluginManager
 from fmstudio.worker.choosing import claims, file_candidates, folder_candidates, is_junk, marked, takes_folders
 from fmstudio.worker.importing import open_importer
@@ -263,7 +264,7 @@ def natural(name: str) -> list[Any]:
 
 
 def _source(path: Path, name: str, importer: Contribution, *, is_unpacked: bool = False) -> Source:
-    return Source(path, name, importer.id, importer.facts.get("family", "table"), is_unpacked)
+    return Source(path, as_text(name), importer.id, importer.facts.get("family", "table"), is_unpacked)
 
 
 def _has_parts(source: Source, plugins: PluginManager) -> bool:

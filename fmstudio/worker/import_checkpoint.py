@@ -6,7 +6,6 @@ What is kept is what was on the disk by then: whole Parquet files, and all that 
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,10 +36,7 @@ class ImportCheckpoint:
 
     def load(self) -> dict[str, Any] | None:
         """Give the state that was kept; None when there is none, or it is of no use any more."""
-        try:
-            kept = read_json(self._path)
-        except ValueError:
-            return None
+        kept = read_json(self._path)
         if not isinstance(kept, dict) or kept.get("about") != self._about:
             return None
         state: dict[str, Any] = kept["state"]
@@ -73,14 +69,14 @@ class ImportCheckpoint:
 def _signature(path: Path) -> list[Any]:
     """Name, size and time of change of a file, or of all files in a folder; what is not there is told where it is read."""
     if not path.exists():
-        return [os.fsdecode(path)]
+        return [ascii(path)]
     if not path.is_dir():
         return _of_one(path)
     inside = sorted(file for file in path.rglob("*") if file.is_file())
-    listing = hashlib.sha256("\n".join(str(_of_one(file)) for file in inside).encode("utf-8", "surrogateescape"))
-    return [os.fsdecode(path), len(inside), listing.hexdigest()]
+    listing = hashlib.sha256("\n".join(str(_of_one(file)) for file in inside).encode())
+    return [ascii(path), len(inside), listing.hexdigest()]
 
 
 def _of_one(path: Path) -> list[Any]:
-    facts = path.stat()
-    return [os.fsdecode(path), facts.st_size, facts.st_mtime_ns]
+    facts = path.stat()  # ascii: a name need not be text
+    return [ascii(path), facts.st_size, facts.st_mtime_ns]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID, Importer, ImportReport, Params, Reject, TaskContext, UserError
+from fmstudio.core.addresses import as_text
 from fmstudio.core.canonical import apply
 from fmstudio.core.checking import make_params
 from fmstudio.core.detection import detect, detections
@@ -91,7 +92,7 @@ class Report(ImportReport):
         if len(self.first) < 20:
             self.first.append(record)
         if self.sink is not None:
-            self.sink.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self.sink.write(as_text(json.dumps(record, ensure_ascii=False)) + "\n")
 
     def note(self, text: str) -> None:
         """See `ImportReport.note`; the same note is kept once."""
