@@ -45,7 +45,7 @@ class TransformPreview:
         changed: Cells that change (`unit` “cells”) or rows that are dropped or added (“rows”).
         dropped: Rows that would be dropped.
         notes: What to know before it is run, in words; `warnings` are those of them not to be overlooked.
-        outputs: Rows of each part of a split (“train” → 80), whether it is a column or a dataset of its own.
+        outputs: Rows of each part of a split (“train” → 80, “test” → 0), whether it is a column or a dataset of its own.
         failure: Why it cannot be run, when a value of some row does not allow it; empty = it can.
         is_estimate: Whether the numbers are scaled up from a part of the rows.
         is_idle: Whether it was looked at in full and would leave everything as it is, so that there is nothing to run.
@@ -94,7 +94,7 @@ def preview_transform(
         scope = Scope.make(connection, seen, others, rows=part, is_preview=True)
         plan = kind.plan(scope, params)
         looking = _Looking(scope, plan, total, limit, is_part=bool(part) or plan.is_part)
-        return looking.look(kind.made(params), has_outputs=kind.id == "split")
+        return looking.look(kind.made(params), outputs=list(params.shares) if kind.id == "split" else [])
 
 
 class _Looking:
@@ -104,7 +104,7 @@ class _Looking:
         self._types = columns_of(scope.connection, queries[0])
         self._control = [name for name in self._types if name in CONTROL]
 
-    def look(self, makes: Makes, *, has_outputs: bool) -> TransformPreview:
+    def look(self, makes: Makes, *, outputs: Sequence[str]) -> TransformPreview:
         counts, made = self._counts(), self._made()
         share = self._total / max(counts["rows"], 1) if self._is_part else 1.0
         gone, changed = round(counts["dropped"] * share), round(counts["changed"] * share)
@@ -130,7 +130,7 @@ class _Looking:
             unit=self._plan.unit,
             makes=makes,
             is_aligned=self._plan.is_aligned,
-            outputs=self._outputs(share) if has_outputs else {},
+            outputs=self._outputs(outputs, share) if outputs else {},
             failure=counts["failure"] or "",
             is_estimate=self._is_part,
             is_idle=makes == "version" and not self._is_part and not gone and not made and not changed and is_same,
@@ -158,12 +158,12 @@ class _Looking:
             return self._plan.fresh_rows
         return sum(int(self._scope.count(f"SELECT count(*) FROM ({query})")) for query in self._plan.fresh)
 
-    def _outputs(self, share: float) -> dict[str, int]:
+    def _outputs(self, names: Sequence[str], share: float) -> dict[str, int]:
+        """Rows of each of these splits, also of those that get none."""
         column = TARGET if TARGET in self._control else SPLIT
-        rows = self._scope.connection.execute(
-            f"SELECT {column}, count(*) FROM ({self._plan.kept}) GROUP BY ALL ORDER BY count(*) DESC LIMIT 20"
-        ).fetchall()
-        return {str(name): round(count * share) for name, count in rows}
+        sql = f"SELECT {column}, count(*) FROM ({self._plan.kept}) GROUP BY ALL"
+        rows = dict(self._scope.connection.execute(sql).fetchall())
+        return {name: round(rows.get(name, 0) * share) for name in names}
 
     def _lost_note(self, counts: dict[str, Any], share: float) -> list[str]:
         if not counts["lost"]:

@@ -92,6 +92,50 @@ def test_a_stratified_split_has_the_shares_in_every_value(project: Project) -> N
     assert counts[None] == {"train": 16, "validation": 2, "test": 2}
 
 
+@pytest.mark.parametrize("rows_a_value", [1, 3, 4, 5, 7])
+def test_a_stratified_split_of_many_small_values_has_the_shares_over_all(project: Project, rows_a_value: int) -> None:
+    rows = 300 * rows_a_value
+    labels = [f"l{i // rows_a_value}" for i in range(rows)]
+    dataset = made(project, texts_table(["x"] * rows, label=labels))
+    splits = split_of(project, dataset, method="stratified", column="label")
+    for name, share in {"train": 0.8, "validation": 0.1, "test": 0.1}.items():
+        of_value = Counter(labels[row_id] for row_id, split in splits.items() if split == name)
+        assert abs(sum(of_value.values()) - rows * share) <= 4, name
+        assert all(abs(of_value[label] - rows_a_value * share) < 1 for label in set(labels))
+    again = made(project, texts_table(["x"] * rows, label=labels))
+    assert split_of(project, again, method="stratified", column="label") == splits
+
+
+def test_a_split_that_gets_no_row_is_told_and_counted(project: Project) -> None:
+    one = made(project, simple_table(1))
+    preview = project.transforms.preview(one, "split", {})
+    assert sum(preview.outputs.values()) == 1 and list(preview.outputs) == ["train", "validation", "test"]
+    assert any("No row goes to" in warning and "too few rows" in warning for warning in preview.warnings)
+    years = made(project, texts_table(["x"] * 30, year=[2020 + i % 3 for i in range(30)]))
+    by_year = {"method": "time", "column": "year"}
+    preview = project.transforms.preview(years, "split", by_year)
+    assert preview.outputs == {"train": 20, "validation": 10, "test": 0}
+    said = "No row goes to “test”: there are too few different moments for these shares."
+    assert said in preview.warnings
+    assert said in transform(project, years, "split", **by_year).results["transform"]["notes"]
+    assert not any(
+        "No row" in note for note in project.transforms.preview(made(project, simple_table(2_000)), "split", {}).notes
+    )
+
+
+def test_dates_written_as_text_are_put_in_order_as_dates(project: Project) -> None:
+    days = [f"2024-{month}-{day}" for month in range(1, 13) for day in (1, 15)]
+    dataset = made(project, texts_table(["x"] * 25, day=[*days[::-1], " "]))
+    splits = split_of(project, dataset, method="time", column="day", train=0.5, validation=0, test=0.5)
+    assert [splits[row_id] for row_id in range(25)] == ["test"] * 12 + ["train"] * 13
+    numbers = made(project, texts_table(["x"] * 20, n=[str(i) for i in range(20)]))
+    splits = split_of(project, numbers, method="time", column="n", train=0.5, validation=0, test=0.5)
+    assert [splits[row_id] for row_id in range(20)] == ["train"] * 10 + ["test"] * 10
+    other = made(project, texts_table(["x"] * 4, day=["1.2.2024", "15.1.2024", "3.3.2023", None]))
+    preview = project.transforms.preview(other, "split", {"method": "time", "column": "day"})
+    assert any("letter by letter" in warning and "“1.2.2024”" in warning for warning in preview.warnings)
+
+
 def test_by_time_the_oldest_train_and_one_moment_stays_together(project: Project) -> None:
     days = [i // 10 for i in range(100)][::-1]
     dataset = made(project, texts_table(["x"] * 100, day=[*days[:99], None]))
@@ -186,7 +230,7 @@ def test_groups_never_straddle_and_shares_hold(
 def test_placing_large_groups_first_misses_a_share_by_two_groups_at_most(sizes: list[int], shares: list[float]) -> None:
     whole = sum(shares)
     ordered = np.array(sorted(sizes, reverse=True))
-    chosen = place_groups(ordered, [share / whole for share in shares])
+    chosen = place_groups(ordered.tolist(), [share / whole for share in shares])
     for number, share in enumerate(shares):
         rows = sum(size for size, split in zip(ordered.tolist(), chosen, strict=True) if split == number)
         assert rows - sum(sizes) * share / whole <= max(sizes, default=0)
@@ -243,6 +287,20 @@ def test_messages_are_compared_by_what_was_said(project: Project) -> None:
 def test_bands_find_pairs_at_the_threshold(similarity: float) -> None:
     width = band_width(similarity)
     assert 1 - (1 - similarity**width) ** (128 // width) >= 0.98
+
+
+def test_a_preview_finds_the_near_duplicates_that_the_job_finds(project: Project) -> None:
+    texts: list[str | None] = [None, "", "…", "Hi", "hi!"]
+    for number in range(80):
+        words = story(number, 400 if number % 5 == 0 else 30)
+        texts += [" ".join(words), " ".join([*words, "more"]).upper(), " ".join(story(1_000 + number))]
+    dataset = made(project, texts_table(texts))
+    for similarity in (0.5, 0.7, 0.9):
+        params = {"method": "near duplicates", "column": "text", "similarity": similarity}
+        preview = project.transforms.preview(dataset, "split", params)
+        told = next(note for note in preview.notes if note.startswith("Nearly the same"))
+        assert told.endswith(f"81 of {len(texts)} rows.")
+        assert told in transform(project, dataset, "split", **params).results["transform"]["notes"]
 
 
 def test_column_and_split_are_typed_as_text(project: Project) -> None:

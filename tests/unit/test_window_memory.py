@@ -48,6 +48,13 @@ asked = {
     "console": lambda: (project.console.tables(), project.console.run("SELECT count(*) FROM data")),
     "preview": lambda: project.transforms.preview(D, "compute", {"column": "y", "expression": "n + 1"}),
     "replace": lambda: project.transforms.preview(D, "replace", {"find": "text", "replacement": "t"}),
+    "splits": lambda: [
+        project.transforms.preview(D, "split", {"method": method, "column": column})
+        for method, column in (("random", ""), ("stratified", "n"), ("grouped", "n"), ("time", "n"), ("near duplicates", ""))
+    ],
+    "merge": lambda: project.transforms.preview(D, "merge", {"datasets": ["data"]}),
+    "join": lambda: project.transforms.preview(D, "join", {"dataset": "data", "key": "n"}),
+    "sample": lambda: project.transforms.preview(D, "sample", {"rows": 5, "stratify_by": "n"}),
     "export": lambda: project.specs.export_dataset(D, "jsonl", Path(sys.argv[1]).parent / "out.jsonl"),
     "branch": lambda: project.datasets.branch(D, 1, "other"),
 }

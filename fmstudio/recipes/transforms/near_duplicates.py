@@ -53,7 +53,7 @@ def find_clusters(scope: Scope, column: str, similarity: float) -> int:
             for file, keys in zip(bands, band_keys(signatures, width), strict=True):
                 keys.tofile(file)
     every = np.concatenate(ids)
-    groups = _Groups(len(every))
+    groups = Groups(len(every))
     if len(every):
         # Mapped, not loaded: 512 bytes a row are too many for large datasets.
         signature = np.memmap(folder / "signatures.u32", np.uint32, "r").reshape(len(every), PERMUTATIONS)
@@ -89,7 +89,7 @@ def _signatures(scope: Scope, column: str) -> Iterator[tuple[Any, Any]]:
     """Row ids and MinHash signatures, in batches."""
     import numpy as np
 
-    for batch in arrow_reader(scope.connection, _triples_sql(scope, column), _BATCH):
+    for batch in arrow_reader(scope.connection, triples_sql(scope, column), _BATCH):
         triples = batch.column("triples")
         lengths = triples.value_lengths().to_numpy(zero_copy_only=False)
         hashes = triples.flatten().to_numpy(zero_copy_only=False).astype(np.uint64, copy=False)
@@ -130,7 +130,7 @@ def _band_path(folder: Path, number: int) -> Path:
     return folder / f"band-{number}.u64"
 
 
-def _triples_sql(scope: Scope, column: str) -> str:
+def triples_sql(scope: Scope, column: str) -> str:
     """Hashes of each row's word triples. Case, punctuation and space do not count; a short text is one whole."""
     chosen = [column] if column else scope.names
     texts = [text for name in chosen if (text := text_sql(name_sql(name), scope.columns[name]))]
@@ -172,7 +172,7 @@ def band_width(similarity: float) -> int:
     return 1
 
 
-def _join(groups: _Groups, signature: np.ndarray[Any, Any], pairs: np.ndarray[Any, Any], similarity: float) -> None:
+def _join(groups: Groups, signature: np.ndarray[Any, Any], pairs: np.ndarray[Any, Any], similarity: float) -> None:
     for start in range(0, len(pairs), 1 << 16):
         some = pairs[start : start + (1 << 16)]
         agree = (signature[some[:, 0]] == signature[some[:, 1]]).mean(axis=1)
@@ -180,7 +180,7 @@ def _join(groups: _Groups, signature: np.ndarray[Any, Any], pairs: np.ndarray[An
             groups.join(one, other)
 
 
-class _Groups:
+class Groups:
     """Connected groups of numbers from 0 on (union-find with path halving); a group is named by its smallest."""
 
     def __init__(self, count: int = 0) -> None:

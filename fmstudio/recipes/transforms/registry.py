@@ -27,7 +27,7 @@ def _replace_words(params: p.ReplaceParams) -> str:
 
 
 def _split_words(params: p.SplitParams) -> str:
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in params.shares.items())
+    shares = ", ".join(f"{name} {share * 100:.3g}%" for name, share in params.shares.items())
     by = f" {params.method} by {params.column}" if params.column else f" {params.method}"
     return f"Split{by} ({shares})"
 

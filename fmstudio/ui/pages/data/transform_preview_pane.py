@@ -102,7 +102,8 @@ def said(preview: TransformPreview) -> str:
     before, after = words.number(preview.rows_before), words.number(preview.rows_after)
     parts = []
     if preview.makes == "datasets":
-        parts.append(f"Makes {len(preview.outputs)} datasets of {before} rows")
+        made = sum(1 for rows in preview.outputs.values() if rows)
+        parts.append(f"Makes {words.plural(made, 'dataset')} of {words.plural(preview.rows_before, 'row')}")
     elif preview.makes == "dataset":
         parts.append(f"Makes a dataset of {about}{words.plural(preview.rows_after, 'row')}")
     elif preview.dropped:
