@@ -63,7 +63,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, is_dat
 
 
 def _cell(value: Any, is_data: bool) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict) and "role" in value[0]:
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
+    ):
         value = " · ".join(f"{m['role']}: {m['content']}" for m in value)
     text = f"{value:,}" if type(value) is int and not is_data else str(value)
     text = " ".join(text.split())

@@ -2,16 +2,19 @@
 
 ``messages`` says what a chat template needs: who spoke and the text. What it cannot say (tool calls, pictures, names,
 weights) is kept beside it as JSON text in ``<column>_original``, without fields that are null: Arrow gives every object of a
-column the fields of all, so that a null that was written cannot be told from a field that was not there.
+column the fields of all, so that a null that was written cannot be told from a field that was not there. Tool calls are
+there in OpenAI's form, whichever the file has (see `fmstudio.core.canonical_tools`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.rows import CONTENT_KEYS, ROLE_KEYS, message_keys
+from fmstudio.core.canonical_tools import CALL_ROLES, definitions, in_openai_form, without_nulls
 from fmstudio.core.sampling import opened
 from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.core.unify import as_text
@@ -31,16 +34,17 @@ def messages_type() -> pa.DataType:
 
 def conversation(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> dict[str, pa.Array]:
     """Make ``messages``, ``tools`` where they are mapped, and what was left out of the messages."""
+    import pyarrow as pa
+
     made: dict[str, pa.Array] = {}
-    if "messages" in mapping.columns:
-        source = mapping.columns["messages"]
-        made["messages"], is_complete = _messages(batch, mapping, rejects)
-        if not is_complete:
-            made[f"{source}_original"] = json_text(batch.column(source))
-    else:
-        made["messages"] = _from_parts(batch, mapping, rejects)
+    source = mapping.columns.get("messages", "messages")
+    read = _messages if "messages" in mapping.columns else _from_parts
+    made["messages"], originals = read(batch, mapping, rejects)
+    if originals is not None:
+        made[f"{source}_original"] = originals
     if "tools" in mapping.columns and mapping.columns["tools"] in batch.schema.names:
-        made["tools"] = json_text(batch.column(mapping.columns["tools"]))
+        tools = batch.column(mapping.columns["tools"]).to_pylist()
+        made["tools"] = pa.array([definitions(value) for value in tools], pa.string())
     return made
 
 
@@ -56,17 +60,8 @@ def json_text(column: pa.Array) -> pa.Array:
     return pa.array(list(values), pa.string())
 
 
-def without_nulls(value: Any) -> Any:
-    """Leave out the fields of objects that are null, at any depth."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
-
-
-def _messages(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> tuple[pa.Array, bool]:
-    """Give the messages column, and whether nothing of the source column was left out."""
+def _messages(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> tuple[pa.Array, pa.Array | None]:
+    """Give the messages column, and the turns as JSON text where it leaves something of them out."""
     import pyarrow as pa
 
     source = mapping.columns["messages"]
@@ -75,12 +70,32 @@ def _messages(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) 
     system = mapping.columns.get("system", "")
     if pa.types.is_list(kind) and not system:
         if pa.types.is_string(kind.value_type):
-            return _from_turns(column, rejects), True
-        if pa.types.is_struct(kind.value_type) and (keys := _string_keys(kind.value_type)):
-            return _from_structs(column, keys, mapping, rejects), _is_complete(column, keys)
-    values = column.to_pylist()
-    systems = column_text(batch, system).to_pylist() if system else [None] * len(values)
-    return _from_values(values, systems, mapping, rejects)
+            return _from_turns(column, rejects), None
+        keys = _string_keys(kind.value_type) if pa.types.is_struct(kind.value_type) else None
+        if keys and not _may_call(column, keys[0]):
+            is_complete = _is_complete(column, keys)
+            return _from_structs(column, keys, mapping, rejects), None if is_complete else json_text(column)
+    systems = [_system(value) for value in batch.column(system).to_pylist()] if system in batch.schema.names else []
+    return _from_values(column, systems or [""] * batch.num_rows, mapping, rejects)
+
+
+def _may_call(column: pa.Array, role: str) -> bool:
+    """Whether messages call tools in a form that has to be converted: by who speaks, or in a field of their own."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    flat = column.flatten()
+    if any(field.name == "function_call" for field in flat.type) and flat.field("function_call").null_count < len(flat):
+        return True
+    names = pc.utf8_lower(pc.utf8_trim_whitespace(pc.unique(pc.struct_field(flat, role))))
+    return bool(pc.any(pc.is_in(names, pa.array(list(CALL_ROLES), pa.string()))).as_py())
+
+
+def _system(value: Any) -> str:
+    """Read a system prompt: a text, or Anthropic's and Gemini's list of parts."""
+    if isinstance(value, dict):
+        value = value.get("parts") or value.get("content") or value.get("text") or json.dumps(value, ensure_ascii=False)
+    return _content(value)[0] if value is not None else ""
 
 
 def _is_complete(column: pa.Array, keys: tuple[str, str]) -> bool:
@@ -159,24 +174,34 @@ def _rebuilt(column: pa.Array, roles: pa.Array, contents: pa.Array, rejects: dic
 
 
 def _from_values(
-    values: list[Any], systems: list[str | None], mapping: Mapping, rejects: dict[int, str]
-) -> tuple[pa.Array, bool]:
+    column: pa.Array, systems: Sequence[str], mapping: Mapping, rejects: dict[int, str]
+) -> tuple[pa.Array, pa.Array | None]:
     import pyarrow as pa
 
     made: list[Messages | None] = []
+    originals: list[str | None] = []
     is_complete = True
-    for row, (value, system) in enumerate(zip(values, systems, strict=True)):
+    for row, (value, system) in enumerate(zip(column.to_pylist(), systems, strict=True)):
         try:
-            messages, is_whole = read_messages(value, mapping.roles)
-            is_complete = is_complete and is_whole
-            made.append([{"role": "system", "content": system}, *messages] if system else messages)
+            turns, is_converted = read_turns(value, mapping.roles)
+            messages, is_whole = _spoken(turns, mapping.roles)
         except ValueError as error:
             rejects.setdefault(row, str(error))
             made.append(None)
-    return pa.array(made, messages_type()), is_complete
+            originals.append(None)
+            continue
+        is_complete = is_complete and is_whole
+        made.append([{"role": "system", "content": system}, *messages] if system else messages)
+        # What is written as JSON text stays as it was written, unless calls in it were converted.
+        originals.append(value if isinstance(value, str) and not is_converted else _json(turns))
+    return pa.array(made, messages_type()), None if is_complete else pa.array(originals, pa.string())
 
 
-def _from_parts(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> pa.Array:
+def _json(turns: list[Any]) -> str:
+    return json.dumps(without_nulls(turns), ensure_ascii=False, default=str)
+
+
+def _from_parts(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> tuple[pa.Array, pa.Array | None]:
     """Build conversations from a system prompt, earlier exchanges, and a prompt and a completion, each a text or messages."""
     import pyarrow as pa
 
@@ -185,43 +210,56 @@ def _from_parts(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]
         batch.column(name).to_pylist() if name in batch.schema.names else [None] * batch.num_rows for name in names
     ]
     made: list[Messages | None] = []
+    originals: list[str | None] = []
+    is_complete = True
     for row, (system, history, prompt, completion) in enumerate(zip(*cells, strict=True)):
         try:
-            earlier = _exchanges(history, mapping.roles)
-            spoken = [
-                *earlier,
-                *side(prompt, "user", mapping.roles),
-                *side(completion, "assistant", mapping.roles),
-            ]
-            made.append([{"role": "system", "content": str(system)}, *spoken] if system else spoken)
+            turns = [*_exchanges(history), *side_turns(prompt, "user"), *side_turns(completion, "assistant")]
+            turns = in_openai_form(turns, mapping.roles) or turns
+            messages, is_whole = _spoken(turns, mapping.roles)
         except ValueError as error:
             rejects.setdefault(row, str(error))
             made.append(None)
-    return pa.array(made, messages_type())
+            originals.append(None)
+            continue
+        is_complete = is_complete and is_whole
+        text = _system(system)
+        made.append([{"role": "system", "content": text}, *messages] if text else messages)
+        originals.append(_json(turns))
+    return pa.array(made, messages_type()), None if is_complete else pa.array(originals, pa.string())
 
 
-def _exchanges(history: Any, roles: Dict[str, str]) -> Messages:
+def _exchanges(history: Any) -> list[Any]:
     """Read what was said before: messages, or Alpaca's pairs of a question and its answer."""
     history = opened(history)
     if not history:
         return []
     if isinstance(history, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in history):
-        return [message for question, answer in history
-                for message in (*side(question, "user", roles), *side(answer, "assistant", roles))]  # fmt: skip
-    return read_messages(history, roles)[0]
+        pairs = ((side_turns(question, "user"), side_turns(answer, "assistant")) for question, answer in history)
+        return [turn for question, answer in pairs for turn in (*question, *answer)]
+    return read_turns(history, {})[0]
 
 
-def side(value: Any, role: str, roles: Dict[str, str]) -> Messages:
+def side(value: Any, role: str, roles: Dict[str, str]) -> tuple[Messages, bool]:
     """Read one side of an exchange: messages as they are, a text as one message of this role.
+
+    Returns:
+        The messages, and whether all that the value said is in them.
 
     Raises:
         ValueError: There is nothing, or it is no conversation.
     """
+    turns = side_turns(value, role)
+    return _spoken(in_openai_form(turns, roles) or turns, roles)
+
+
+def side_turns(value: Any, role: str) -> list[Any]:
+    """Give the turns of one side of an exchange as they are written; see `side`."""
     if value is None or value == "" or value == []:
         raise ValueError(f"There is no {'question' if role == 'user' else 'answer'}.")
     if isinstance(value, (list, dict)):
-        return read_messages([value] if isinstance(value, dict) else value, roles)[0]
-    return [{"role": role, "content": storable(value if isinstance(value, str) else str(value))}]
+        return _turns([value] if isinstance(value, dict) else value)
+    return [{"role": role, "content": value if isinstance(value, str) else str(value)}]
 
 
 def read_messages(value: Any, roles: Dict[str, str]) -> tuple[Messages, bool]:
@@ -233,6 +271,21 @@ def read_messages(value: Any, roles: Dict[str, str]) -> tuple[Messages, bool]:
     Raises:
         ValueError: It is no conversation; the text says why.
     """
+    return _spoken(read_turns(value, roles)[0], roles)
+
+
+def read_turns(value: Any, roles: Dict[str, str]) -> tuple[list[Any], bool]:
+    """Give the turns of a conversation with its tool calls in OpenAI's form, and whether that changed any.
+
+    Raises:
+        ValueError: It is no list of turns; the text says why.
+    """
+    turns = _turns(value)
+    converted = in_openai_form(turns, roles)
+    return (turns, False) if converted is None else (converted, True)
+
+
+def _turns(value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -243,8 +296,12 @@ def read_messages(value: Any, roles: Dict[str, str]) -> tuple[Messages, bool]:
     if not isinstance(value, list):
         raise ValueError(f"The messages are no list but {_kind_name(value)}.")
     if all(isinstance(turn, str) for turn in value):
-        return [{"role": ("user", "assistant")[i % 2], "content": storable(t)} for i, t in enumerate(value)], True
-    read = [_message(turn, number, roles) for number, turn in enumerate(value, 1)]
+        return [{"role": ("user", "assistant")[i % 2], "content": turn} for i, turn in enumerate(value)]
+    return value
+
+
+def _spoken(turns: list[Any], roles: Dict[str, str]) -> tuple[Messages, bool]:
+    read = [_message(turn, number, roles) for number, turn in enumerate(turns, 1)]
     return [message for message, _ in read], all(whole for _, whole in read)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from fmstudio.core.canonical_messages import Messages, messages_type, read_messages, side, storable
+from fmstudio.core.canonical_messages import Messages, json_text, messages_type, read_messages, side, storable
 from fmstudio.core.sampling import is_message, opened, shape_of
 from fmstudio.core.schemas import Mapping
 from fmstudio.core.verdicts import number_of, score_of, text_of, verdict, winner_of
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 """Turns as Anthropic's HH-RLHF writes them: a blank line, the speaker, a colon."""
 DEFAULT_GOOD_FROM = 1.0
+_SAME = "Chosen and rejected are the same, so there is nothing to learn from them."
+_SAME_TEXT = "The texts of chosen and rejected are the same; they differ only in what is no text, such as tool calls."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +48,30 @@ def preference(
     import pyarrow as pa
 
     duels = _duels(batch, mapping, rejects)
+    more: set[str] = set()
     is_chat = any(_is_chat(one.chosen) for one in duels[:50])
     kind = messages_type() if is_chat else pa.string()
     made: dict[str, list[Any]] = {"prompt": [], "chosen": [], "rejected": []}
     rows: list[int] = []
     for one in duels:
         try:
-            pair = _as_chat(one, mapping) if is_chat else _as_text(one)
+            pair = _as_chat(one, mapping, more) if is_chat else _as_text(one)
         except ValueError as error:
             rejects.setdefault(one.row, str(error))
             continue
         if pair[1] == pair[2]:
-            rejects.setdefault(one.row, "Chosen and rejected are the same, so there is nothing to learn from them.")
+            rejects.setdefault(one.row, _SAME if one.chosen == one.rejected else _SAME_TEXT)
             continue
         rows.append(one.row)
         for column, value in zip(made.values(), pair, strict=True):
             column.append(value)
     kept = [place for place, row in enumerate(rows) if row not in rejects]
     columns = {name: pa.array([values[place] for place in kept], kind) for name, values in made.items()}
-    return columns, [rows[place] for place in kept]
+    places = [rows[place] for place in kept]
+    originals = {
+        name: column.take(pa.array(places, pa.int64())) for name, column in _kept(batch, mapping, more).items()
+    }
+    return columns | originals, places
 
 
 def unpaired(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -> dict[str, pa.Array]:
@@ -75,6 +82,7 @@ def unpaired(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -
     if "messages" in mapping.columns:
         cells[:2] = _split(_cells(batch, mapping.columns["messages"]))
     is_chat = any(shape_of(value) == "messages" or is_message(value) for value in cells[1][:50])
+    more: set[str] = set()
     good_from = float(mapping.options.get("good_from", DEFAULT_GOOD_FROM))
     made: list[list[Any]] = [[], [], []]
     for row, (prompt, completion, label) in enumerate(zip(*cells, strict=True)):
@@ -85,7 +93,8 @@ def unpaired(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -
                 f"“{label}” does not say whether the answer is good." if label is not None else "There is no verdict.",
             )
         try:
-            pair = _one(prompt, "user", mapping, is_chat), _one(completion, "assistant", mapping, is_chat)
+            asked = _one(prompt, "user", mapping, is_chat, more)
+            pair = asked, _one(completion, "assistant", mapping, is_chat, more)
         except ValueError as error:
             rejects.setdefault(row, str(error))
             pair = None, None
@@ -96,12 +105,15 @@ def unpaired(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -
         "prompt": pa.array(made[0], kind),
         "completion": pa.array(made[1], kind),
         "label": pa.array(made[2], pa.bool_()),
+        **_kept(batch, mapping, {"prompt", "completion", "messages"} if more else set()),
     }
 
 
-def _one(value: Any, role: str, mapping: Mapping, is_chat: bool) -> Any:
+def _one(value: Any, role: str, mapping: Mapping, is_chat: bool, more: set[str]) -> Any:
     if is_chat:
-        return side(opened(value), role, mapping.roles)
+        messages, is_whole = side(opened(value), role, mapping.roles)
+        more |= set() if is_whole else {role}
+        return messages
     return _text(value, "question" if role == "user" else "answer")
 
 
@@ -199,14 +211,16 @@ def _is_transcript(text: str) -> bool:
     return text.lstrip().startswith("Human:") and "\n\nAssistant:" in text
 
 
-def _as_chat(duel: _Duel, mapping: Mapping) -> tuple[Messages, Messages, Messages]:
-    chosen, rejected = _chat(duel.chosen, mapping), _chat(duel.rejected, mapping)
+def _as_chat(duel: _Duel, mapping: Mapping, more: set[str]) -> tuple[Messages, Messages, Messages]:
+    """Give prompt, chosen and rejected; `more` learns the names of those whose turns say more than their text."""
+    chosen, rejected = _chat(duel.chosen, mapping, "chosen", more), _chat(duel.rejected, mapping, "rejected", more)
     shared = 0
     while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
         shared += 1
     prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
     if duel.prompt not in (None, ""):
-        given = side(opened(duel.prompt), "user", mapping.roles)
+        given, is_whole = side(opened(duel.prompt), "user", mapping.roles)
+        more |= set() if is_whole else {"prompt"}
         said = [message["content"] for message in prompt]
         if any(message["content"] not in said for message in given):
             prompt = [*given, *prompt]
@@ -215,16 +229,24 @@ def _as_chat(duel: _Duel, mapping: Mapping) -> tuple[Messages, Messages, Message
     return prompt, chosen, rejected
 
 
-def _chat(value: Any, mapping: Mapping) -> Messages:
+def _chat(value: Any, mapping: Mapping, target: str, more: set[str]) -> Messages:
     if isinstance(value, str) and _is_transcript(value):
         parts = _TRANSCRIPT.split("\n\n" + value.strip())[1:]
         names = {"Human": "user", "Assistant": "assistant"}
         turns = zip(parts[::2], parts[1::2], strict=True)
         return [{"role": names[who], "content": storable(text.strip())} for who, text in turns]
     value = opened(value)
-    if isinstance(value, list):
-        return read_messages(value, mapping.roles)[0]
-    return side(value, "assistant", mapping.roles)
+    read = read_messages(value, mapping.roles) if isinstance(value, list) else side(value, "assistant", mapping.roles)
+    more |= set() if read[1] else {target}
+    return read[0]
+
+
+def _kept(batch: pa.RecordBatch, mapping: Mapping, targets: set[str]) -> dict[str, pa.Array]:
+    """Keep the columns of these targets as JSON text, for what their messages cannot say: tool calls, pictures, names."""
+    if targets & {"chosen", "rejected"} and "winner" in mapping.columns:
+        targets = (targets - {"chosen", "rejected"}) | {"answer_a", "answer_b"}
+    sources = [source for target, source in mapping.columns.items() if target in targets]
+    return {f"{source}_original": json_text(batch.column(source)) for source in sources if source in batch.schema.names}
 
 
 def _as_text(duel: _Duel) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping as Dict
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fmstudio.core.detection_conversation import conversation_readings, is_history
+from fmstudio.core.detection_conversation import conversation_readings, is_history, system_column
 from fmstudio.core.detection_preference import preference_readings, thumbs_readings
 from fmstudio.core.sampling import Sample
 from fmstudio.core.schemas import Mapping
@@ -28,7 +28,6 @@ _PAIRS = (
     ("q", "a"), ("user", "assistant"), ("human", "assistant"), ("human", "gpt"), ("input", "output"), ("source", "target"),
 )  # fmt: skip
 _TEXTS = ("text", "content", "body", "document", "passage", "article", "paragraph", "sentence", "message")
-_SYSTEMS = ("system", "system_prompt", "system_message")
 _IMAGES = (
     "image",
     "images",
@@ -99,9 +98,9 @@ def _distinct(found: list[Detection]) -> list[Detection]:
 
 def _chats(sample: Sample) -> list[Reading]:
     readings: list[Reading] = list(conversation_readings(sample))
-    system, history = sample.named(*_SYSTEMS), sample.named("history")
+    system, history = system_column(sample), sample.named("history")
     pair = _pair(sample)
-    has_system = bool(system) and sample.is_text(system)
+    has_system = bool(system)
     has_history = bool(history) and sample.share(history, is_history) > 0.5
     if readings or pair is None or not (has_system or has_history):
         return readings

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from fmstudio.api import message_keys
+from fmstudio.core.canonical_tools import calls_tools, in_openai_form
 from fmstudio.core.sampling import CHAT_NAMES, Sample, opened, shape_of
 from fmstudio.core.schemas import ROLES, Mapping
 
@@ -51,7 +52,7 @@ def _shapes(sample: Sample) -> dict[str, str]:
 
 def _reading(sample: Sample, name: str, shape: str) -> Reading:
     columns = {"messages": name}
-    if (system := sample.named("system", "system_prompt")) and sample.is_text(system):
+    if system := system_column(sample):
         columns["system"] = system
     if (tools := sample.named(*_TOOLS)) and tools != name:
         columns["tools"] = tools
@@ -72,12 +73,26 @@ def _form(name: str, values: Sequence[Any], fitting: int, size: int) -> str:
     first = next((m for value in values for m in _messages(value)), {})
     keys = message_keys(first)
     form = {("role", "content"): "OpenAI's form", ("from", "value"): "ShareGPT's form"}.get(keys, "a list of messages")
-    return f"“{name}” is {form} (“{keys[0]}” and “{keys[1]}”) in {fitting} of {size} rows."
+    return f"“{name}” is {form} (“{keys[0]}” and “{keys[1] or 'parts'}”) in {fitting} of {size} rows."
 
 
 def _spoken(values: Sequence[Any]) -> str:
     counts = role_counts(values)
     return "Roles: " + ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(8)) + "."
+
+
+def system_column(sample: Sample) -> str:
+    """Name the column of the system prompt: texts, or parts of one as Anthropic and Gemini write them; empty without."""
+    name = sample.named("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
+    return name if name and all(map(_is_system, sample.values(name))) else ""
+
+
+def _is_system(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = value.get("parts") or value.get("content") or value.get("text")
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(p, dict) and "text" in p for p in value)
+    )
 
 
 def is_history(value: Any) -> bool:
@@ -137,12 +152,14 @@ def _role_notes(values: Sequence[Any], roles: dict[str, str], said: dict[str, st
 
 def _more_notes(values: Sequence[Any]) -> list[str]:
     messages = [(i, m) for i, value in enumerate(values) for m in _messages(value)]
-    calls = {i for i, m in messages if m.get("tool_calls") or m.get("function_call")}
+    calls = {i for i, m in messages if calls_tools(m)}
+    converted = any(in_openai_form([m], {}) for _, m in messages)
     images = {i for i, m in messages if _has_image(m.get(message_keys(m)[1]))}
     notes = []
     if calls:
+        how = "in OpenAI's form (tool_calls)" if converted else "as they are"
         notes.append(
-            f"{len(calls):,} of {len(values):,} sampled conversations call tools; the calls are kept as they are beside the messages."
+            f"{len(calls):,} of {len(values):,} sampled conversations call tools; the calls are kept {how} beside the messages."
         )
     if images:
         notes.append(

@@ -9,7 +9,17 @@ from typing import Any
 
 from fmstudio.api import message_keys
 
-CHAT_NAMES = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns", "utterances", "chat")
+CHAT_NAMES = (
+    "messages",
+    "conversations",
+    "conversation",
+    "dialog",
+    "dialogue",
+    "turns",
+    "utterances",
+    "chat",
+    "contents",
+)
 """Names of columns that hold conversations, in public datasets."""
 _MOST_FIELDS = 64
 """Objects with more fields are not looked into."""
@@ -85,7 +95,7 @@ def shape_of(value: Any) -> str:
         return ""
     if all(isinstance(turn, str) for turn in value):
         return "turns"
-    return "messages" if all(isinstance(turn, dict) and all(message_keys(turn)) for turn in value) else ""
+    return "messages" if all(map(is_message, value)) else ""
 
 
 def opened(value: Any) -> Any:
@@ -99,5 +109,8 @@ def opened(value: Any) -> Any:
 
 
 def is_message(value: Any) -> bool:
-    """Whether a cell is one message: an object with who speaks and what."""
-    return isinstance(value, dict) and all(message_keys(value))
+    """Whether a cell is one message: an object with who speaks and what, be it parts (Gemini) or calls of tools."""
+    if not isinstance(value, dict):
+        return False
+    role, content = message_keys(value)
+    return bool(role) and bool(content or any(key in value for key in ("parts", "tool_calls", "function_call")))

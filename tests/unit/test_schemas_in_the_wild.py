@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fmstudio.api import UserError
+from fmstudio.cli.output import print_table
 from fmstudio.core.canonical import apply
 from fmstudio.core.detection import detections
 from fmstudio.core.schemas import Mapping
@@ -140,3 +141,122 @@ def test_pictures_without_captions_are_a_table_and_none_is_rejected() -> None:
     )
     assert mapping.kind == "table"
     assert len(rows) == 2
+
+
+CALL = {"name": "weather", "arguments": {"city": "Bern"}}
+IN_OPENAI_FORM = {"type": "function", "function": {"name": "weather", "arguments": '{"city": "Bern"}'}}
+
+
+def turns_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The turns with what messages cannot say."""
+    return list(json.loads(next(value for name, value in row.items() if name.endswith("_original"))))
+
+
+def test_calls_of_sharegpt_become_tool_calls_and_results_say_which_they_answer() -> None:
+    result = {"from": "observation", "value": '{"degrees": 12}'}
+    call = {"from": "function_call", "value": json.dumps(CALL)}
+    mapping, rows = made({"conversations": [HUMAN, call, result, GPT]})
+    assert [m["role"] for m in rows[0]["messages"]] == ["user", "assistant", "tool", "assistant"]
+    assert rows[0]["messages"][1]["content"] == "", "a call is no text"
+    assert turns_of(rows[0])[1] == {"role": "assistant", "tool_calls": [{"id": "call_1", **IN_OPENAI_FORM}]}
+    assert turns_of(rows[0])[2] == {**result, "tool_call_id": "call_1"}
+    assert any("tool_calls" in note for note in mapping.notes)
+
+
+def test_two_calls_of_one_turn_are_answered_one_after_the_other() -> None:
+    both = {"from": "function_call", "value": json.dumps([CALL, CALL])}
+    results = [{"from": "observation", "value": str(i)} for i in range(2)]
+    _, rows = made({"conversations": [HUMAN, both, *results, GPT]})
+    assert [turn.get("tool_call_id") for turn in turns_of(rows[0])[2:4]] == ["call_1", "call_2"]
+
+
+def test_a_turn_called_function_call_that_holds_no_call_keeps_its_text() -> None:
+    _, rows = made({"conversations": [HUMAN, {"from": "function_call", "value": "no JSON"}, GPT]})
+    assert rows[0]["messages"][1] == {"role": "assistant", "content": "no JSON"}
+
+
+def test_calls_of_openais_first_interface_become_tool_calls() -> None:
+    call = {"role": "assistant", "content": None, "function_call": {"name": "weather", "arguments": '{"city": "Bern"}'}}
+    result = {"role": "function", "name": "weather", "content": "12"}
+    _, rows = made(
+        {"messages": [ASKED, call, result, SAID], "functions": [{"name": "weather", "parameters": {"type": "object"}}]}
+    )
+    assert turns_of(rows[0])[1] == {"role": "assistant", "tool_calls": [{"id": "call_1", **IN_OPENAI_FORM}]}
+    assert turns_of(rows[0])[2] == {**result, "tool_call_id": "call_1"}
+    function = {"name": "weather", "parameters": {"type": "object"}}
+    assert json.loads(rows[0]["tools"]) == [{"type": "function", "function": function}]
+
+
+def test_calls_of_openai_stay_as_they_are() -> None:
+    call = {"role": "assistant", "tool_calls": [{"id": "c7", **IN_OPENAI_FORM}]}
+    result = {"role": "tool", "tool_call_id": "c7", "content": "12"}
+    _, rows = made({"messages": json.dumps([ASKED, call, result, SAID])})
+    assert turns_of(rows[0]) == [ASKED, call, result, SAID]
+
+
+def test_blocks_of_anthropic_become_tool_calls_and_turns_of_the_tool() -> None:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Bern"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "12 degrees"}]}
+    row = {
+        "system": [{"type": "text", "text": "be brief"}],
+        "messages": [
+            ASKED,
+            {"role": "assistant", "content": [{"type": "text", "text": "let me look"}, use]},
+            {"role": "user", "content": [result, {"type": "text", "text": "thanks"}]},
+        ],
+        "tools": [{"name": "weather", "input_schema": {"type": "object"}}],
+    }
+    mapping, rows = made({name: json.dumps(value) if name == "messages" else value for name, value in row.items()})
+    assert [(m["role"], m["content"]) for m in rows[0]["messages"]] == [
+        ("system", "be brief"), ("user", "q"), ("assistant", "let me look"), ("tool", "12 degrees"), ("user", "thanks"),
+    ]  # fmt: skip
+    assert turns_of(rows[0])[1]["tool_calls"] == [{"id": "toolu_1", **IN_OPENAI_FORM}]
+    assert turns_of(rows[0])[2]["tool_call_id"] == "toolu_1"
+    assert json.loads(rows[0]["tools"])[0]["function"] == {"name": "weather", "parameters": {"type": "object"}}
+    assert mapping.columns["system"] == "system"
+
+
+def test_contents_of_gemini_are_messages() -> None:
+    call = {"role": "model", "parts": [{"functionCall": {"name": "weather", "args": {"city": "Bern"}}}]}
+    result = {"role": "user", "parts": [{"functionResponse": {"name": "weather", "response": {"degrees": 12}}}]}
+    row = {
+        "systemInstruction": {"parts": [{"text": "be brief"}]},
+        "contents": json.dumps(
+            [{"role": "user", "parts": [{"text": "q"}]}, call, result, {"role": "model", "parts": [{"text": "12"}]}]
+        ),
+    }
+    mapping, rows = made(row)
+    assert mapping.kind == "conversation"
+    assert [(m["role"], m["content"]) for m in rows[0]["messages"]] == [
+        ("system", "be brief"), ("user", "q"), ("assistant", ""), ("tool", '{"degrees": 12}'), ("assistant", "12"),
+    ]  # fmt: skip
+    assert turns_of(rows[0])[1]["tool_calls"] == [{"id": "call_1", **IN_OPENAI_FORM}]
+
+
+def test_what_messages_of_a_question_and_its_answer_cannot_say_is_kept() -> None:
+    call = {"role": "assistant", "content": "", "tool_calls": [{"id": "c7", **IN_OPENAI_FORM}]}
+    _, rows = made({"prompt": [ASKED], "completion": [call]})
+    assert turns_of(rows[0])[1]["tool_calls"] == call["tool_calls"]
+
+
+def test_what_answers_of_a_pair_say_beyond_their_text_is_kept() -> None:
+    call = {"role": "assistant", "content": "let me look", "tool_calls": [{"id": "c7", **IN_OPENAI_FORM}]}
+    row = {"prompt": [ASKED], "chosen": [call], "rejected": [SAID]}
+    _, rows = made(row)
+    assert rows[0]["chosen"] == [{"role": "assistant", "content": "let me look"}]
+    assert json.loads(rows[0]["chosen_original"])[0]["tool_calls"] == call["tool_calls"]
+    assert "rejected_original" not in rows[0]
+    _, judged = made({"prompt": [ASKED], "completion": [call], "label": True})
+    assert json.loads(judged[0]["completion_original"])[0]["tool_calls"] == call["tool_calls"]
+
+
+def test_answers_that_differ_only_in_their_calls_are_not_called_the_same() -> None:
+    one = {"role": "assistant", "content": "", "tool_calls": [{"id": "c7", **IN_OPENAI_FORM}]}
+    batch = pa.RecordBatch.from_pylist([{"prompt": [ASKED], "chosen": [one], "rejected": [{**one, "tool_calls": []}]}])
+    mapped = apply(batch, Mapping("preference", {name: name for name in ("prompt", "chosen", "rejected")}))
+    assert "no text, such as tool calls" in mapped.rejects[0]
+
+
+def test_objects_with_a_role_but_no_content_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["turns"], [[[{"role": "user", "parts": ["q"]}]]], is_data=True)
+    assert "'parts': ['q']" in capsys.readouterr().out
