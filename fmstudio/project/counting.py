@@ -4,11 +4,9 @@ itself, a text's characters, a conversation's characters, a list's length, a mom
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -16,9 +14,9 @@ import duckdb
 from fmstudio.api.rows import ROW_ID
 from fmstudio.core.sql import literal, name_sql
 from fmstudio.project.filters import Kind, kind_of
-from fmstudio.project.statistics_model import Bin, ColumnStatistics, ColumnSummary, Spread
+from fmstudio.project.statistics_bins import Measured, histogram
+from fmstudio.project.statistics_model import ColumnStatistics, ColumnSummary, Spread
 
-BINS = 16
 COLUMNS_AT_ONCE = 24
 """Columns whose measures are held together: each takes blocks of a quarter of a megabyte, however few rows there are, so that
 400 columns at once took 1.2 GB."""
@@ -68,7 +66,7 @@ def _measure(column: str, kind: Kind, type_name: str) -> str:
     if kind == "boolean":
         return f"{name}::INTEGER::DOUBLE"
     if kind == "time":
-        return f"epoch(TRY_CAST({name} AS TIMESTAMP))"
+        return f"epoch({name})"
     if kind == "messages":
         return f"coalesce(list_sum(list_transform({name}, lambda m: length(m['content']))), 0)::DOUBLE"
     if kind == "bytes":
@@ -80,20 +78,6 @@ _MEASURES: dict[str, str] = {
     "number": "value", "text": "characters", "boolean": "value", "time": "time", "messages": "characters",
     "texts": "items", "bytes": "bytes", "nested": "characters",
 }  # fmt: skip
-
-
-def _label(low: float, high: float, kind: Kind) -> str:
-    if kind == "boolean":
-        return "yes" if low >= 0.5 else "no"
-    if kind == "time":
-        return " – ".join(time.strftime("%Y-%m-%d", time.gmtime(edge)) for edge in (low, high))
-    if low == high:
-        return _number(low)
-    return f"{_number(low)} – {_number(high)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"
 
 
 # ---- headers ---------------------------------------------------------------------------------------------------------
@@ -129,7 +113,7 @@ def _some(rows: CountedRows, names: list[str]) -> Iterator[ColumnSummary]:
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             missing, distinct, low, high = found[1 + 4 * i : 5 + 4 * i]
             scale = rows.count / taken if taken and rows.sampled else 1.0
-            bins = _histogram(cursor, table, f"m{i}", low, high, kind, scale)
+            bins = histogram(cursor, Measured(table, f"m{i}", low, high, kind, rows.types[name]), scale)
             is_all_different = rows.sampled and distinct > 0.9 * (taken - missing)
             scaled = round(distinct * scale) if is_all_different else int(distinct)
             yield ColumnSummary(
@@ -138,34 +122,6 @@ def _some(rows: CountedRows, names: list[str]) -> Iterator[ColumnSummary]:
             )  # fmt: skip
     finally:
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
-
-
-def _histogram(
-    cursor: duckdb.DuckDBPyConnection, source: str, measure: str, low: Any, high: Any, kind: Kind, scale: float = 1.0
-) -> tuple[Bin, ...]:
-    """Equal bins from the lowest to the highest value; whole numbers in few values get a bin each."""
-    if low is None or high is None:
-        return ()
-    if kind == "boolean":
-        edges = [(0.0, 0.0), (1.0, 1.0)]
-        place = f"{measure}::INTEGER"
-    elif low == high:
-        edges, place = [(low, high)], "0"
-    else:
-        is_counted = kind != "time" and low == int(low) and high == int(high)
-        bins = min(BINS, int(high - low) + 1) if is_counted else BINS
-        width = (high - low + (1 if is_counted else 0)) / bins
-        if is_counted:
-            width = math.ceil(width)
-            bins = math.ceil((high - low + 1) / width)
-        place = f"least({bins - 1}, floor(({measure} - ({low!r})) / {width!r})::INTEGER)"
-        edges = [(low + i * width, low + (i + 1) * width - (1 if is_counted else 0)) for i in range(bins)]
-        edges[-1] = (edges[-1][0], high)
-    counted = cursor.execute(
-        f"SELECT {place} AS bin, count(*) FROM {source} WHERE {measure} IS NOT NULL GROUP BY bin"
-    ).fetchall()
-    counts = {int(place): count for place, count in counted}
-    return tuple(Bin(a, b, _label(a, b, kind), round(counts.get(i, 0) * scale)) for i, (a, b) in enumerate(edges))
 
 
 # ---- one column ------------------------------------------------------------------------------------------------------
@@ -193,6 +149,8 @@ def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
         there = total - missing
         spreads = {key: _spread(cursor, table, key) for key in extra}
         values = _spread(cursor, table, "m") if kind in ("number", "time") else None
+        if values is not None and kind == "number" and not _is_floating(type_name):
+            values = replace(values, **_ends(rows, column))
         lengths = _spread(cursor, table, "m") if kind in ("text", "messages", "nested") and not is_list else None
         is_emptiable = is_list or kind in ("text", "messages")
         empty = _one(cursor, f"SELECT count(*) FROM {table} WHERE m = 0 AND NOT z") if is_emptiable else 0
@@ -206,7 +164,7 @@ def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
             distinct=min(distinct, there),
             is_distinct_estimate=is_estimate,
             duplicates=max(0, there - distinct),
-            histogram=_histogram(cursor, table, "m", low, high, kind),
+            histogram=histogram(cursor, Measured(table, "m", low, high, kind, type_name)),
             measure="items" if is_list else _MEASURES[kind],
             values=values,
             characters=lengths,
@@ -222,6 +180,16 @@ def statistics_of(rows: CountedRows, name: str) -> ColumnStatistics:
         )
     finally:
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _is_floating(type_name: str) -> bool:
+    return type_name.lower().startswith(("float", "double", "half", "real"))
+
+
+def _ends(rows: CountedRows, column: str) -> dict[str, Any]:
+    """The lowest and the highest number to the last digit: as a decimal number of 64 bits, a long one would lose some."""
+    low, high = rows.cursor.execute(f"SELECT min({column}), max({column}) FROM {rows.sql}").fetchone() or (None, None)
+    return {"lowest": low, "highest": high}
 
 
 def _token_column(name: str, types: dict[str, str]) -> str:

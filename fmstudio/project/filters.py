@@ -6,12 +6,15 @@ the contents of messages. Everything a user typed ends up inside a quoted litera
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from fmstudio.core.sql import literal, name_sql
+from fmstudio.project.filter_moments import bound_words, range_sql
 from fmstudio.project.text_match import in_any_case, is_caseless
 
 Kind = Literal["text", "number", "boolean", "time", "messages", "texts", "bytes", "nested"]
@@ -22,6 +25,7 @@ _TERM = re.compile(
 )
 _AMOUNT = r"-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?"
 _BOUND = re.compile(rf"(?P<sign><=|>=|<|>|=)?(?P<low>{_AMOUNT})(?:\.\.(?P<high>{_AMOUNT}))?$", re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"-?(?:\d+\.\d+|\.\d+)")
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _SIGN = r"(?:<=|>=|<|>|!=|==|=)"
 _COMPARES = re.compile(rf"[\w\"')\]](?:\s+{_SIGN}(?:\s|$|['\"\d(-])|{_SIGN}\s*['\"\d(-])")
@@ -75,6 +79,7 @@ class ColumnFilter:
             return f"{self.column} contains {shown[0]}"
         if self.test == "range":
             low, high = self.values
+            shown = [bound_words(v) if isinstance(v, str) else _shown(v) for v in self.values]
             if low is None or high is None:
                 return f"{self.column} {'≤ ' + shown[1] if low is None else '≥ ' + shown[0]}"
             return f"{self.column} {shown[0]} to {shown[1]}"
@@ -208,6 +213,12 @@ def _column_term(term: Term, column: FilterColumn) -> str:
         if bound["high"] is not None:
             return f"{name} BETWEEN {_number(bound['low'])} AND {_number(bound['high'])}"
         return f"{name} {bound['sign'] or '='} {_number(bound['low'])}"
+    if (
+        not term.is_phrase
+        and column.kind == "time"
+        and (range_ := range_sql(name_sql(column.name), term.text, column.type))
+    ):
+        return range_
     return _contains(column, term.text)
 
 
@@ -302,15 +313,22 @@ def highlighted(text: str, columns: Sequence[FilterColumn], *, is_sql: bool) -> 
 
 
 def _number(value: Any) -> str:
-    """A number as SQL writes it.
+    """A number as SQL writes it, with all of its digits.
 
     Raises:
         ValueError: It is none.
     """
     if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"-?\d+", value)):
         return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value:f}"
+    if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
+        return value
     number = float(value)
-    return repr(number) if number - number == 0 else f"'{number}'::DOUBLE"
+    if not math.isfinite(number):
+        return f"'{number}'::DOUBLE"
+    # An exponent makes it a DOUBLE: what was measured as one is compared as one.
+    return repr(number) if "e" in repr(number) else f"{number!r}e0"
 
 
 def _shown(value: Any) -> str:

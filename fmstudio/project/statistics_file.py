@@ -16,7 +16,7 @@ STATES_KEPT = 2
 """States of a version that are kept: as it was published, and with the edits seen last."""
 MOST_CHARACTERS = 200_000
 """Longer statistics (of columns with very long values) are counted anew each time."""
-FORMAT = 1
+FORMAT = 2
 _SPREADS = ("values", "characters", "words", "turns", "contents", "items", "tokens")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from fmstudio.project.filters import Kind
@@ -10,7 +11,10 @@ from fmstudio.project.filters import Kind
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One bar: values from `low` to below `high` (the last bin includes it), how many, and the range in words."""
+    """One bar: values from `low` to `high`, how many, and the range in words.
+
+    Where the next bin begins at `high`, that value belongs to the next one.
+    """
 
     low: float
     high: float
@@ -20,10 +24,10 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a measure is spread: lowest, highest, mean, and quantiles by their share."""
+    """How a measure is spread: lowest, highest (exact where the column's numbers are), mean, and quantiles by their share."""
 
-    lowest: float
-    highest: float
+    lowest: float | int | Decimal
+    highest: float | int | Decimal
     mean: float
     deviation: float
     quantiles: dict[float, float]

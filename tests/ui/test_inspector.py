@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QBuffer, QByteArray, Qt
+from PySide6.QtCore import QBuffer, QByteArray, QPoint, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import (
     QComboBox,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
+    QScrollArea,
     QTextBrowser,
     QTextEdit,
     QWidget,
@@ -214,6 +215,31 @@ def test_statistics_open_from_the_small_chart_and_filter(open_data: OpenData, pr
     qtbot.waitUntil(lambda: rows.count.text() == "30 of 60 rows", timeout=LONG)
     assert not rows.sorts and not open_data.problems
     assert rows.known_values("topic") == ["aaa", "bbb"] or set(rows.known_values("topic")) == {"aaa", "bbb"}
+
+
+def test_statistics_of_moments_are_whole_and_a_span_is_asked_for(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    moments = [datetime.datetime(2024, 1, 1 + i // 24, i % 24) for i in range(60)]
+    page = open_data(project_folder, [{"at": moment} for moment in moments])
+    rows = page.view.rows
+    rows.heads.open_statistics(0)
+    panel = rows.heads.statistics
+    values = lambda: [v for v in panel.findChildren(QLabel) if v.text() in ("60", "59", "0")]  # noqa: E731
+    qtbot.waitUntil(lambda: bool(values()), timeout=LONG)
+    area = panel.findChild(QScrollArea)
+    assert area is not None and area.widget().width() <= area.viewport().width(), "nothing is cut at the right"
+    panel.close_panel()
+    rows.column_menu.open_condition("at", QPoint(10, 10))
+    popup = rows.column_menu.popup
+    assert popup is not None
+    popup.first.setText("2024-01-02")
+    popup.second.setText("soon")
+    qtbot.keyClick(popup.second, Key.Key_Return)
+    assert popup.isVisible() and "2024-03" in popup.error.text()
+    popup.second.clear()
+    qtbot.keyClick(popup.second, Key.Key_Return)
+    qtbot.waitUntil(lambda: rows.count.text() == "36 of 60 rows", timeout=LONG)
 
 
 def test_values_are_shown_as_what_they_are(qtbot: Any) -> None:

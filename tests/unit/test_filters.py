@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fmstudio.project.filter_completion import completions
 from fmstudio.project.filter_hints import hint
+from fmstudio.project.filter_moments import period
 from fmstudio.project.filters import (
     ColumnFilter,
     FilterColumn,
@@ -249,3 +250,36 @@ def test_a_name_of_several_words_is_completed_from_its_beginning(is_sql: bool) -
     for typed, start in (("Customer N", 0), ("paper customer na", 6), ("Pri", 0), ("price", 0)):
         first = completions(typed, NAMED, {}, is_sql=is_sql)[0]
         assert first.text.startswith('"') and first.text.endswith(f'"{colon}') and first.start == start
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("day:>2024-03", [4]), ("day:<=2024-01", [0]), ("day:2024-02..2024-03", [1, 2, 3]), ("day:=2024-03-01", [2]),
+        ("day:2024-03", [2, 3]), ("made:>2024-01-01T09:30", [1, 2, 3, 4]), ("made:2023..2024-01-01", [0]),
+        ("clock:<10:00", [0, 1]), ("clock:10:30..11", [3]), ("day:>2024-13", []), ("price:0.10", [0, 1]),
+        ("price:12345678901234567891.12", [2]),
+    ],
+)  # fmt: skip
+def test_moments_and_long_numbers_are_asked_for_in_words(typed: str, found: list[int]) -> None:
+    columns = [
+        FilterColumn("day", "DATE"), FilterColumn("made", "TIMESTAMP"), FilterColumn("clock", "TIME"),
+        FilterColumn("price", "DECIMAL(38,2)"),
+    ]  # fmt: skip
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE t (row_id BIGINT, day DATE, made TIMESTAMP, clock TIME, price DECIMAL(38,2))")
+    days = ("2024-01-31", "2024-02-29", "2024-03-01", "2024-03-31", "2024-04-01")
+    prices = ("0.10", "0.10", "12345678901234567891.12", "12345678901234567891.13", None)
+    for i, (day, price) in enumerate(zip(days, prices, strict=True)):
+        at = "2024-01-01 09:30:59" if i == 0 else f"{day} 12:00:00"
+        connection.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?)", [i, day, at, f"{8 + i}:15:00", price])
+    assert _ids(connection, words_where(typed, columns)) == found
+
+
+def test_a_condition_on_moments_reads_short() -> None:
+    low, high = period("2024-02", "TIMESTAMP")
+    assert (low, high) == ("2024-02-01 00:00:00", "2024-02-29 23:59:59.999999")
+    assert ColumnFilter("at", "range", (low, high)).in_words() == "at 2024-02-01 to 2024-02-29"
+    for text, kind in (("foo", "DATE"), ("2024-02-30", "DATE"), ("2024-02", "TIME"), ("25:00", "TIME")):
+        with pytest.raises(ValueError):
+            period(text, kind)

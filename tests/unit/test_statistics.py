@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import math
 import statistics as plain
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from fmstudio.core.parquet import RowsWriter
 from fmstudio.project import Project, counting
 from fmstudio.project.catalog import insert
 from fmstudio.project.datasets import log_operation
+from fmstudio.project.filters import ColumnFilter, FilterColumn, filter_where
+from fmstudio.ui.pages.data.column_facts import bars_of, facts_of, outlier_words
 
 
 def publish(project: Project, columns: dict[str, Any], name: str = "data") -> str:
@@ -78,8 +82,6 @@ def test_a_text_column(project: Project) -> None:
 
 
 def test_conversations_lists_moments_and_booleans(project: Project) -> None:
-    import datetime
-
     chats = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]] * 3 + [None]
     days = [datetime.datetime(2024, 1, day) for day in (1, 2, 3)] + [None]
     columns = {"messages": chats, "tags": [["a", "b"], ["a"], [], None], "day": days, "ok": [True, True, False, None]}
@@ -185,8 +187,6 @@ def test_nested_values(project: Project) -> None:
 
 
 def test_what_was_counted_is_there_after_a_restart(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datetime
-
     columns = {
         "text": ["a", "b", None],
         "day": [datetime.date(2024, 1, n) for n in (1, 2, 3)],
@@ -231,3 +231,71 @@ def test_heads_of_many_columns_are_counted_some_at_a_time(project: Project, monk
     assert max(widest) <= 24 and sum(widest) == 60
     assert [(s.name, s.missing) for s in found] == [(f"c{i}", 1) for i in range(60)]
     assert [sum(bin.count for bin in s.histogram) for s in found] == [2] * 60
+
+
+def _asked(project: Project, dataset: str, name: str, condition: ColumnFilter | None) -> int | None:
+    """How many rows a bar or a line leads to; None when it leads nowhere."""
+    types = {c.name: c.type for c in project.datasets.get(dataset).columns}
+    column = FilterColumn(name, types[name])
+    return None if condition is None else project.count(dataset, where=filter_where(condition, column))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0, 0.25, 0.5, 0.5, 0.75, 1.0, 0.9],
+        [1.0, 2.5, 4.0, None],
+        [i / 16 for i in range(17)],
+        [2**63 - 1, 2**63 - 900, 2**63 - 2],
+        [Decimal("0.10"), Decimal("0.55"), Decimal("2.00"), None],
+        [1, 5, 9, 200],
+        [datetime.date(1, 1, 1), datetime.date(2024, 2, 29), datetime.date(2024, 3, 1)],
+        [datetime.datetime(2024, 1, 1, hour, 0, 0, 5) for hour in range(17)],
+        [datetime.datetime(2024, 1, 1, hour, tzinfo=datetime.UTC) for hour in range(17)],
+        [datetime.time(hour, 30) for hour in range(5, 20)],
+    ],
+    ids=["shares", "halves", "edges", "huge", "decimals", "whole", "days", "moments", "zoned", "clock"],
+)  # fmt: skip
+def test_a_bar_and_a_value_lead_to_as_many_rows_as_they_say(project: Project, values: list[Any]) -> None:
+    dataset = publish(project, {"x": pa.array(values)})
+    found = project.statistics.column(dataset, "x")
+    bars = bars_of(found)
+    assert sum(bar.count for bar in bars) == sum(value is not None for value in values)
+    assert [_asked(project, dataset, "x", bar.value) for bar in bars] == [bar.count for bar in bars]
+    for value, count in found.top:
+        assert _asked(project, dataset, "x", ColumnFilter("x", "equals", (value,))) == count
+    assert found.values is not None
+    there = [value for value in values if value is not None]
+    if isinstance(there[0], int | Decimal):
+        assert (found.values.lowest, found.values.highest) == (min(there), max(there))
+
+
+def test_shares_have_a_distribution_though_they_begin_and_end_with_whole_numbers(project: Project) -> None:
+    dataset = publish(project, {"score": [i / 100 for i in range(101)]})
+    bins = project.statistics.column(dataset, "score").histogram
+    assert len(bins) == 16 and max(part.count for part in bins) <= 8
+    widest = publish(project, {"x": [-1.7e308, 0.0, 1.7e308]}, "widest")
+    assert project.statistics.column(widest, "x").values is not None, "counted, though no bin can be so wide"
+
+
+def test_missing_and_empty_lead_to_the_rows_they_count(project: Project) -> None:
+    columns = {"text": ["a", None, "", "  ", ""], "tags": [["a"], None, [], [], None]}
+    dataset = publish(project, columns)
+    for name, wanted in (("text", {"missing": 1, "empty": 2}), ("tags", {"missing": 2})):
+        facts = {fact.name: fact for fact in facts_of(project.statistics.column(dataset, name))}
+        for title, count in wanted.items():
+            assert _asked(project, dataset, name, facts[title].condition) == count, (name, title)
+
+
+def test_moments_are_said_as_moments(project: Project) -> None:
+    days = [datetime.date(2024, 1, day) for day in range(1, 29)] + [datetime.date(1, 1, 1)]
+    hours = [datetime.datetime(2024, 1, 1, i % 24, 30) for i in range(29)]
+    clock = [datetime.time(i % 24, 5) for i in range(29)]
+    dataset = publish(project, {"day": days, "at": hours, "clock": clock})
+    day, at, clocks = (project.statistics.column(dataset, name) for name in ("day", "at", "clock"))
+    assert outlier_words(day, day.outliers[0][1]) == "0001-01-01"
+    facts = {fact.name: fact.text for fact in facts_of(day)}
+    assert (facts["smallest"], facts["largest"]) == ("0001-01-01", "2024-01-28")
+    assert bars_of(at)[0].label == "2024-01-01 00:30 – 2024-01-01 01:56"
+    assert {fact.name: fact.text for fact in facts_of(clocks)}["largest"] == "23:05"
+    assert bars_of(clocks)[0].label == "00:05 – 01:31"

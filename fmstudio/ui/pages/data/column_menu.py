@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QMenu, QWidget
 
+from fmstudio.project.filter_moments import period
 from fmstudio.project.filters import ColumnFilter, FilterColumn
+from fmstudio.project.statistics_moments import is_clock, is_length
 from fmstudio.ui.widgets.floating import Floating
 from fmstudio.ui.widgets.parts import button, column, label, row
 
@@ -33,8 +36,20 @@ class ConditionPopup(Floating):
         self.setAccessibleName(self.tr("Filter by {}").format(filter_column.name))
         self._column = filter_column
         self._is_number = filter_column.kind == "number"
-        self.first = self._line(self.tr("at least") if self._is_number else self.tr("contains"))
-        self.second = self._line(self.tr("at most") if self._is_number else self.tr("equals exactly"))
+        self._is_moment = filter_column.kind == "time" and not is_length(filter_column.type)
+        example = "09:30" if is_clock(filter_column.type) else "2024-03-01"
+        if self._is_moment:
+            hints = self.tr("from, e.g. {}").format(example), self.tr("to, e.g. {}").format(example)
+        elif self._is_number:
+            hints = self.tr("at least"), self.tr("at most")
+        else:
+            hints = self.tr("contains"), self.tr("equals exactly")
+        self.first, self.second = self._line(hints[0]), self._line(hints[1])
+        self._wanted = self.tr("Give a number, e.g. 0.5 or 1200.")
+        if self._is_moment:
+            self._wanted = self.tr("Give a time, e.g. 09:30.")
+            if not is_clock(filter_column.type):
+                self._wanted = self.tr("Give a day, e.g. 2024-03-01, a month, e.g. 2024-03, or a year.")
         self.error = label("", "danger", wrap=True)
         self.error.hide()
         self.list = QListWidget()
@@ -75,8 +90,9 @@ class ConditionPopup(Floating):
         try:
             condition = self._condition()
         except ValueError:
-            self.error.setText(self.tr("Give a number, e.g. 0.5 or 1200."))
+            self.error.setText(self._wanted)
             self.error.show()
+            self.adjustSize()
             return
         if condition is not None:
             self.chosen.emit(condition)
@@ -91,6 +107,10 @@ class ConditionPopup(Floating):
         if self._is_number:
             bounds = (_number(first), _number(second))
             return ColumnFilter(name, "range", bounds) if bounds != (None, None) else None
+        if self._is_moment:
+            kind = self._column.type
+            ends = (period(first, kind)[0] if first else None, period(second, kind)[1] if second else None)
+            return ColumnFilter(name, "range", ends) if ends != (None, None) else None
         if second:
             return ColumnFilter(name, "equals", (second,))
         return ColumnFilter(name, "contains", (first,)) if first else None
@@ -99,14 +119,20 @@ class ConditionPopup(Floating):
         return _number(text) if self._is_number else text
 
 
-def _number(text: str) -> float | int | None:
+def _number(text: str) -> float | int | Decimal | None:
+    """The number typed, with all of its digits; None = nothing was.
+
+    Raises:
+        ValueError: It is none.
+    """
     plain = text.replace(",", "")
     if not plain:
         return None
     try:
         return int(plain)
     except ValueError:
-        return float(plain)
+        value, exact = float(plain), Decimal(plain)
+    return exact if exact.is_finite() and "e" not in plain.lower() else value
 
 
 class ColumnMenu:

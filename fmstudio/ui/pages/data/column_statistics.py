@@ -107,7 +107,9 @@ class StatisticsPanel(Floating):
         for place, fact in enumerate(facts):
             grid.addWidget(label(fact.name, "muted"), place, 0)
             if fact.condition is None:
-                grid.addWidget(label(fact.text, selectable=True), place, 1, Qt.AlignmentFlag.AlignRight)
+                value = label(fact.text, wrap=True, selectable=True)  # two moments are wider than the panel
+                value.setAlignment(Qt.AlignmentFlag.AlignRight)
+                grid.addWidget(value, place, 1)
             else:
                 link = button(fact.text, partial(self._filter, fact.condition), kind="quiet")
                 link.setToolTip(self.tr("Show only these rows"))
@@ -145,8 +147,6 @@ class StatisticsPanel(Floating):
     def _choose(self, value: Any) -> None:
         if isinstance(value, ColumnFilter):
             self._filter(value)
-        elif value is None:
-            self._filter(ColumnFilter(self._column.name, "empty"))
         else:
             self._filter(ColumnFilter(self._column.name, "equals", (value,)))
 

@@ -291,7 +291,7 @@ class RowCommands(QObject):
         menu.addSeparator()
         if value is None:
             only = ColumnFilter(name, "empty")
-        elif isinstance(value, str | int | float) and column.kind in ("text", "number", "boolean", "time"):
+        elif column.kind in ("text", "number", "boolean", "time"):
             only = ColumnFilter(name, "equals", (value,))
         else:
             return
