@@ -77,6 +77,12 @@ def test_all_types_load_without_a_split_column(tmp_path: Path) -> None:
     assert found[0]["text"] == "plain" and found[2]["whole"] == 2**63 - 1 and found[0]["list"] == ["x", None]
 
 
+def test_a_card_is_written_of_dates_beyond_the_calendar(tmp_path: Path) -> None:
+    far = pa.array([2**63 - 1, 0], pa.int64()).cast(pa.timestamp("us"))
+    folder, _ = export(tmp_path, "hf_dataset", pa.RecordBatch.from_pydict({"at": far}), name="far")
+    assert "| at | timestamp[us] | 0 | value | 1970-01-01" in (folder / "README.md").read_text()
+
+
 @pytest.mark.parametrize("form", ["bytes", "struct"])
 def test_pictures_load_as_pictures(tmp_path: Path, form: str) -> None:
     import io

@@ -139,6 +139,29 @@ def test_excel_has_dates_where_excel_has_them(tmp_path: Path) -> None:
     assert (old["when"], old["day"]) == ("1815-06-18T00:00:00.000000", "1815-06-18")
 
 
+def test_dates_beyond_the_calendar_are_written_and_stop_no_export(tmp_path: Path) -> None:
+    far = table(
+        day=pa.array([-(2**31) + 1, 2_932_897, 0, None], pa.int32()).cast(pa.date32()),
+        at=pa.array([2**63 - 1, -(2**62), 0, None], pa.int64()).cast(pa.timestamp("us")),
+        here=pa.array([2**63 - 1, 0, 0, None], pa.int64()).cast(pa.timestamp("us", "UTC")),
+    )
+    days = ["-5877641-06-24", "10000-01-01", "1970-01-01"]
+    times = ["294247-01-10T04:00:54.775807", "-144169-06-28T09:59:32.612096"]
+    rows = lines(export(tmp_path, "jsonl", far)[0])
+    assert [row["day"] for row in rows] == [*days, None]
+    assert [row["at"] for row in rows[:2]] == times and rows[3]["at"] is None
+    assert rows[0]["here"] == f"{times[0]}Z" and rows[2]["here"].startswith("1970-01-01T00:00:00")
+    assert export(tmp_path, "csv", far)[0].read_text().splitlines()[2].startswith("10000-01-01,")
+    found = cells(export(tmp_path, "xlsx", far)[0])[0]
+    assert [row[0] for row in found[1:4]] == days and found[1][1] == times[0]
+
+
+def test_excel_keeps_all_digits_of_a_number(tmp_path: Path) -> None:
+    shares = [1 / 3, 4 / 3, 0.1 + 0.2, 1e-300 / 3, 2.5, -5e-324]
+    path, _ = export(tmp_path, "xlsx", table(share=shares))
+    assert [row[0] for row in cells(path)[0][1:]] == shares
+
+
 def test_excel_goes_on_on_further_sheets(tmp_path: Path) -> None:
     path, report = export(tmp_path, "xlsx", table(a=list(range(5))), rows_in_sheet=2, sheet="a/b:c")
     assert [sheet.title for sheet in openpyxl.load_workbook(path).worksheets] == ["a b c", "a b c 2", "a b c 3"]

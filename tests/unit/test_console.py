@@ -287,6 +287,21 @@ def test_a_query_is_saved_as_a_dataset_with_its_lineage(project: Project) -> Non
     assert "saved" not in [d.name for d in project.datasets.all()]
 
 
+def test_types_that_parquet_lacks_are_saved_inside_lists_and_records_too(project: Project) -> None:
+    sql = (
+        "SELECT [INTERVAL 1 DAY] AS days, {'at': TIME '12:30', 'of': [1::HUGEINT]} AS record,"
+        " MAP {'a': TIME '10:00'} AS times, [1::UNION(n INT, t VARCHAR)] AS mixed, [2, 3]::HUGEINT[2] AS pair"
+    )
+    run_spec(project, project.specs.sql_dataset(sql, "nested"))
+    (row,) = shown(project, "nested")
+    assert (row["days"], row["record"]) == (["1 day"], {"at": "12:30:00", "of": [1]})
+    assert (row["mixed"], list(row["pair"])) == (["1"], [2, 3])
+    run_spec(
+        project, project.specs.transform("nested", "compute", {"column": "more", "expression": "[INTERVAL 2 DAY]"})
+    )
+    assert shown(project, "nested")[0]["more"] == ["2 days"]
+
+
 def test_a_saved_query_comes_from_the_tables_it_reads_and_no_others(project: Project) -> None:
     for name in ("o", "show"):  # names that are part of words, of columns and of texts
         make_dataset(project, name, simple_table(1))

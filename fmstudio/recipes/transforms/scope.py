@@ -22,7 +22,10 @@ SOURCE = "dataset"
 _STORABLE = {
     "hugeint": "BIGINT",
     "uhugeint": "BIGINT",
-    **dict.fromkeys(("interval", "time", "time with time zone", "uuid", "bit", "enum", "union", "variant"), "VARCHAR"),
+    **dict.fromkeys(
+        ("interval", "time", "time_ns", "time with time zone", "uuid", "bit", "bignum", "enum", "union", "variant"),
+        "VARCHAR",
+    ),
 }
 """Types that Parquet, Arrow or other tools do not share, and what is stored instead."""
 
@@ -161,8 +164,23 @@ def first_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...
 
 def storable(expression: str, kind: DuckDBPyType) -> str:
     """An expression as a type that Parquet and other tools share."""
-    target = _STORABLE.get(kind.id)
-    return f"CAST({expression} AS {target})" if target else expression
+    target = _stored(kind)
+    return f"CAST({expression} AS {target})" if target != str(kind) else expression
+
+
+def _stored(kind: DuckDBPyType) -> str:
+    """The type that is stored, also inside lists, maps and records."""
+    if kind.id == "list":
+        return f"{_stored(item_type(kind))}[]"
+    if kind.id == "array":
+        return f"{_stored(item_type(kind))}[{dict(kind.children)['size']}]"
+    if kind.id == "struct":
+        fields = (f"{name_sql(name)} {_stored(child)}" for name, child in field_types(kind).items())
+        return f"STRUCT({', '.join(fields)})"
+    if kind.id == "map":
+        parts = field_types(kind)
+        return f"MAP({_stored(parts['key'])}, {_stored(parts['value'])})"
+    return _STORABLE.get(kind.id, str(kind))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from fmstudio_export.plain_values import in_calendar
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -92,6 +94,8 @@ class Tally:
         measured = measured.drop_null()
         if pa.types.is_floating(measured.type):
             measured = measured.filter(pc.is_finite(measured))
+        if pa.types.is_timestamp(measured.type) or pa.types.is_date(measured.type):
+            measured = measured.filter(in_calendar(measured))
         if not len(measured):
             return
         ends = pc.min_max(measured).as_py()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ExportReport, UserError
-from fmstudio_export.plain_values import PlainValues, json_text
+from fmstudio_export.plain_values import PlainValues, in_calendar, json_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +53,7 @@ class Cells:
 
     def _values(self, column: pa.Array, name: str) -> list[Any]:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         t, kind = pa.types, column.type
         if t.is_timestamp(kind) and kind.tz is None:
@@ -60,10 +61,13 @@ class Cells:
             # Excel keeps milliseconds: a finer time stays text.
             milliseconds = column.cast(pa.timestamp("ms"), safe=False)
             fits = column.cast(pa.timestamp("ns"), safe=False).equals(milliseconds.cast(pa.timestamp("ns"), safe=False))
-            return [_date(v, e) for v, e in zip(milliseconds.to_pylist(), exact, strict=True)] if fits else exact
+            near = pc.if_else(in_calendar(milliseconds), milliseconds, None).to_pylist()
+            return [_date(v, e) for v, e in zip(near, exact, strict=True)] if fits else exact
         if t.is_date(kind):
             exact = self._plain.column(column, name).to_pylist()
-            return [_date(v, e) for v, e in zip(column.cast(pa.date32()).to_pylist(), exact, strict=True)]
+            days = column.cast(pa.date32())
+            near = pc.if_else(in_calendar(days), days, None).to_pylist()
+            return [_date(v, e) for v, e in zip(near, exact, strict=True)]
         return list(self._plain.column(column, name).to_pylist())
 
     def _cell(self, value: Any, column: int) -> Any:
@@ -75,11 +79,21 @@ class Cells:
             self._report.note("Whole numbers of more than 15 digits are written as text: Excel would round them.")
             return self._text(str(value), column)
         if isinstance(value, float):
-            return value if math.isfinite(value) else self._text(str(value), column)
+            return self._number(value) if math.isfinite(value) else self._text(str(value), column)
         if isinstance(value, list | dict):
             self._report.note("Lists and objects are written as JSON text.")
             value = json_text(value)
         return self._text(value, column)
+
+    def _number(self, value: float) -> Any:
+        """A number with all its digits: openpyxl writes 16, and one in four needs 17 to be the same again."""
+        if float(f"{value:.16g}") == value:
+            return value
+        from openpyxl.cell import WriteOnlyCell
+
+        cell = WriteOnlyCell(self._sheet)
+        cell.value, cell.data_type = repr(value), "n"
+        return cell
 
     def _text(self, text: str, column: int) -> Any:
         """A text that Excel takes for nothing else: no formula, no error value."""
@@ -111,7 +125,7 @@ class Cells:
 def _date(value: Any, exact: Any) -> Any:
     """A date where Excel counts right, else its ISO text."""
     if value is None:
-        return None
+        return exact
     moment = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day)
     return value if moment >= _FIRST_DAY else exact
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""0001-01-01 and 9999-12-31 in days from 1970 on."""
+
+
 class PlainValues:
     """Makes batches plain, and tells once what it had to write in another form.
 
@@ -110,7 +114,33 @@ def _temporal(array: pa.Array) -> pa.Array:
     if pa.types.is_duration(array.type):
         return pc.binary_join_element_wise(array.cast(pa.int64()).cast(pa.string()), array.type.unit, " ")
     text = array.cast(pa.string())
-    return pc.replace_substring(text, " ", "T", max_replacements=1) if pa.types.is_timestamp(array.type) else text
+    if pa.types.is_time(array.type):
+        return text
+    if pa.types.is_timestamp(array.type):
+        text = pc.replace_substring(text, " ", "T", max_replacements=1)
+    in_years = pc.fill_null(in_calendar(array), True)
+    return text if pc.all(in_years).as_py() else pc.if_else(in_years, text, _far_text(array))
+
+
+def in_calendar(array: pa.Array) -> pa.Array:
+    """Of dates and times: whether they lie in the years 1 to 9999, beyond which Python and Arrow know no dates."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    days = array.cast(pa.date32()).cast(pa.int32())
+    return pc.and_(pc.greater_equal(days, _FIRST_DAY), pc.less_equal(days, _LAST_DAY))
+
+
+def _far_text(array: pa.Array) -> pa.Array:
+    """ISO 8601 with as many digits of the year as it has, as numpy writes it; what other databases call infinite, too."""
+    import numpy as np
+    import pyarrow as pa
+
+    unit = array.type.unit if pa.types.is_timestamp(array.type) else "D"
+    numbers = array.cast(pa.date32()).cast(pa.int32()) if unit == "D" else array.cast(pa.int64())
+    zone = "Z" if pa.types.is_timestamp(array.type) and array.type.tz else ""
+    texts = [None if n is None else f"{np.datetime64(n, unit)}{zone}" for n in numbers.to_pylist()]
+    return pa.array(texts, pa.string())
 
 
 def json_text(value: Any) -> str:
