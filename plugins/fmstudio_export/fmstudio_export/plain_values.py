@@ -136,7 +136,7 @@ def _far_text(array: pa.Array) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
-    unit = array.type.unit if pa.types.is_timestamp(array.type) else "D"
+    unit: Any = array.type.unit if pa.types.is_timestamp(array.type) else "D"
     numbers = array.cast(pa.date32()).cast(pa.int32()) if unit == "D" else array.cast(pa.int64())
     zone = "Z" if pa.types.is_timestamp(array.type) and array.type.tz else ""
     texts = [None if n is None else f"{np.datetime64(n, unit)}{zone}" for n in numbers.to_pylist()]
