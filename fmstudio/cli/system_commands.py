@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
-from fmstudio.cli.session import make_queue, open_project
+from fmstudio.cli.session import make_queue, open_project, run_job
 
 if TYPE_CHECKING:
     from fmstudio.jobs.queue import JobQueue
+    from fmstudio.jobs.spec import Job
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -65,7 +66,8 @@ def jobs_command(args: argparse.Namespace) -> None:
     with open_project(args.project) as project:
         queue = make_queue(project)
         if args.retry:
-            _retry(queue, args.retry)
+            again = _to_be_retried(queue, args.retry)
+            run_job(project, again.spec, queue, again=again)
         jobs = queue.jobs()
     if args.json:
         facts = [
@@ -94,15 +96,19 @@ def jobs_command(args: argparse.Namespace) -> None:
             say(f"{job.title}: {job.error}")
 
 
-def _retry(queue: JobQueue, job_id: str) -> None:
+def _to_be_retried(queue: JobQueue, job_id: str) -> Job:
+    """Find a job that has not come to its end.
+
+    Raises:
+        UserError: There is none of that id, or it cannot be retried.
+    """
     job = next((job for job in queue.jobs() if job.id == job_id), None)
     if job is None:
         raise UserError(f"There is no job “{job_id}”.", remedy="List them with: fmstudio jobs")
     if job.state == "succeeded" or not job.is_finished:
         remedy = "Only what failed, was cancelled or interrupted can be run again."
         raise UserError(f"“{job.title}” has not failed: its state is {job.state}.", remedy=remedy)
-    queue.retry(job_id)
-    queue.wait(job_id)
+    return job
 
 
 def plugins_command(args: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -336,6 +337,12 @@ def big_file(folder: Path, kind: str) -> Path:
     return path
 
 
+def worker_of(pid: int) -> int:
+    """Process id of the worker that a command has started."""
+    children = psutil.Process(pid).children(recursive=True)
+    return next((child.pid for child in children if "worker" in child.cmdline()), 0)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals")
 def test_the_command_line_says_how_to_go_on_and_does(tmp_path: Path, own_home: Path) -> None:
     write_dripping_importer(own_home)
@@ -350,6 +357,13 @@ def test_the_command_line_says_how_to_go_on_and_does(tmp_path: Path, own_home: P
     assert process.returncode != 0
     job_id = re.search(r"Go on with it by: fmstudio jobs --retry (\S+)", said)
     assert job_id, said
+    with subprocess.Popen(
+        [sys.executable, "-m", "fmstudio", "jobs", "--retry", job_id[1], "--project", str(folder)],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        os.kill(wait_until(lambda: worker_of(process.pid)), signal.SIGKILL)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode != 0 and "SIGKILL" in said, said
     again = fmstudio("jobs", "--retry", job_id[1], "--project", str(folder))
     assert again.returncode == 0, again.stderr
     assert "Going on after row" in next(folder.glob("jobs/*/events.jsonl")).read_text("utf-8")
