@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.rows import CONTENT_KEYS, ROLE_KEYS, message_keys
 from fmstudio.core.canonical_tools import CALL_ROLES, definitions, in_openai_form, without_nulls
+from fmstudio.core.canonical_tree import tree_of, turns_of
 from fmstudio.core.sampling import opened
 from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.core.unify import as_text
@@ -184,6 +185,7 @@ def _from_values(
     for row, (value, system) in enumerate(zip(column.to_pylist(), systems, strict=True)):
         try:
             turns, is_converted = read_turns(value, mapping.roles)
+            is_converted = is_converted or tree_of(value) is not None
             messages, is_whole = _spoken(turns, mapping.roles)
         except ValueError as error:
             rejects.setdefault(row, str(error))
@@ -286,6 +288,8 @@ def read_turns(value: Any, roles: Dict[str, str]) -> tuple[list[Any], bool]:
 
 
 def _turns(value: Any) -> list[Any]:
+    if tree := tree_of(value):
+        value = turns_of(tree)
     if isinstance(value, str):
         try:
             value = json.loads(value)

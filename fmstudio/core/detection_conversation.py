@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from fmstudio.api import message_keys
 from fmstudio.core.canonical_tools import calls_tools, in_openai_form
+from fmstudio.core.canonical_tree import tree_of
 from fmstudio.core.sampling import CHAT_NAMES, Sample, opened, shape_of
 from fmstudio.core.schemas import ROLES, Mapping
 
@@ -70,6 +71,8 @@ def _reading(sample: Sample, name: str, shape: str) -> Reading:
 
 
 def _form(name: str, values: Sequence[Any], fitting: int, size: int) -> str:
+    if any(map(tree_of, values)):
+        return f"“{name}” is ChatGPT's export in {fitting} of {size} rows; of answers that were asked for again the last is read."
     first = next((m for value in values for m in _messages(value)), {})
     keys = message_keys(first)
     form = {("role", "content"): "OpenAI's form", ("from", "value"): "ShareGPT's form"}.get(keys, "a list of messages")

@@ -8,6 +8,7 @@ from collections.abc import Mapping as Dict
 from typing import Any
 
 from fmstudio.api import message_keys
+from fmstudio.core.canonical_tree import tree_of, turns_of
 
 CHAT_NAMES = (
     "messages",
@@ -89,7 +90,9 @@ class Sample:
 
 
 def shape_of(value: Any) -> str:
-    """Say what a cell looks like: ``"messages"`` (role and content each), ``"turns"`` (strings) or ``""``."""
+    """Say what a cell looks like: ``"messages"`` (role and content each, or ChatGPT's tree), ``"turns"`` (strings) or ``""``."""
+    if tree_of(value):
+        return "messages"
     value = opened(value)
     if not isinstance(value, (list, tuple)) or not value:
         return ""
@@ -99,7 +102,9 @@ def shape_of(value: Any) -> str:
 
 
 def opened(value: Any) -> Any:
-    """Parse a list that is written as JSON text; anything else as it is."""
+    """Parse a list that is written as JSON text, and take the turns out of ChatGPT's tree; anything else as it is."""
+    if tree := tree_of(value):
+        return turns_of(tree)
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             return json.loads(value)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+MOST_FIELDS = 1_000
+"""Objects that together have more names than this become JSON text: their names are values, and each would be a column."""
+
+
 class Unifier:
     """Grows a schema batch by batch and brings each batch to the schema known so far.
 
@@ -88,7 +92,11 @@ class Unifier:
             return convert(array, pa.string())
 
     def _note(self, name: str, one: pa.DataType, other: pa.DataType) -> None:
-        note = f"Column “{name}” holds different kinds of values ({one} and {other}), so it is stored as text."
+        import pyarrow as pa
+
+        note = f"Column “{name}” holds different kinds of values ({_said(one)} and {_said(other)}), so it is stored as text."
+        if pa.types.is_struct(one) and pa.types.is_struct(other) and pa.types.is_string(merge_types(one, other)):
+            note = f"Column “{name}” holds objects with ever other names, so it is stored as text (JSON)."
         if not any(old.startswith(f"Column “{name}” holds") for old in self.notes):
             self.notes.append(note)
 
@@ -130,7 +138,7 @@ def merge_types(one: pa.DataType, other: pa.DataType) -> pa.DataType:
         fields = {f.name: f.type for f in one}
         for field in other:
             fields[field.name] = merge_types(fields.get(field.name, pa.null()), field.type)
-        return pa.struct(list(fields.items()))
+        return pa.struct(list(fields.items())) if len(fields) <= MOST_FIELDS else pa.string()
     if t.is_timestamp(one) and t.is_timestamp(other) and one.tz == other.tz:
         return pa.timestamp("us", one.tz)
     return pa.string()
@@ -191,6 +199,14 @@ def _convert_list(array: pa.Array, target: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, values, type=target, mask=array.is_null())
 
 
+def _said(kind: pa.DataType) -> str:
+    """Give a type in words short enough for a note."""
+    import pyarrow as pa
+
+    text = str(kind)
+    return text if len(text) <= 80 else "objects" if pa.types.is_struct(kind) else "lists"
+
+
 def _settled(kind: pa.DataType) -> pa.DataType:
     """Replace "no value yet" by text, so that every file can be read by any engine."""
     import pyarrow as pa
@@ -223,7 +239,9 @@ def _has_clash(one: pa.DataType, other: pa.DataType) -> bool:
         return _has_clash(one.value_type, other.value_type)
     if t.is_struct(one) and t.is_struct(other):
         theirs = {f.name: f.type for f in other}
-        return any(_has_clash(f.type, theirs[f.name]) for f in one if f.name in theirs)
+        return t.is_string(merge_types(one, other)) or any(
+            _has_clash(f.type, theirs[f.name]) for f in one if f.name in theirs
+        )
     return bool(t.is_string(merge_types(one, other)))
 
 

@@ -260,3 +260,43 @@ def test_answers_that_differ_only_in_their_calls_are_not_called_the_same() -> No
 def test_objects_with_a_role_but_no_content_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["turns"], [[[{"role": "user", "parts": ["q"]}]]], is_data=True)
     assert "'parts': ['q']" in capsys.readouterr().out
+
+
+def node(key: str, parent: str | None, children: list[str], role: str = "", said: Any = "") -> dict[str, Any]:
+    author = {"role": role, "name": None}
+    message = {"id": key, "author": author, "content": {"content_type": "text", "parts": [said]}, "recipient": "all"}
+    return {"id": key, "message": message if role else None, "parent": parent, "children": children}
+
+
+TREE = {
+    "root": node("root", None, ["system"]),
+    "system": node("system", "root", ["asked"], "system", ""),
+    "asked": node("asked", "system", ["first", "second"], "user", "q"),
+    "first": node("first", "asked", [], "assistant", "a first try"),
+    "second": node("second", "asked", ["look"], "assistant", "a"),
+    "look": node("look", "second", ["seen"], "assistant", "print(1)"),
+    "seen": node("seen", "look", [], "tool", "1"),
+}
+TREE["look"]["message"]["recipient"] = "python"
+
+
+@pytest.mark.parametrize("is_text", [False, True])
+def test_chatgpts_export_is_a_conversation_and_its_last_branch_is_read(is_text: bool) -> None:
+    mapping, rows = made({"title": "t", "mapping": json.dumps(TREE) if is_text else TREE, "current_node": "seen"})
+    assert mapping.kind == "conversation"
+    assert [(m["role"], m["content"]) for m in rows[0]["messages"]] == [
+        ("user", "q"), ("assistant", "a"), ("assistant", ""), ("tool", "1"),
+    ]  # fmt: skip
+    assert turns_of(rows[0])[2]["tool_calls"][0]["function"] == {"name": "python", "arguments": "print(1)"}
+
+
+def test_nodes_of_other_rows_are_no_nodes_of_this_one() -> None:
+    other = {"u": node("u", None, ["v"], "user", "other"), "v": node("v", "u", [], "assistant", "answer")}
+    _, rows = made({"mapping": TREE}, {"mapping": other})
+    assert [m["content"] for m in rows[1]["messages"]] == ["other", "answer"]
+
+
+def test_a_tree_that_leads_back_into_itself_ends() -> None:
+    looped = {"a": node("a", "b", ["b"], "user", "q"), "b": node("b", "a", ["a"], "assistant", "a")}
+    _, rows = made({"mapping": json.dumps(looped)})
+    assert [m["content"] for m in rows[0]["messages"]] == ["q", "a"]

@@ -8,6 +8,7 @@ from fmstudio_formats.depth import may_be_too_deep
 from fmstudio_formats.encoding import is_utf8
 from fmstudio_formats.json_scalars import has_inexact
 from fmstudio_formats.json_template import Template
+from fmstudio_formats.open_objects import is_open
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +54,8 @@ def _exact(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
     if any(_has_time(field.type) for field in table.schema):
         table = _arrow_json(data, _without_times(table.schema))
     table.validate()  # pyarrow 26 reads a list of several nulls, and of nothing else, as an array that is too short
-    return None if any(_has_huge(chunk) for column in table.columns for chunk in column.chunks) else table
+    chunks = [chunk for column in table.columns for chunk in column.chunks]
+    return None if any(_has_huge(chunk) or is_open(chunk.type, chunk) for chunk in chunks) else table
 
 
 def _arrow_json(data: bytes, schema: pa.Schema | None) -> pa.Table:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ImportReport
+from fmstudio_formats.open_objects import are_open
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +91,8 @@ def column_array(values: list[Any]) -> tuple[pa.Array, bool]:
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None}
-    if kinds != {bool, int} and kinds != {bool, float} and kinds != {str, bytes}:
+    is_open = dict in kinds and are_open(values)
+    if not is_open and kinds != {bool, int} and kinds != {bool, float} and kinds != {str, bytes}:
         try:
             array = pa.array(values)
             if kinds != {int, float} or array.type != pa.float64() or _is_exact(values):
@@ -113,6 +115,8 @@ def _reason(name: str, values: list[Any]) -> str:
     kinds = sorted({_KINDS.get(type(value), type(value).__name__) for value in values if value is not None})
     if kinds == ["numbers"]:
         return f"Column “{name}” holds numbers of too many digits to be kept as numbers, so it is read as text."
+    if kinds == ["objects"] and are_open(values):
+        return f"Column “{name}” holds objects with ever other names, so it is read as text (JSON)."
     what = " and ".join(kinds) if len(kinds) > 1 else f"{kinds[0]} that do not go together"
     return f"Column “{name}” holds different kinds of values ({what}), so it is read as text."
 

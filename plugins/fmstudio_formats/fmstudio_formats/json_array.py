@@ -1,4 +1,4 @@
-"""JSON: a list of objects, an object that holds one at any depth, or several values one after the other.
+"""JSON: a list of objects, an object that holds one at any depth, an object of objects, or several values one after the other.
 
 Read piece by piece, so a large file is no problem. A broken row costs itself: it is rejected with its place, and
 reading goes on at the next row; a file whose end is missing gives its whole rows.
@@ -16,6 +16,7 @@ from fmstudio.api import Field, Importer, ImportReport, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
+from fmstudio_formats.json_members import MOST_HELD, NamedRows, are_rows, columns_of
 from fmstudio_formats.json_window import Broken, TooLarge, Window
 from fmstudio_formats.jsonl import read_json_lines
 
@@ -81,17 +82,18 @@ class _Rows:
         self._window, self._wanted = window, wanted
         self._path, self._report = window.path, window.report
         self._found = ""
+        self._count = 0
         self._names: set[str] = set()
+        self._named: NamedRows | None = None
         self._is_over = self._is_whole_row = self._has_table = False
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each row of all values of the file."""
-        count = 0
         while (first := self._window.peek()) and not self._is_over:
             if first not in "[{":
-                self._refuse(count)
+                self._refuse(self._count)
                 return
-            count += 1
+            self._count += 1
             if first == "[":
                 yield from self._elements("")
             else:
@@ -99,10 +101,10 @@ class _Rows:
                 yield from self._object("", other)
                 if not self._is_over or not self._found:
                     yield from self._without_list(other)
-        if self._is_whole_row and count == 1:
+        if self._is_whole_row and self._count == 1:
             self._report.note("The file holds one object and no list of rows, so it is read as one row.")
-        elif count > 1:
-            self._report.note(f"The file holds {count} JSON values one after the other; all are read.")
+        elif self._count > 1:
+            self._report.note(f"The file holds {self._count} JSON values one after the other; all are read.")
 
     def _refuse(self, count: int) -> None:
         if count:
@@ -120,6 +122,9 @@ class _Rows:
         while (char := self._window.peek()) != "}":
             try:
                 yield from self._member(prefix, other)
+                if self._count == 1 and self._may_be_named(prefix, other):
+                    yield from self._named_rows(other)  # a file may hold millions of them
+                    other.clear()
             except Broken as error:
                 self._stop(f"{error} The rest of the file is not read.")
             if self._is_over:
@@ -130,6 +135,11 @@ class _Rows:
                 self._stop("The object is cut: its closing } is missing.")
                 return
         self._window.skip()
+
+    def _may_be_named(self, prefix: str, other: dict[str, Any]) -> bool:
+        """Whether so many members of the outermost object were read that they can be told to be rows."""
+        is_first = not prefix and not self._found and not self._wanted
+        return is_first and len(other) == MOST_HELD and (self._named is not None or are_rows(other))
 
     def _member(self, prefix: str, other: dict[str, Any]) -> Iterator[dict[str, Any]]:
         name = str(self._window.value())
@@ -165,6 +175,11 @@ class _Rows:
                     "The names in “columns” do not fit the rows in “data”, or come after them, and are not used."
                 )
             return
+        # Values one after the other are rows themselves, whatever they hold.
+        is_alone = self._count == 1 and not self._window.peek() and not self._wanted
+        if is_alone and (self._named or are_rows(other)):
+            yield from self._named_rows(other)
+            return
         nested = {key: value for key, value in _nested(other, "") if not self._wanted or key == self._wanted}
         if nested:
             self._found = key = next(iter(nested))
@@ -174,9 +189,28 @@ class _Rows:
             self._found = ""  # another value of the same file may hold more
         elif self._wanted:
             raise UserError(f"{self._path.name} has no list “{self._wanted}”.", remedy=f"It has: {', '.join(other)}.")
+        elif is_alone and (table := columns_of(other)) is not None:
+            self._report.note(
+                "The file holds one object a column, with a value for each row, so these are the columns."
+            )
+            yield from table
         elif other:
             self._is_whole_row = True
             yield other
+
+    def _named_rows(self, members: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Make a row of each member of an object of objects; its name is a cell of it."""
+        if self._named is None:
+            self._named = NamedRows(members)
+            self._report.note(
+                f"The file holds an object of objects with the same names, so each is a row; "
+                f"“{self._named.column}” is what it is called."
+            )
+        for name, value in members.items():
+            if row := self._named.row(name, value):
+                yield row
+            else:
+                self._window.reject(f"“{name[:40]}” is no object like those before it.")
 
     def _elements(self, key: str, table: _Table | None = None) -> Iterator[dict[str, Any]]:
         self._window.skip()
