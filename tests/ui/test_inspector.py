@@ -80,6 +80,42 @@ def test_a_row_is_shown_whole_with_its_neighbours(open_data: OpenData, project_f
     assert "Where is the **cat**?" in _texts(inspector)
 
 
+def test_a_row_of_many_columns_comes_in_parts_and_is_read_by_key(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    """All of 300 columns at once took a second for each row, in which no key was answered."""
+    records = [{f"column {i:03d}": f"value {row} {i}" for i in range(300)} for row in range(3)]
+    page = open_data(project_folder, records)
+    inspector, table = page.view.inspector, page.view.rows.table
+    bar = inspector.area.verticalScrollBar()
+    table.setCurrentIndex(table.rows.index(0, 0))
+    qtbot.waitUntil(lambda: "value 0 0" in _texts(inspector), timeout=LONG)
+    assert "value 0 299" not in _texts(inspector)
+    qtbot.waitUntil(lambda: bar.maximum() > inspector.area.viewport().height(), timeout=LONG)
+    inspector.setFocus()
+    for _ in range(60):
+        if "value 0 299" in _texts(inspector):
+            break
+        qtbot.keyClick(inspector, Key.Key_PageDown)
+        qtbot.keyClick(inspector, Key.Key_PageDown)
+        qtbot.wait(30)
+    assert "value 0 299" in _texts(inspector) and "Row id 0" in _texts(inspector)
+    place = bar.value()
+    page.view.rows.commands.set_values(0, {"column 299": "changed"})
+    qtbot.waitUntil(lambda: "changed" in _texts(inspector), timeout=LONG)
+    qtbot.waitUntil(lambda: bar.value() > place - 100, timeout=LONG)  # another value of the row does not lose the place
+    qtbot.keyClick(inspector, Key.Key_Home)
+    assert bar.value() == 0
+    table.setCurrentIndex(table.rows.index(1, 0))
+    qtbot.waitUntil(lambda: "value 1 0" in _texts(inspector), timeout=LONG)
+    inspector.open_find()
+    inspector.find_bar.field.setText("value 1 299")
+    qtbot.waitUntil(lambda: inspector.find_bar.status.text() == "1 / 1", timeout=LONG)  # though it is not in sight yet
+    qtbot.keyClick(inspector, Key.Key_Down, Modifier.AltModifier)
+    inspector.find_bar.field.setText("value 2 299")
+    qtbot.waitUntil(lambda: inspector.find_bar.status.text() == "1 / 1", timeout=LONG)
+
+
 def test_long_names_and_unbroken_values_leave_the_others_whole(
     open_data: OpenData, project_folder: Path, qtbot: Any
 ) -> None:

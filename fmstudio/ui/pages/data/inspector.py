@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from fmstudio.ui.pages.data.cell_editor import RowForm
-from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.pages.data.inspector_find import FindBar, mark_all
+from fmstudio.ui.pages.data.inspector_values import RowValues
 from fmstudio.ui.pages.data.row_story_view import RowStory
 from fmstudio.ui.widgets.parts import ElidedLabel, clear, column, divider, holder, label, row, tool_button
 
@@ -25,6 +25,12 @@ HIDDEN = ("row_id",)
 WIDTH = 220
 WIDE_FROM = 290
 """Narrower than that, what also has a key or a place in the palette gives its room to the title."""
+Scroll = QScrollBar.SliderAction
+SCROLLS = {
+    Qt.Key.Key_Up: Scroll.SliderSingleStepSub, Qt.Key.Key_Down: Scroll.SliderSingleStepAdd,
+    Qt.Key.Key_PageUp: Scroll.SliderPageStepSub, Qt.Key.Key_PageDown: Scroll.SliderPageStepAdd,
+    Qt.Key.Key_Home: Scroll.SliderToMinimum, Qt.Key.Key_End: Scroll.SliderToMaximum,
+}  # fmt: skip
 
 
 class RowInspector(QFrame):
@@ -88,6 +94,8 @@ class RowInspector(QFrame):
         self._body.setMinimumWidth(1)  # as wide as the panel: one value that cannot be broken must not cut all others
         self.area.setWidget(self._body)
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._values = RowValues(self.area)
+        self._values.added.connect(self._changed)
         self.find_bar = FindBar(self.area, self._body)
         self.find_bar.closed.connect(self._mark)
         self._foot = column(gap=0)
@@ -118,17 +126,18 @@ class RowInspector(QFrame):
             self._save_or_leave()
         if same and record == self.record and title == self._title and can_edit == self.can_edit:
             return
-        place = self.area.verticalScrollBar().value() if same else 0
+        place = self._values.place if same else 0
         self.record, self._title, self.can_edit = record, title, can_edit
-        self._show()
-        self.area.verticalScrollBar().setValue(place)
+        self._show(self._values.shown if same else 0)
+        self._values.go_to(place)
 
     def show_terms(self, terms: Sequence[Term]) -> None:
         """Mark what is looked for."""
         self._terms = list(terms)
         self._changed.emit()
 
-    def _show(self) -> None:
+    def _show(self, at_least: int = 0) -> None:
+        """Show the row; `at_least` so many of its values at once, all of them where a text is looked for in it."""
         self._empty()
         record = self.record
         self.title.setText(self._title)
@@ -140,21 +149,23 @@ class RowInspector(QFrame):
             self._content.addStretch(1)
             return
         self.edit_button.setVisible(self.can_edit)
-        types = self._types()
-        for name, value in record.items():
-            if name not in HIDDEN:
-                self._content.addWidget(ElidedLabel(name, "caption"))
-                self._content.addWidget(value_view(name, value, types.get(name, ""), is_raw=self._is_raw))
-                self._content.addSpacing(4)
-        row_id = record.get("row_id")
-        if self.dataset is not None and isinstance(row_id, int):
-            self._content.addWidget(divider())
-            story = RowStory(self.ctx, self.dataset, record)
-            story.row_wanted.connect(self.row_wanted)
-            story.lineage_wanted.connect(self.lineage_wanted)
-            self._content.addWidget(story)
+        values = {name: value for name, value in record.items() if name not in HIDDEN}
+        count = len(values) if self.find_bar.isVisible() else at_least
+        self._content.addLayout(
+            self._values.show(values, self._types(), is_raw=self._is_raw, at_least=count, end=self._add_story)
+        )
         self._content.addStretch(1)
         self._changed.emit()
+
+    def _add_story(self, layout: QVBoxLayout) -> None:
+        row_id = self.record.get("row_id") if self.record is not None else None
+        if self.record is None or self.dataset is None or not isinstance(row_id, int):
+            return
+        layout.addWidget(divider())
+        story = RowStory(self.ctx, self.dataset, self.record)
+        story.row_wanted.connect(self.row_wanted)
+        story.lineage_wanted.connect(self.lineage_wanted)
+        layout.addWidget(story)
 
     def _types(self) -> dict[str, str]:
         return {c.name: c.type for c in self.dataset.columns} if self.dataset is not None else {}
@@ -163,6 +174,7 @@ class RowInspector(QFrame):
         focused = self.window().focusWidget()
         if focused is not None and (self._body.isAncestorOf(focused) or self.find_bar.isAncestorOf(focused)):
             self.setFocus()  # what has the keyboard is about to go; it must not wander out of the page
+        self._values.stop()
         clear(self._content)
         clear(self._foot)
 
@@ -184,6 +196,7 @@ class RowInspector(QFrame):
     def open_find(self) -> None:
         """Find a text in this row."""
         if self.record is not None:
+            self._values.show_all()
             self.find_bar.open_bar()
 
     # ---- editing ---------------------------------------------------------------------------------------------------
@@ -275,7 +288,7 @@ class RowInspector(QFrame):
         return self.record is not None and (is_find or event.key() == Qt.Key.Key_F2 or is_escape or is_save)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Qt: find, edit, leave; Alt with an arrow goes to the neighbour."""
+        """Qt: find, edit, leave; the arrow and page keys scroll, with Alt they go to the neighbours."""
         if event.matches(QKeySequence.StandardKey.Find):
             self.open_find()
         elif event.key() == Qt.Key.Key_F2:
@@ -288,5 +301,7 @@ class RowInspector(QFrame):
             self.find_bar.close_bar()
         elif event.modifiers() & Qt.KeyboardModifier.AltModifier and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             self.step_wanted.emit(-1 if event.key() == Qt.Key.Key_Up else 1)
+        elif event.key() in SCROLLS:
+            self.area.verticalScrollBar().triggerAction(SCROLLS[Qt.Key(event.key())])
         else:
             super().keyPressEvent(event)
