@@ -293,6 +293,20 @@ def test_facts_about_pictures_keep_their_types(tmp_path: Path) -> None:
     assert any("“mixed” holds different kinds" in note for note in report.notes)
 
 
+def test_what_a_metadata_file_says_under_the_names_of_measured_columns_is_kept(tmp_path: Path) -> None:
+    facts = {"label": 7, "width": 512, "format": "raw", "format_original": "tiff", "image": "a.tif"}
+    lines = [{"file_name": "a/1.png", "text": "t", **facts}]
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    picture(tmp_path / "p" / "a" / "1.png", (8, 4))
+    picture(tmp_path / "p" / "b" / "2.png")
+    rows, _ = read("images", tmp_path / "p")
+    assert (rows[0]["width"], rows[0]["width_original"], rows[0]["label"]) == (8, 512, 7)
+    assert (rows[0]["format"], rows[0]["format_original"], rows[0]["format_original_2"]) == ("png", "tiff", "raw")
+    assert rows[0]["image_original"] == "a.tif"
+    assert rows[1]["label"] is None, "the labels are those of the metadata, as numbers"
+
+
 # ---- what all have in common -------------------------------------------------------------------------------------
 
 

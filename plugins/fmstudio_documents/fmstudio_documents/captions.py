@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 METADATA = ("metadata.jsonl", "metadata.csv")
+MEASURED = ("image", "image_path", "width", "height", "format", "bytes", "source_file")
+"""Columns that say what a picture is; what a metadata file says under these names gets ``_original`` at its end."""
 _CAPTIONS = ("caption", "text", "prompt", "description")
 _SUFFIXES = (".txt", ".caption")
 _LARGEST = 512 << 20
@@ -49,6 +51,7 @@ class Captions:
             place = file.parent.joinpath(*PurePosixPath(name.replace("\\", "/")).parts)
             if "caption" in row:  # none that is text
                 row["caption"] = _cell(row["caption"])
+            row = {_free(key, row): value for key, value in row.items()}
             self._rows[place] = {**facts, **row}
             self.columns += [key for key in row if key not in self.columns]
 
@@ -109,6 +112,16 @@ class Captions:
             self._report.reject(Reject(f"{file.name} is no CSV file that can be read ({error})."))
             return []
         return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in rows]
+
+
+def _free(name: str, row: dict[str, Any]) -> str:
+    """Give a fact of a metadata file a name that no measured column has."""
+    if name not in MEASURED:
+        return name
+    fresh = f"{name}_original"
+    while fresh in row:
+        fresh += "_2"
+    return fresh
 
 
 def _array(values: list[Any]) -> pa.Array | None:

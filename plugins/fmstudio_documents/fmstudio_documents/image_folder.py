@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """The only ones Pillow may try: others start outside programs or are rarely tested."""
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-_OWN = ("image", "image_path", "caption", "label", "width", "height", "format", "bytes", "source_file")
 _LARGEST = 64 << 20
 
 
@@ -47,9 +46,9 @@ class ImageFolderImporter(Importer):
         if not pictures:
             raise UserError(f"{path.name} holds no pictures.", remedy=f"Pictures are {', '.join(_SUFFIXES)}.")
         labels = {picture.parent for picture in pictures}
-        more = [name for name in captions.columns if name not in _OWN]
+        more = [name for name in captions.columns if name != "caption"]
         kinds = {"image": "binary", "image_path": "string", "caption": "string"}
-        kinds |= {"label": "string"} if len(labels) > 1 else {}
+        kinds |= {"label": "string"} if len(labels) > 1 and "label" not in more else {}
         kinds |= {"width": "int64", "height": "int64", "format": "string", "bytes": "int64", "source_file": "string"}
         schema = pa.schema([*schema_of(**kinds), *captions.fields(more)])
         yield from batched(_rows(path, pictures, captions, params, report, ctx), schema)
@@ -93,9 +92,11 @@ def _rows(
             report.reject(Reject(f"{place} is no picture that can be read ({_words(error)}).", raw=place))
         else:
             folder = picture.parent.relative_to(root).as_posix() if root.is_dir() else ""
-            told = {"bytes": size, "source_file": place, "label": folder if folder not in ("", ".") else None}
-            described = {k: v for k, v in captions.of(picture).items() if k == "caption" or k not in _OWN}
-            yield {"image": image, "image_path": None if image else str(picture), **facts, **told, **described}
+            told = {"bytes": size, "source_file": place}
+            if "label" not in captions.columns:  # else the metadata says the labels, as in Hugging Face's ImageFolder
+                told["label"] = folder if folder not in ("", ".") else None
+            stored = {"image": image, "image_path": None if image else str(picture)}
+            yield {**stored, **facts, **told, **captions.of(picture)}
         done += size
         ctx.progress(done, total, "bytes read")
 
