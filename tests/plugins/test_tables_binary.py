@@ -84,7 +84,7 @@ def test_types_of_other_programs_become_plain_ones(tmp_path: Path) -> None:
     rows = read("arrow", write_ipc(tmp_path / "x.arrow", table, stream=False))
     assert rows[0] == {
         "dictionary": "a", "large": "x", "view": "x", "fixed": [1, 2], "map": [{"key": "k", "value": 1}], "half": 1.5,
-        "duration": "0:01:30", "nested": [{"d": "0:01:30"}], "views": ["a"], "nothing": None,
+        "duration": "00:01:30", "nested": [{"d": "00:01:30"}], "views": ["a"], "nothing": None,
     }  # fmt: skip
     assert rows[1]["views"] == ["b", "c"] and rows[1]["fixed"] is None and rows[1]["nested"] is None
 
@@ -218,3 +218,21 @@ def test_a_real_saved_dataset(tmp_path: Path) -> None:
         {"a": 1, "c": "no", "m": [{"role": "user"}]},
         {"a": 2, "c": "yes", "m": []},
     ]
+
+
+def test_lengths_of_time_are_written_as_intervals_in_every_unit() -> None:
+    from fmstudio_formats.arrow_plain import plain_array
+
+    for unit, factor in (("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000)):
+        counts = [93_784 * factor, -5 * factor, -90_000 * factor, 0, None]
+        texts = plain_array(pa.array(counts, pa.duration(unit))).to_pylist()
+        assert texts == ["1 day 02:03:04", "-00:00:05", "-1 day -01:00:00", "00:00:00", None]
+    assert plain_array(pa.array([1_500_000_001], pa.duration("ns"))).to_pylist() == ["00:00:01.500000001"]
+
+
+def test_values_of_a_union_are_written_as_json() -> None:
+    from fmstudio_formats.arrow_plain import plain_array
+
+    kinds = pa.array([0, 1, 2, 0], pa.int8())
+    children = [pa.array(["a", None, None, "b"]), pa.array([None, True, None, None]), pa.array([{}, {}, {"x": 1}, {}])]
+    assert plain_array(pa.UnionArray.from_sparse(kinds, children)).to_pylist() == ["a", "true", '{"x": 1}', "b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fmstudio_formats.batches import BYTES, ROWS
+from fmstudio_formats.batches import BYTES, ROWS, cell_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,9 +65,26 @@ def plain_array(array: pa.Array) -> pa.Array:
         return array.cast(pa.float32())
     if t.is_interval(kind):
         return pa.array([None if v is None else _interval_text(*v) for v in array.to_pylist()], pa.string())
-    if t.is_union(kind) or t.is_duration(kind):
-        return pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.string())
+    if t.is_duration(kind):
+        return _durations(array)
+    if t.is_union(kind):
+        return pa.array([None if v is None else cell_text(v) for v in array.to_pylist()], pa.string())
     return array
+
+
+def _durations(array: pa.Array) -> pa.Array:
+    """Write lengths of time as intervals, all parts with the sign of the whole: ``-1 day -02:03:04.5``."""
+    import pyarrow as pa
+
+    scale = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}[array.type.unit]
+    texts: list[str | None] = []
+    for count in array.cast(pa.int64()).to_pylist():
+        if count is None:
+            texts.append(None)
+            continue
+        days, rest = divmod(abs(count) * scale, 86_400_000_000_000)
+        texts.append(_interval_text(0, *(days, rest) if count >= 0 else (-days, -rest)))
+    return pa.array(texts, pa.string())
 
 
 def _interval_text(months: int, days: int, nanoseconds: int) -> str:
