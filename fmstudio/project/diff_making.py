@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmstudio.project.catalog import Catalog
@@ -84,10 +84,8 @@ class DiffMaker:
         by_hand = self._by_hand({before[0], after[0]})
         table = self._compared(one, two, by_hand)
         has_edits = is_pending and bool(two.overlay)
-        is_single = len(links) + has_edits == 1
-        parts = [
-            Part(_title(link), link, table.name if is_single else self._part(tree, link, by_hand)) for link in links
-        ]
+        is_single = len(links) + has_edits == 1 and not any(link.folded for link in links)
+        parts = [part for link in links for part in self._parts(tree, link, by_hand, table.name if is_single else "")]
         if has_edits:
             name = table.name if is_single else self._compared(self._side(after), two, by_hand).name
             parts.append(Part("Edits that wait for a commit", None, name))
@@ -99,10 +97,31 @@ class DiffMaker:
         titles = (_side_title(tree, before, after, False), _side_title(tree, after, before, has_edits))
         return Diff(table, (one, two), titles, tuple(parts), tuple(notes), Reasons(self._datasets, self._rows))
 
-    def _part(self, tree: VersionTree, link: Link, by_hand: frozenset[str]) -> str | None:
+    def _parts(self, tree: VersionTree, link: Link, by_hand: frozenset[str], whole: str) -> list[Part]:
+        """What a link did; edits that were folded in first are a part of their own, as nobody but the user made them.
+
+        Args:
+            whole: Table of the whole difference when the link is all there is to it.
+        """
+        if not link.folded:
+            return [Part(_title(link), link, whole or self._part(tree, link, (), link.made, by_hand))]
+        record = {"steps": (link.record.get("folded") or {}).get("steps", [])}
+        by_user = replace(link, kind="commit", title=link.fold_title, record=record)
+        parts = [
+            Part(_title(by_user), by_user, self._part(tree, link, (), None, by_hand)),
+            Part(_title(link), link, self._part(tree, link, link.folded, link.made, by_hand)),
+        ]
+        return parts[::-1] if link.is_taken_back else parts
+
+    def _part(
+        self, tree: VersionTree, link: Link, edits: tuple[int, ...], made: Place | None, by_hand: frozenset[str]
+    ) -> str | None:
+        """Compare a link's parent, seen through some edits, with what was made (None: with all edits that were folded in)."""
         if tree.is_collected(link.parent) or tree.is_collected(link.made):
             return None
-        return self._compared(self._side(link.parent), self._side(link.made), by_hand).name
+        before = self._side(link.parent, edits)
+        after = self._side(made) if made else self._side(link.parent, link.folded)
+        return self._compared(before, after, by_hand).name
 
     def _compared(self, one: Side, two: Side, by_hand: frozenset[str]) -> DiffTable:
         key = f"{one.key} {two.key} {sorted(by_hand)}"

@@ -11,7 +11,7 @@ from fmstudio.core.sql import name_sql
 from fmstudio.project.datasets import Datasets
 from fmstudio.project.overlay import Overlay
 from fmstudio.project.row_index import source
-from fmstudio.project.rows import RowReader
+from fmstudio.project.rows import Page, RowReader
 from fmstudio.project.version_path import Link, Place
 
 BY_HAND = "deleted by hand"
@@ -43,6 +43,22 @@ class Reasons:
                 f"SELECT {ROW_ID}, {name_sql(step)}, {name_sql(reason)} FROM {source(files)} WHERE {ROW_ID} IN ({wanted})"
             ).fetchall()
         return {row_id: f"{why} (step {number})" if number and number > 1 else str(why) for row_id, number, why in rows}
+
+
+def dropped_page(datasets: Datasets, rows: RowReader, place: Place, offset: int, limit: int) -> Page:
+    """Rows that making a version dropped, by ``row_id``.
+
+    Each step writes those it drops as it comes to them, so that, unlike those of a version, they lie in no order.
+    """
+    files = dropped_files(datasets, place)
+    if not files:
+        return Page((), [], 0, 0)
+    with rows.seen(files) as (cursor, _, types, index):
+        step, _ = story_columns(types)
+        order = f"{ROW_ID}, {name_sql(step)}" if step in types else ROW_ID
+        span = f"LIMIT {int(limit)} OFFSET {int(offset)}"
+        found = cursor.execute(f"SELECT * FROM {source(files)} ORDER BY {order} {span}").fetchall()
+        return Page(tuple(types), found, offset, index.total)
 
 
 def dropped_files(datasets: Datasets, place: Place) -> list[Path]:

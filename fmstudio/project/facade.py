@@ -15,6 +15,7 @@ from fmstudio.jobs.spec import Job
 from fmstudio.project.catalog import Catalog, ProjectLocked
 from fmstudio.project.changes import Changes
 from fmstudio.project.datasets import Dataset, Datasets, Operation
+from fmstudio.project.diff_reasons import dropped_page
 from fmstudio.project.disk import Disk
 from fmstudio.project.edits import Edits
 from fmstudio.project.importing import Imports
@@ -278,10 +279,7 @@ class Project:
     def dropped(self, dataset: str, version: int | None = None, *, offset: int = 0, limit: int = 200) -> Page:
         """Rows that making this version dropped, with ``step``, ``operator`` and ``reason``."""
         found = self.datasets.version(self.datasets.get(dataset).id, version)
-        files = sorted((self.datasets.version_folder(found.dataset_id, found.number) / "dropped").glob("*.parquet"))
-        if not files:
-            return Page((), [], 0, 0)
-        return self._rows.page(files, offset=offset, limit=limit)
+        return dropped_page(self.datasets, self._rows, (found.dataset_id, found.number), offset, limit)
 
     def rejects(self, dataset: str, limit: int = 200, version: int | None = None) -> list[dict[str, Any]]:
         """Pieces that could not be read of the files a version came from; see `fmstudio.project.rejects`."""

@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 
 from fmstudio.api.errors import UserError
+from fmstudio.core.jsonfile import fsync_folder
+from fmstudio.core.linking import link_file
 from fmstudio.jobs.spec import Job
 from fmstudio.project.carrying import carry
 from fmstudio.project.catalog import Catalog, insert
@@ -82,8 +84,13 @@ class NextVersions:
         dataset_id, parent = job.spec.meta["dataset_id"], job.spec.meta["version"]
         rows = self._catalog.query("SELECT max(number) FROM versions WHERE dataset_id = ?", [dataset_id])
         number = int(rows[0][0]) + 1
+        folded = job.results.get(STEP) if step != STEP else None
+        if folded:
+            _bring_dropped(job, step)
+            statistics = {**statistics, "folded": {"title": job.spec.meta["fold_title"], "steps": folded["steps"]}}
         self._places.take(job, step, self._datasets.version_folder(dataset_id, number))
         row = version_row(dataset_id, number, parent, job, job.results[step], title)
+        row["dropped"] += folded["dropped"] if folded else 0
         insert(connection, "versions", {**row, "statistics": {**row["statistics"], **statistics}})
         return number
 
@@ -99,6 +106,22 @@ class NextVersions:
             existing, last_id = partial(self._rows.existing, files), self._rows.last_id(files)
             carry(self._catalog, connection, state.operations[folded:], (dataset_id, number), existing, last_id)
         return operation
+
+
+def _bring_dropped(job: Job, step: str) -> None:
+    """Put the rows that were deleted by hand, which a first step dropped, beside those the last step dropped.
+
+    What was put there before a kill or a failure is put there anew.
+
+    Raises:
+        OSError: They cannot be linked or copied.
+    """
+    for file in sorted((job.out_folder(STEP) / "dropped").glob("*.parquet")):
+        target = job.out_folder(step) / "dropped" / f"{STEP}-{file.name}"
+        target.parent.mkdir(exist_ok=True)
+        target.unlink(missing_ok=True)
+        link_file(file, target)
+        fsync_folder(target.parent)
 
 
 def _stands(job: Job, state: State) -> bool:

@@ -5,7 +5,7 @@ Versions form a tree: each knows its parent, and the first version of a branch h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fmstudio.api.errors import UserError
@@ -27,6 +27,8 @@ class Link:
         operation_id: In the operation log; 0 when it is not there.
         record: What the operation measured (`Version.statistics`).
         is_taken_back: Whether the way goes from `made` to `parent`, against time.
+        folded: Edit operations that were pending on `parent` and went into `made` first; none of a commit, which they are.
+        fold_title: What those edits did, in words.
     """
 
     parent: Place
@@ -36,6 +38,8 @@ class Link:
     operation_id: int
     record: dict[str, Any]
     is_taken_back: bool = False
+    folded: tuple[int, ...] = ()
+    fold_title: str = ""
 
 
 class VersionTree:
@@ -48,9 +52,9 @@ class VersionTree:
         }
         self.datasets = {row["id"]: row for row in catalog.records("SELECT * FROM datasets")}
         self._operations = {
-            (row["dataset_id"], row["version_after"]): (row["id"], row["kind"])
+            (row["dataset_id"], row["version_after"]): row
             for row in catalog.records(
-                "SELECT id, kind, dataset_id, version_after FROM operations WHERE version_after IS NOT NULL"
+                "SELECT id, kind, dataset_id, version_after, params FROM operations WHERE version_after IS NOT NULL"
                 " AND version_before IS DISTINCT FROM version_after AND kind <> 'restore' ORDER BY id DESC"
             )
         }
@@ -113,6 +117,14 @@ class VersionTree:
     def _link(self, made: Place, *, is_taken_back: bool = False) -> Link:
         parent = self.parent(made)
         assert parent is not None
-        number, kind = self._operations.get(made, (0, "branch" if parent[0] != made[0] else ""))
-        version = self._versions[made]
-        return Link(parent, made, kind, version["operation"], number, version["statistics"] or {}, is_taken_back)
+        version, record = self._versions[made], self._versions[made]["statistics"] or {}
+        operation = self._operations.get(made) or {
+            "id": 0,
+            "kind": "branch" if parent[0] != made[0] else "",
+            "params": {},
+        }
+        link = Link(parent, made, operation["kind"], version["operation"], operation["id"], record, is_taken_back)
+        params = operation["params"] or {}
+        if link.kind == "commit" or not params.get("fold_title"):
+            return link
+        return replace(link, folded=tuple(params.get("folded", ())), fold_title=params["fold_title"])

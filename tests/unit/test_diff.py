@@ -246,6 +246,27 @@ def test_reasons_come_from_the_rows_that_were_dropped(project: Project) -> None:
     assert [(row.row_id, row.reason) for row in rows] == [(4, "too short (step 2)"), (5, "near duplicate (step 3)")]
 
 
+def test_dropped_rows_come_in_pages_however_the_steps_wrote_them(project: Project) -> None:
+    dataset = make_dataset(project, "data", simple_table(9))
+    meta = {"dataset_id": dataset, "version": 1, "recipe": {"name": "r", "steps": []}}
+    spec = JobSpec.new("Run r", "recipe", [StepSpec("recipe", "run_recipe")], meta=meta)
+    job = finish(project, spec, [simple_table(1)], dropped=8)
+    out = job.out_folder("recipe") / "dropped"
+    out.mkdir()
+    import pyarrow.parquet as pq
+
+    ids = [3, 5, 8, 2, 4, 1, 6, 7]  # three steps, one after the other, in groups of two rows and two files
+    for number, part in enumerate((ids[:4], ids[4:])):
+        story = {"step": pa.array([1] * 4, pa.int32()), "reason": [f"why {i}" for i in part]}
+        path = out / f"rows-{number:05}.parquet"
+        pq.write_table(pa.table({"row_id": pa.array(part, pa.int64()), **story}), path, row_group_size=2)
+    project.publish(job)
+    found = [project.dropped(dataset, offset=offset, limit=3) for offset in (0, 3, 6)]
+    assert [row["row_id"] for page in found for row in page.records()] == list(range(1, 9))
+    assert {page.total for page in found} == {8}
+    assert found[1].records()[0]["reason"] == "why 4"
+
+
 # ---- HTML ------------------------------------------------------------------------------------------------------------
 
 

@@ -222,3 +222,23 @@ def test_a_column_may_have_any_name(project: Project) -> None:
     spec = project.specs.embed("words", "lengths", column="folded")
     assert spec.steps[-1].params["column"] == "folded"
     assert spec.steps[-1].params["files"] not in (FOLDED, "folded")
+
+
+def test_rows_deleted_by_hand_stay_told_when_a_transform_folds_the_edits_in(project: Project) -> None:
+    run(project, project.specs.transform("words", "filter", {"where": "text <> 'one'"}))
+    version = project.datasets.version(project.datasets.get("words").id)
+    assert (version.rows, version.dropped) == (2, 2)
+    reasons = {row["row_id"]: row["reason"] for row in project.dropped("words").records()}
+    assert reasons == {0: "does not match: text <> 'one'", 2: "deleted by hand"}
+    for before, after, taken_back in ((1, 2, False), (2, 1, True)):
+        summary = project.diffs.summary("words", before, after)
+        shares = [(s.operation, s.added, s.removed, s.changed, s.is_taken_back) for s in summary.by_operation]
+        by_hand, filtered = ("commit", 1, 1, 1, taken_back), ("transform", 0, 1, 0, taken_back)
+        if taken_back:
+            filtered = ("transform", 1, 0, 0, taken_back)
+        assert shares == ([filtered, by_hand] if taken_back else [by_hand, filtered])
+    told = {row.row_id: (row.reason, row.operations) for row in project.diffs.page("words", 1, 2).rows}
+    assert told[2] == ("deleted by hand", ("Commit edits (1 cell edited, 1 row added, 1 row deleted)",))
+    assert told[0][1] == ("Keep rows where text <> 'one'",)
+    lost = project.lineage_graph.of_row("words", 2)
+    assert lost.node(lost.focus).subtitle == "no longer in words: deleted by hand"

@@ -166,7 +166,9 @@ class VersionsPane(QWidget):
             return [*lines, f"{words.plural(version.rows, 'row')}{rejected}"]
         gone = ["Its files were collected to free disk space; its story is kept."] if is_collected(version) else []
         steps = version.statistics.get("steps", [])
-        return [*gone, f"Made from version {version.parent}", *(step_line(step) for step in steps)]
+        edits = (version.statistics.get("folded") or {}).get("title", "")
+        first = [f"{edits}, before anything else"] if edits else []
+        return [*gone, f"Made from version {version.parent}", *first, *(step_line(step) for step in steps)]
 
     def _show_actions(self) -> None:
         version, current = self.chosen(), self._dataset.version if self._dataset else 0
