@@ -19,7 +19,7 @@ from fmstudio.core.addresses import as_text
 from fmstudio.plugin_manager import Contribution, PluginManager
 from fmstudio.worker.choosing import claims, file_candidates, folder_candidates, is_junk, marked, takes_folders
 from fmstudio.worker.importing import open_importer
-from fmstudio.worker.refusing import is_script, refusal
+from fmstudio.worker.refusing import is_script, refusal, way_on
 from fmstudio.worker.shapes import Shape
 from fmstudio.worker.sources import Source
 from fmstudio.worker.unpacking import DEEPEST, PREVIEW, Budget, kind_of, unpack
@@ -289,7 +289,7 @@ def _check_there(path: Path) -> None:
             f"{path} cannot be read: {error.strerror or error}.", remedy="Check who may read it."
         ) from error
     if reason:
-        raise UserError(f"{path.name} {reason}, so it is not imported.", remedy="Save the data in another format.")
+        raise UserError(f"{path.name} {reason}, so it is not imported.", remedy=way_on(reason))
 
 
 def _is_text(path: Path) -> bool:

@@ -1,4 +1,7 @@
-"""Files that no import opens: pickles, which run code when they are read, and programs. Told by name and first bytes."""
+"""Files that no import opens: pickles, which run code when they are read, programs, and formats that no importer reads.
+
+Told by name and first bytes, so that each is called what it is and the way on is said.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,38 @@ _PROGRAM_MAGIC = (
 )  # fmt: skip
 _PICKLE = "is a Python pickle, which can run any code when it is opened"
 _PROGRAM = "is a program"
+_OTHERS = (
+    (0, b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive, which is not unpacked here", "Unpack it and import the folder."),
+    (0, b"Rar!\x1a\x07", "is a RAR archive, which is not unpacked here", "Unpack it and import the folder."),
+    (0, b"\x93NUMPY", "is an array of NumPy", "Save it as Parquet or CSV, e.g. with pandas."),
+    (0, b"\x89HDF\r\n\x1a\n", "is an HDF5 file", "Save its tables as Parquet or CSV, e.g. with pandas."),
+    (0, b"$FL2", "is a data file of SPSS", "Save it as CSV, or as Parquet with pandas.read_spss."),
+    (0, b"<stata_dta>", "is a data file of Stata", "Save it as CSV, or as Parquet with pandas.read_stata."),
+    (0, b"GGUF", "is a model (GGUF) and no data", "Add it on the page Models."),
+    (8, b'{"', "is a file of weights (safetensors) and no data", "Add its folder on the page Models."),
+    (4, b"ftypM4A", "is a sound recording", "Import what was said as text or subtitles."),
+    (4, b"ftypmp4", "is a video", "Import what was said as text or subtitles."),
+    (4, b"ftypisom", "is a video", "Import what was said as text or subtitles."),
+    (4, b"ftypqt", "is a video", "Import what was said as text or subtitles."),
+    (0, b"\x1a\x45\xdf\xa3", "is a video", "Import what was said as text or subtitles."),
+    (0, b"ID3", "is a sound recording", "Import what was said as text or subtitles."),
+    (0, b"OggS", "is a sound recording", "Import what was said as text or subtitles."),
+    (0, b"fLaC", "is a sound recording", "Import what was said as text or subtitles."),
+    (8, b"WAVEfmt ", "is a sound recording", "Import what was said as text or subtitles."),
+)  # fmt: skip
+"""Where the first bytes stand, the bytes, what the file is, and the way on. Most hold zero bytes, so that no text is meant."""
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLD_OFFICE = "is a document of an old Office program"
+_OUTLOOK = "is a message in Outlook's own form"
+
+
+def way_on(reason: str) -> str:
+    """Say what to do about a file that was refused for this reason."""
+    if reason == _OLD_OFFICE:
+        return "Open it in an office program and save it as DOCX, XLSX or PDF."
+    if reason == _OUTLOOK:
+        return "Save it as EML, or the folder as MBOX."
+    return next((remedy for _, _, said, remedy in _OTHERS if said == reason), "Save the data in another format.")
 
 
 def refusal(path: Path) -> str:
@@ -28,13 +63,14 @@ def refusal(path: Path) -> str:
     if not stat.S_ISREG(mode):
         return "is no ordinary file (a pipe, a socket or a device)"
     name = path.name.lower()
-    if name.endswith(_PICKLES):
-        return _PICKLE
     with path.open("rb") as file:
         head = file.read(_HEAD)
         file.seek(-1 if head else 0, 2)
         last = file.read(1)
-    return _by_content(head, last) or (_PROGRAM if name.endswith(_PROGRAMS) else "")
+    other = _other(head, name)
+    if name.endswith(_PICKLES) and not other:  # .sav is SPSS's suffix, too
+        return _PICKLE
+    return _by_content(head, last) or (_PROGRAM if name.endswith(_PROGRAMS) else other)
 
 
 def is_script(path: Path) -> bool:
@@ -54,3 +90,13 @@ def _by_content(head: bytes, last: bytes) -> str:
     if head.startswith(_PROGRAM_MAGIC) or (head.startswith(b"MZ") and b"\0" in head[:64]):
         return _PROGRAM
     return ""
+
+
+def _other(head: bytes, name: str) -> str:
+    if head.startswith(_OLE):
+        # So begin tables of old Excel, which are read, and new ones with a password, of which their importer tells.
+        return _OUTLOOK if name.endswith(".msg") else _OLD_OFFICE if name.endswith((".doc", ".ppt", ".pps")) else ""
+    if b"\0" not in head:
+        return ""
+    found = (said for at, magic, said, _ in _OTHERS if head[at : at + len(magic)] == magic)
+    return next((said for said in found if "weights" not in said or name.endswith(".safetensors")), "")

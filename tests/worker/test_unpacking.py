@@ -344,6 +344,20 @@ def test_one_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -
         ("x.csv", b"\x7fELF\x02", "program"),
         ("x.dll", b"text", "program"),
         ("x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '|O'}", "objects"),
+        ("x.7z", b"7z\xbc\xaf\x27\x1c\x00", "7-Zip archive"),
+        ("x.rar", b"Rar!\x1a\x07\x00", "RAR archive"),
+        ("x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'}", "array of NumPy"),
+        ("x.sav", b"$FL2@(#) SPSS\x00", "SPSS"),
+        ("x.sav", b"anything", "pickle"),
+        ("x.dat", b"GGUF\x03\x00", "model"),
+        ("x.safetensors", b'\x10\x00\x00\x00\x00\x00\x00\x00{"a"', "weights"),
+        ("x.dat", b'\x10\x00\x00\x00\x00\x00\x00\x00{"a"', ""),
+        ("x.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", "old Office"),
+        ("x.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", "Outlook"),
+        ("x.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", ""),
+        ("x.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", ""),
+        ("x.txt", b"Rar! and GGUF are the first words of formats", ""),
+        ("x.txt", b"GGUF is how this text begins", ""),
         ("x.txt", b"MZ is how this text begins", ""),
         ("x.txt", "\u0480 in UTF-8 is no pickle.".encode(), ""),
     ],
@@ -352,6 +366,13 @@ def test_what_is_refused_by_name_and_content(name: str, data: bytes, word: str, 
     path = tmp_path / name
     path.write_bytes(data)
     assert (word in refusal(path)) if word else refusal(path) == ""
+
+
+def test_a_file_that_no_importer_reads_is_called_what_it_is_with_a_way_on(tmp_path: Path) -> None:
+    (tmp_path / "x.7z").write_bytes(b"7z\xbc\xaf\x27\x1c\x00")
+    with pytest.raises(UserError, match="is a 7-Zip archive") as raised:
+        inspect(tmp_path, tmp_path / "x.7z")
+    assert raised.value.remedy == "Unpack it and import the folder."
 
 
 def test_kinds_are_told_by_content_not_by_name(tmp_path: Path) -> None:
