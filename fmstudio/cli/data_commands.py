@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job, session_worker
+from fmstudio.cli.settings import parse_names
 from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     rows.add_argument("--where", default="", metavar="SQL", help='condition, e.g. "length(text) > 100"')
     rows.add_argument("--find", default="", metavar="WORDS", help='words, "phrases", -without, column:word')
     rows.add_argument("--sort", default="", metavar="SQL", help='order, e.g. "length(text) DESC"')
-    rows.add_argument("--columns", default="", metavar="A,B", help="only these columns, in this order")
+    rows.add_argument(
+        "--columns",
+        default="",
+        metavar="A,B",
+        help="only these columns, in this order; a JSON list where a name has a comma",
+    )
     rows.add_argument("--version", type=int, default=None, help="version (default: the current one)")
     rows.add_argument("--dropped", action="store_true", help="the rows this version dropped, with step and reason")
     rows.add_argument("--rejects", action="store_true", help="the pieces of the files that could not be read")
@@ -171,7 +177,7 @@ def _condition(project: Project, args: argparse.Namespace) -> str:
 def _chosen_columns(project: Project, args: argparse.Namespace) -> list[str] | None:
     from fmstudio.core.checking import nearest
 
-    wanted = [name.strip() for name in args.columns.split(",") if name.strip()]
+    wanted = parse_names(args.columns)
     there = project.page(args.dataset, limit=0, version=args.version).columns
     for name in wanted:
         if name not in there:

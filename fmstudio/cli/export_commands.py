@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, say
 from fmstudio.cli.session import open_project, run_job
-from fmstudio.cli.settings import parse_settings
+from fmstudio.cli.settings import parse_names, parse_settings
 from fmstudio.core.words import plural
 
 if TYPE_CHECKING:
@@ -29,7 +29,12 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     export.add_argument("--version", type=int, default=None, help="version (default: the current one, with its edits)")
     export.add_argument("--where", default="", metavar="SQL", help='only rows that match, e.g. "length(text) > 100"')
-    export.add_argument("--columns", default="", metavar="A,B", help="only these columns, in this order")
+    export.add_argument(
+        "--columns",
+        default="",
+        metavar="A,B",
+        help="only these columns, in this order; a JSON list where a name has a comma",
+    )
     export.add_argument(
         "--with", dest="extras", default="", metavar="WHAT", help=f"further files, of: {','.join(EXTRAS)}"
     )
@@ -48,7 +53,7 @@ def export_dataset(args: argparse.Namespace) -> None:
     target = Path(args.to)
     exporter = chosen_format(args.format, target)
     extras = _extras(args.extras)
-    columns = tuple(name.strip() for name in args.columns.split(",") if name.strip())
+    columns = tuple(parse_names(args.columns))
     include = ExportInclude(args.where, columns, **dict.fromkeys(extras, True))
     with open_project(args.project) as project:
         spec = project.specs.export_dataset(

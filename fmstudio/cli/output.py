@@ -56,13 +56,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, is_dat
         is_data: Whether these are the user's own values: numbers stand as they are, for 2024 may be a year and what is
             shown be typed again; else they are counts, in groups of three digits.
     """
-    cells = [[_cell(value, is_data) for value in row] for row in rows]
-    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
-    for row in [list(columns), ["─" * width for width in widths], *cells]:
+    names = [one_line(name, is_data=True) for name in columns]
+    cells = [[_cut(one_line(value, is_data=is_data)) for value in row] for row in rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
+    for row in [names, ["─" * width for width in widths], *cells]:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _cell(value: Any, is_data: bool) -> str:
+def one_line(value: Any, *, is_data: bool) -> str:
+    """A value as a table shows it, but whole; see `print_table`."""
     if (
         isinstance(value, list)
         and value
@@ -70,7 +72,10 @@ def _cell(value: Any, is_data: bool) -> str:
     ):
         value = " · ".join(f"{m['role']}: {m['content']}" for m in value)
     text = f"{value:,}" if type(value) is int and not is_data else str(value)
-    text = " ".join(text.split())
+    return " ".join(text.split())
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
 
 

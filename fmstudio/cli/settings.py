@@ -1,6 +1,8 @@
-"""Settings of importers and exporters as they are written on the command line."""
+"""Settings of importers and exporters, and lists of columns, as they are written on the command line."""
 
 from __future__ import annotations
+
+import json
 
 from fmstudio.api.errors import UserError
 
@@ -18,3 +20,20 @@ def parse_settings(items: list[str]) -> dict[str, str]:
             raise UserError(f"“{item}” is no setting.", remedy="Write key=value, without spaces around the sign.")
         settings[key] = value
     return settings
+
+
+def parse_names(text: str) -> list[str]:
+    """Read names of columns with commas between; as a JSON list where a name has a comma in it.
+
+    Raises:
+        UserError: It begins as a JSON list and is none of texts.
+    """
+    if not text.lstrip().startswith("["):
+        return [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"“{text}” is no list of columns.", remedy='Write a,b or, as JSON, ["a","b"].')
+    return names

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
-from fmstudio.cli.output import plain, print_json, print_table, say
+from fmstudio.cli.output import CELL_WIDTH, one_line, plain, print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job
 from fmstudio.core.words import plural
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from fmstudio.project import Project
     from fmstudio.recipes.transform_preview import TransformPreview
     from fmstudio.recipes.transforms import TransformKind
+
+FEW_COLUMNS, MOST_COLUMNS = 6, 12
+"""Columns of a preview that a terminal has room for: beside those that change, and at most."""
+
+_MANY = {"cells": "cells change", "rows": "rows change"}
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -141,8 +146,9 @@ def _say_done(args: argparse.Namespace, project: Project, job: Job) -> None:
 
 def _show_preview(preview: TransformPreview) -> None:
     about = "about " if preview.is_estimate else ""
+    changed = plural(preview.changed, "cell changes" if preview.unit == "cells" else "row changes", _MANY[preview.unit])
     print(
-        f"{plural(preview.rows_before, 'row becomes', 'rows become')} {about}{preview.rows_after:,}; {about}{preview.changed:,} {preview.unit} change."
+        f"{plural(preview.rows_before, 'row becomes', 'rows become')} {about}{preview.rows_after:,}; {about}{changed}."
     )
     for name, rows in preview.outputs.items():
         print(f"  {name}: {plural(rows, 'row')}")
@@ -150,11 +156,41 @@ def _show_preview(preview: TransformPreview) -> None:
         print(f"It cannot be run: {preview.failure}.")
     for note in preview.notes:
         print(f"  {note}")
-    for title, shown in (("Before", preview.before), ("After", preview.after)):
+    wanted, more = _columns_to_show(preview)
+    before, after = _near_changes(preview, wanted) if preview.is_aligned else (preview.before, preview.after)
+    for title, shown in (("Before", before), ("After", after)):
         if shown:
             print(f"\n{title}")
-            names = list(dict.fromkeys(name for row in shown for name in row))
-            print_table(names, [[row.get(name) for name in names] for row in shown], is_data=True)
+            there = [name for name in wanted if any(name in row for row in shown)]
+            print_table(there, [[row.get(name) for name in there] for row in shown], is_data=True)
+    if more:
+        print(f"\n{plural(more, 'further column is', 'further columns are')} not shown here; --json gives all.")
+
+
+def _columns_to_show(preview: TransformPreview) -> tuple[list[str], int]:
+    """As many columns as a terminal has room for, those first that are new or differ in a row shown; how many are left."""
+    names = list(dict.fromkeys(name for row in (*preview.before, *preview.after) for name in row))
+    new = {column.name for column in preview.columns if column.is_new}
+    if preview.is_aligned:
+        rows = list(zip(preview.before, preview.after, strict=True))
+        new |= {name for name in names if any(old.get(name) != after.get(name) for old, after in rows)}
+    ordered = [*names[:1], *(n for n in names[1:] if n in new), *(n for n in names[1:] if n not in new)]
+    most = min(max(len(new) + 1, FEW_COLUMNS), MOST_COLUMNS) if new else MOST_COLUMNS
+    return ordered[:most], len(ordered[most:])
+
+
+def _near_changes(preview: TransformPreview, names: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows with texts that begin shortly before the first place where they differ, when that is far behind."""
+    before, after = [dict(row) for row in preview.before], [dict(row) for row in preview.after]
+    for old, new in zip(before, after, strict=True):
+        for name in names:
+            if name in old and name in new and old[name] != new[name]:
+                one, other = one_line(old[name], is_data=True), one_line(new[name], is_data=True)
+                differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+                start = next(differing, min(len(one), len(other))) - CELL_WIDTH // 3
+                if start > 0:
+                    old[name], new[name] = f"…{one[start:]}", f"…{other[start:]}"
+    return before, after
 
 
 # ---- SQL ---------------------------------------------------------------------------------------------------------------

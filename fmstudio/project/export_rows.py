@@ -18,6 +18,7 @@ from fmstudio.core.parquet import read_batches
 from fmstudio.core.sql import literal
 from fmstudio.core.unify import Unifier, convert
 from fmstudio.project.row_index import source
+from fmstudio.recipes.sandbox import sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,8 @@ class ExportRows:
         self._whole = _whole_schema(self._files, self._edited)
         self._columns = _chosen(self._whole.names, columns, with_row_id)
         self._hidden = _ids(self._edited, self._deleted)
-        self._wanted = _matching(self._files, rows, deleted, where, folder, workdir) if where.strip() else None
+        names = self._whole.names
+        self._wanted = _matching(self._files, rows, deleted, where, names, folder, workdir) if where.strip() else None
 
     @property
     def schema(self) -> pa.Schema:
@@ -182,9 +184,15 @@ def _mask(values: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def _matching(
-    files: Sequence[Path], rows: Path | None, deleted: Path | None, where: str, folder: Path, workdir: Path
+    files: Sequence[Path],
+    rows: Path | None,
+    deleted: Path | None,
+    where: str,
+    names: Sequence[str],
+    folder: Path,
+    workdir: Path,
 ) -> np.ndarray[Any, Any]:
-    """Ids of the rows that match, ascending; the condition can read nothing but the project."""
+    """Ids of the rows that match, ascending; the condition can read nothing but the project. `names` are the columns."""
     import duckdb
 
     relation = source(files)
@@ -203,8 +211,6 @@ def _matching(
             found: np.ndarray[Any, Any] = connection.execute(sql).fetchnumpy()[ROW_ID]
             return found
         except duckdb.Error as error:
-            raise UserError(
-                f"This filter cannot be run: {str(error).splitlines()[0]}",
-                remedy="Write a SQL condition over the columns, e.g. length(text) > 100.",
-                details=f"{where}\n\n{error}",
-            ) from error
+            said = sentence(error, "This filter", names, sql=where)
+            remedy = said.remedy or "Write a SQL condition over the columns, e.g. length(text) > 100."
+            raise UserError(said.message, remedy=remedy, details=said.details) from error

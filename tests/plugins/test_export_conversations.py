@@ -197,7 +197,8 @@ def test_dpo_mixes_a_text_prompt_with_answers_in_messages(tmp_path: Path) -> Non
 
 def test_kto_splits_pairs_as_trl_does(tmp_path: Path) -> None:
     batch = preference(prompt=["q", "p"], chosen=["a", "c"], rejected=["b", "d"])
-    path, _ = export(tmp_path, "kto", batch)
+    path, report = export(tmp_path, "kto", batch)
+    assert any(note.endswith("2 give 4.") for note in report.notes)
     from datasets import Dataset
     from trl import unpair_preference_dataset
 

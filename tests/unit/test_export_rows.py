@@ -82,6 +82,12 @@ def test_a_filter_that_is_wrong_or_reaches_out_is_refused(tmp_path: Path, files:
         read(tmp_path, files, where=where)
 
 
+def test_a_wrong_filter_is_told_with_the_columns_there_are(tmp_path: Path, files: list[Path]) -> None:
+    with pytest.raises(UserError, match="^This filter cannot be run: Referenced column") as caught:
+        read(tmp_path, files, where="texd = 'a'")
+    assert "Error:" not in caught.value.message and "Did you mean “text”" in caught.value.remedy
+
+
 def test_types_stay_as_they_are_stored(tmp_path: Path) -> None:
     kinds = {"a": pa.int8(), "b": pa.timestamp("ns", "UTC"), "c": pa.list_(pa.int32()), "d": pa.decimal128(5, 2)}
     columns = {name: pa.nulls(2, kind) for name, kind in kinds.items()}

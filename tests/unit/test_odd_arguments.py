@@ -120,6 +120,8 @@ export data --to ""
 export data --to /nowhere/x.jsonl
 export data --to x.nope
 export nodata --to x.jsonl
+export data --to x.jsonl --columns [text
+rows data --columns "[1]"
 export data --to x.jsonl --with all
 export data --to x.csv --set delimiter
 undo nodata

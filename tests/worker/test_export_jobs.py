@@ -175,6 +175,24 @@ def test_a_format_that_does_not_fit_leaves_nothing(project: Project, out: Path) 
     assert list(out.iterdir()) == []
 
 
+def test_a_name_that_belongs_to_another_format_is_told(project: Project, out: Path) -> None:
+    said = export(project, "data", "xlsx", out / "rows.csv")["notes"]
+    assert said == [
+        "“rows.csv” is named as CSV but is written as Excel workbook. Name it rows.xlsx for programs that go by the name."
+    ]
+    assert any(
+        "named as JSON Lines" in note for note in export(project, "data", "hf_dataset", out / "rows.jsonl")["notes"]
+    )
+    for exporter, name in (
+        ("csv", "a.csv"),
+        ("jsonl", "a.jsonl.gz"),
+        ("csv", "a.dat"),
+        ("parquet", "a"),
+        ("tsv", "a.TSV"),
+    ):
+        assert not any("named as" in note for note in export(project, "data", exporter, out / name)["notes"])
+
+
 def test_a_target_that_is_there_is_refused_until_overwriting_is_allowed(project: Project, out: Path) -> None:
     (out / "data.json").write_text("mine")
     with pytest.raises(UserError, match="already there"):

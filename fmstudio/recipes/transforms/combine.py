@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 SOURCE_COLUMN = "source_dataset"
+_MOST_NAMED = 8
 _WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger")
 _DECIMAL = ("float", "double", "decimal")
 _NESTED = ("struct", "list", "array", "map", "union", "variant")
@@ -51,7 +52,8 @@ def plan_merge(scope: Scope, params: MergeParams) -> Plan:
 def _union(every: Sequence[Mapping[str, DuckDBPyType]], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Column → SQL type of all together, and what there is to know of it."""
     types: dict[str, str] = {}
-    notes = []
+    notes: list[str] = []
+    lacking: dict[str, list[str]] = {}
     # DuckDB does not tell a from A: the first spelling stands for all.
     spelling: dict[str, str] = {}
     for have in every:
@@ -63,11 +65,21 @@ def _union(every: Sequence[Mapping[str, DuckDBPyType]], names: Sequence[str]) ->
         types[name] = _widest(there)
         missing = [dataset for dataset, kind in zip(names, kinds, strict=True) if kind is None]
         if missing:
-            notes.append(f"“{name}” is empty in the rows of {', '.join(missing)}, which have no such column.")
+            lacking.setdefault(", ".join(missing), []).append(name)
         if any(str(kind) != types[name] for kind in there):
             said = ", ".join(dict.fromkeys(str(kind) for kind in there))
             notes.append(f"“{name}” holds different types ({said}) and becomes {types[name]}.")
-    return types, notes
+    return types, [*notes, *(_lacking_words(columns, datasets) for datasets, columns in lacking.items())]
+
+
+def _lacking_words(columns: Sequence[str], datasets: str) -> str:
+    """One sentence for all the columns that the same datasets lack."""
+    named = ", ".join(f"“{name}”" for name in columns[:_MOST_NAMED])
+    more = len(columns) - _MOST_NAMED
+    if len(columns) == 1:
+        return f"{named} is empty in the rows of {datasets}, which have no such column."
+    listed_up = f"{named} and {more:,} more" if more > 0 else named
+    return f"{len(columns):,} columns are empty in the rows of {datasets}, which have no such columns: {listed_up}."
 
 
 def _widest(kinds: Sequence[DuckDBPyType]) -> str:
@@ -113,10 +125,7 @@ def plan_join(scope: Scope, params: JoinParams) -> Plan:
     """
     theirs = scope.other_columns(0)
     other = scope.others[0].name
-    keys = [
-        (scope.column(mine, may_be_id=True), find_column(its, list(theirs), other, may_be_id=True))
-        for mine, its in params.keys
-    ]
+    keys = _keys(scope, params, list(theirs), other)
     added = _added(scope, params, theirs, other, [its for _, its in keys])
     on = _condition(scope, theirs, keys)
     numbered = (
@@ -134,6 +143,33 @@ def plan_join(scope: Scope, params: JoinParams) -> Plan:
     more = f"SELECT {parts} FROM {SOURCE} l JOIN theirs r ON {on} AND r.__nth > 1 ORDER BY l.{ROW_ID}, r.__nth"
     notes, extra = _join_notes(scope, keys, on, other, params)
     return Plan(kept, (more,), notes, is_aligned=False, fresh_rows=extra)
+
+
+def _keys(scope: Scope, params: JoinParams, theirs: Sequence[str], other: str) -> list[tuple[str, str]]:
+    """Pairs of this dataset's and the other's key columns.
+
+    Raises:
+        UserError: One is not there, or there are not as many of the one as of the other.
+    """
+    mine = _named(params.key, list(scope.columns))
+    its = _named(params.other_key, theirs) or _named(params.key, theirs)
+    if len(mine) != len(its):
+        raise UserError(
+            f"The key has {plural(len(mine), 'column')} here and {len(its):,} in “{other}”.",
+            remedy="Name as many of the other dataset as of this one.",
+        )
+    return [
+        (scope.column(one, may_be_id=True), find_column(two, theirs, other, may_be_id=True))
+        for one, two in zip(mine, its, strict=True)
+    ]
+
+
+def _named(text: str, names: Sequence[str]) -> list[str]:
+    """The columns that a text names, with commas between; a column with a comma in its name is one, not two."""
+    whole = text.strip()
+    if whole.casefold() in {name.casefold() for name in names}:
+        return [whole]
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def _added(

@@ -215,20 +215,10 @@ class JoinParams(Params):
     output: Output = Field(default="version", title="Makes", description="The next version, or a new dataset.")
     name: NewName = ""
 
-    @property
-    def keys(self) -> list[tuple[str, str]]:
-        """Pairs of this dataset's and the other's key columns."""
-        mine = [name.strip() for name in self.key.split(",") if name.strip()]
-        theirs = [name.strip() for name in self.other_key.split(",") if name.strip()] or mine
-        return list(zip(mine, theirs, strict=True))
-
     @model_validator(mode="after")
-    def _keys_pair(self) -> Self:
-        mine, theirs = self.key.split(","), [name for name in self.other_key.split(",") if name.strip()]
-        if not any(name.strip() for name in mine):
+    def _has_key(self) -> Self:
+        if not self.key.replace(",", " ").strip():
             raise ValueError("Name the key")
-        if theirs and len(theirs) != len([name for name in mine if name.strip()]):
-            raise ValueError("Name as many key columns of the other dataset as of this one")
         return self
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api import DatasetExporter, DatasetFacts, TaskContext, UserError
 from fmstudio.core.checking import make_params
 from fmstudio.core.jsonfile import read_json, write_json
-from fmstudio.plugin_manager import PluginManager
+from fmstudio.plugin_manager import Contribution, PluginManager
 from fmstudio.project.export_rows import ExportRows
 from fmstudio.worker.export_extras import Report, dropped_reasons, write_dropped, write_provenance, write_rejected
 from fmstudio.worker.staging import Staging, hash_of
@@ -72,6 +72,8 @@ def _write(params: dict[str, Any], staging: Staging, ctx: StepContext, plugins: 
     with Report(staging.folder / "left-out") as report:
         batches = _watched(rows, report, facts.rows, ctx)
         written = exporter.write(batches, rows.schema, staging.staged, settings, facts, report, ctx)
+    if wrong := _misnamed(contribution, staging.target.name, plugins):
+        report.note(wrong)
     if not written or not staging.staged.exists():
         raise RuntimeError(f"the exporter {params['exporter']} wrote nothing to {staging.staged.name}")
     main = {f.relative_to(staging.folder).as_posix() for f in written}
@@ -83,6 +85,18 @@ def _write(params: dict[str, Any], staging: Staging, ctx: StepContext, plugins: 
     if "provenance" in include:
         write_provenance(facts, params["exporter"], report, staging.beside("provenance.json"))
     return _result(params, staging, report, facts, main)
+
+
+def _misnamed(contribution: Contribution, name: str, plugins: PluginManager) -> str:
+    """Say so when the file is named as another format's; empty when it is not."""
+    plain = name.lower().removesuffix(".gz")
+    own = str(contribution.facts.get("suffix", ""))
+    if own and plain.endswith(own):
+        return ""
+    formats = [other for other in plugins.contributions("dataset_exporter") if other.facts.get("guess")]
+    like = next((f.title for f in formats if f.facts.get("suffix") and plain.endswith(str(f.facts["suffix"]))), "")
+    better = f" Name it {Path(name).stem}{own} for programs that go by the name." if own else ""
+    return f"“{name}” is named as {like} but is written as {contribution.title}.{better}" if like else ""
 
 
 def _rows(params: dict[str, Any], ctx: StepContext, *, with_row_id: bool) -> ExportRows:

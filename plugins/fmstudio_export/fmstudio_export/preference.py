@@ -165,11 +165,14 @@ def _labelled(batches: Iterator[pa.RecordBatch], schema: pa.Schema, report: Expo
 
 
 def _halves(batches: Iterator[pa.RecordBatch], schema: pa.Schema, report: ExportReport) -> Iterator[dict[str, Any]]:
-    report.note("Each pair gives two rows: the chosen answer as good, the rejected one as bad.")
-    names = ("prompt", "completion", "label")
+    names, count = ("prompt", "completion", "label"), 0
     for prompt, chosen, rejected in _pairs(batches, schema, report):
         yield _without_none(names, (prompt, chosen, True))
         yield _without_none(names, (prompt, rejected, False))
+        count += 1
+    report.note(
+        f"Each pair gives two rows, the chosen answer as good, the rejected one as bad: {count:,} give {2 * count:,}."
+    )
 
 
 def _rated(batches: Iterator[pa.RecordBatch], schema: pa.Schema, report: ExportReport) -> Iterator[dict[str, Any]]:
