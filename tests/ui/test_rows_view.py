@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QToolButton
+from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QPushButton, QToolButton
 
 from fmstudio.project import selections
 from fmstudio.project.filters import ColumnFilter, Sort
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.rows_view import RowsView
+from fmstudio.ui.widgets.elided_button import ElidedButton
 from fmstudio.ui.widgets.empty_state import EmptyState
 from fmstudio.ui.widgets.table.layout import TableLayout
 from tests.ui.data_kit import LONG, OpenData
@@ -228,6 +229,64 @@ def test_conditions_of_columns_are_pills(open_data: OpenData, project_folder: Pa
     assert [c.in_words() for c in rows.bar.conditions] == ["n ≥ 90", "ok is true"]
     rows.bar.clear_all()
     qtbot.waitUntil(lambda: rows.count.text() == "300 rows", timeout=LONG)
+
+
+def test_many_conditions_take_more_lines_not_a_wider_window(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    long = "a name that goes on & on " * 5
+    names = [long, *(f"column {i}" for i in range(8))]
+    page = open_data(project_folder, [dict.fromkeys(names, i / 7) for i in range(20)])
+    bar = page.view.rows.bar
+    least = bar.minimumSizeHint().width()
+    for name in names:
+        bar.add_condition(ColumnFilter(name, "range", (0.1, 0.9)))
+    pills = lambda: [p for p in bar.findChildren(ElidedButton) if not p.isHidden()]  # noqa: E731
+    qtbot.waitUntil(lambda: len({pill.y() for pill in pills()}) > 1, timeout=LONG)
+    assert bar.minimumSizeHint().width() == least
+    assert [pill.shown_text() for pill in pills()[1:]] == [f"{name} 0.1 to 0.9" for name in names[1:]]
+    assert pills()[0].shown_text().endswith("…") and long.strip() in pills()[0].toolTip()
+    assert all(pill.geometry().right() <= bar.width() for pill in pills())
+    qtbot.mouseClick(pills()[3], LEFT)
+    assert len(bar.conditions) == len(names) - 1
+
+
+def test_the_current_cell_comes_out_from_behind_the_columns_held_in_place(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, [{f"column {i:02d}": f"value {i}" * 3 for i in range(30)}] * 5)
+    rows = page.view.rows
+    table, frozen = rows.table, rows.table.frozen
+    table.freeze(2)
+    _choose(qtbot, rows, 2, "column 00")
+    for _ in range(20):
+        _press(qtbot, rows, Key.Key_Right)
+    for _ in range(12):
+        _press(qtbot, rows, Key.Key_Left)
+        behind = frozen.x() + frozen.width() - table.viewport().x()
+        assert table.visualRect(table.currentIndex()).x() >= behind
+    place = table.horizontalScrollBar().value()
+    assert place > 0 and frozen.horizontalScrollBar().value() == 0
+    table.setCurrentIndex(table.rows.index(2, 0))
+    assert (table.horizontalScrollBar().value(), frozen.horizontalScrollBar().value()) == (place, 0)
+
+
+def test_all_columns_but_the_first_are_hidden_and_shown_at_once(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, [{f"column {i:03d}": i for i in range(300)}] * 3)
+    table, panel = page.view.rows.table, page.view.rows.columns
+    told = []
+    table.layout_changed.connect(lambda: told.append(1))
+    panel.refresh()
+    next(b for b in panel.findChildren(QPushButton) if b.text() == "Hide all but one").click()
+    assert [name for i, name in enumerate(table.rows.shown) if not table.isColumnHidden(i)] == ["column 000"]
+    next(b for b in panel.findChildren(QPushButton) if b.text() == "Show all").click()
+    assert not any(table.isColumnHidden(i) for i in range(300))
+    assert len(told) == 2, "the columns are laid out once, not for each of them"
+    page.view.rows.table.hide_columns(["column 001", "column 002"])
+    page.view.rows.column_commands.move(0, 1)
+    assert table.header.visualIndex(0) == 3, "what is hidden is passed over"
 
 
 def test_click_sorts_and_shift_click_sorts_by_more(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:

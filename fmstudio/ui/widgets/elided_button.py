@@ -7,7 +7,7 @@ from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QStyle, QStyleOptionButton, QStylePainter
 
 LEAST = 60
-ICON_GAP = 6
+ICON_GAP = 4
 
 
 class ElidedButton(QPushButton):

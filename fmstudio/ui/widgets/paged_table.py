@@ -6,9 +6,19 @@ roles and texts, tags as chips, pictures small, numbers to the right, what is mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal, Slot
+from PySide6.QtCore import (
+    QEvent,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    Qt,
+    Signal,
+    Slot,
+)
 from PySide6.QtGui import (
     QContextMenuEvent,
     QGuiApplication,
@@ -166,6 +176,15 @@ class PagedTable(QTableView):
             self.setColumnHidden(self.rows.shown.index(name), is_hidden and bool(others))
             self._on_layout()
 
+    def hide_columns(self, names: Collection[str]) -> None:
+        """Hide these columns and show all others, unless that would hide all."""
+        if not set(self.rows.shown) <= set(names):
+            self._is_fitting = True
+            for section, name in enumerate(self.rows.shown):
+                self.setColumnHidden(section, name in names)
+            self._is_fitting = False
+            self._on_layout()
+
     def freeze(self, count: int) -> None:
         """Hold the first `count` columns in place; 0 = none."""
         self._frozen_count = count
@@ -243,6 +262,20 @@ class PagedTable(QTableView):
             column = max(0, self.currentIndex().column())
             self.setCurrentIndex(self.rows.index(row, column))
             self.scrollTo(self.rows.index(row, column))
+
+    def scrollTo(
+        self,
+        index: QModelIndex | QPersistentModelIndex,
+        hint: QAbstractItemView.ScrollHint = QAbstractItemView.ScrollHint.EnsureVisible,
+    ) -> None:
+        """Qt: bring a cell into sight, also from behind the columns held in place."""
+        bar = self.horizontalScrollBar()
+        before = bar.value()
+        super().scrollTo(index, hint)
+        if self.frozen.holds(index.column()):
+            bar.setValue(before)
+        else:
+            bar.setValue(bar.value() - max(0, self.frozen.covered - self.visualRect(index).x()))
 
     @Slot()
     def _keep_place(self) -> None:

@@ -12,6 +12,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def short(text: str, most: int = 60) -> str:
+    """At most so many characters of a text, then “…”."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def size(count: float) -> str:
     """``98.1 MB``, decimal units as file managers show them."""
     if count < 1000:

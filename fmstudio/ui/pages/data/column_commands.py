@@ -101,11 +101,14 @@ class ColumnCommands:
             table.setCurrentIndex(table.rows.index(current.row(), max(0, table.columnAt(0))))
 
     def move(self, section: int, by: int) -> None:
-        """Bring it one place to the left or to the right."""
+        """Bring it one place to the left or to the right, past those that are hidden."""
         header = self._view.table.header
         place = header.visualIndex(section)
-        if 0 <= place + by < header.count():
-            header.moveSection(place, place + by)
+        to = place + by
+        while 0 <= to < header.count() and header.isSectionHidden(header.logicalIndex(to)):
+            to += by
+        if 0 <= to < header.count():
+            header.moveSection(place, to)
             self._view.table.scrollTo(self._view.table.currentIndex())
 
     def widen(self, section: int, by: int) -> None:

@@ -13,7 +13,7 @@ from fmstudio.project.filter_moments import period
 from fmstudio.project.filters import ColumnFilter, FilterColumn
 from fmstudio.project.statistics_moments import is_clock, is_length
 from fmstudio.ui.widgets.floating import Floating
-from fmstudio.ui.widgets.parts import button, column, label, row
+from fmstudio.ui.widgets.parts import ElidedLabel, button, column, label, row
 
 if TYPE_CHECKING:
     from fmstudio.ui.pages.data.rows_view import RowsView
@@ -62,7 +62,7 @@ class ConditionPopup(Floating):
             self.list.addItem(item)
         self.list.setVisible(bool(values))
         done = button(self.tr("Filter"), self.accept, kind="primary", tip=self.tr("Filter (Enter)"))
-        title = label(self.tr("Rows where {}").format(filter_column.name), "strong")
+        title = ElidedLabel(self.tr("Rows where {}").format(filter_column.name), "strong")
         some = label(self.tr("is one of"), "caption")
         some.setVisible(bool(values))
         layout = column(

@@ -10,6 +10,8 @@ from fmstudio.ui.widgets.paged_table import PagedTable
 from fmstudio.ui.widgets.parts import button, column, label, row, spin_box
 
 WIDTH, HEIGHT = 280, 380
+LONG = 28
+"""Characters from which a name may be cut."""
 
 
 class ColumnPanel(Floating):
@@ -33,6 +35,7 @@ class ColumnPanel(Floating):
         self.list = QListWidget()
         self.list.setProperty("flat", "true")
         self.list.setAccessibleName(self.tr("Shown columns"))
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # a long name is cut instead
         self.list.itemChanged.connect(self._on_item)
         self.frozen = spin_box(self)
         self.frozen.setRange(0, 12)
@@ -61,6 +64,7 @@ class ColumnPanel(Floating):
         self.list.clear()
         for name in layout.order:
             item = QListWidgetItem(name)
+            item.setToolTip(name if len(name) > LONG else "")
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
             item.setCheckState(Qt.CheckState.Unchecked if name in layout.hidden else Qt.CheckState.Checked)
             self.list.addItem(item)
@@ -83,7 +87,6 @@ class ColumnPanel(Floating):
             item.setHidden(text.lower() not in item.text().lower())
 
     def _set_all(self, is_shown: bool) -> None:
-        for name in self._table.layout_now().order:
-            self._table.hide_column(name, not is_shown)
+        self._table.hide_columns(frozenset() if is_shown else frozenset(self._table.layout_now().order[1:]))
         self.hidden_changed.emit()
         self.refresh()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QMenu, QWidget
+from PySide6.QtWidgets import QFrame, QLineEdit, QMenu, QWidget
 
 from fmstudio.jobs.outcome import Problem
 from fmstudio.project.filter_completion import Completion, completions
@@ -22,8 +22,12 @@ from fmstudio.project.filters import (
     looks_like_sql,
     words_where,
 )
+from fmstudio.ui import icons
 from fmstudio.ui.pages.data.filter_completer import FilterCompleter
 from fmstudio.ui.theme import restyle
+from fmstudio.ui.widgets import words
+from fmstudio.ui.widgets.elided_button import ElidedButton
+from fmstudio.ui.widgets.flow import FlowLayout
 from fmstudio.ui.widgets.parts import button, clear, column, holder, icon_label, label, row, tool_button
 
 HINT = "Words to find, column:word, -without, or a SQL condition such as length(text) > 100   (Ctrl+F)"
@@ -110,11 +114,9 @@ class FilterBar(QWidget):
         hints = row(self.hint, self.mend)
         hints.setStretch(0, 1)
         self._hints = holder(hints)
-        self.pills = QHBoxLayout()
-        self.pills.setSpacing(6)
+        self.pills = FlowLayout()
         self._pill_box = QFrame()
         self._pill_box.setLayout(self.pills)
-        self.pills.setContentsMargins(0, 0, 0, 0)
         self.line = row(icon_label("filter", "muted", 16), self.field, self.mode, self.history, self.count, gap=6)
         self.line.setStretch(1, 1)
         self._count_line = row(None)
@@ -241,8 +243,7 @@ class FilterBar(QWidget):
             said = self.tr("No column is called “{}”, so that is looked for as text. Did you mean “{}”?")
             said = said.format(found.name, found.column)
         self.hint.setText(said)
-        better = found.better if len(found.better) < 50 else f"{found.better[:48]}…"
-        self.mend.setText(self.tr("Look for {}").format(better).replace("&", "&&"))
+        self.mend.setText(self.tr("Look for {}").format(words.short(found.better, 50)).replace("&", "&&"))
         self.mend.setAccessibleName(self.tr("Look for {}").format(found.better))
 
     def set_columns(self, columns: Sequence[FilterColumn], values: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -274,16 +275,20 @@ class FilterBar(QWidget):
     def _show_pills(self) -> None:
         clear(self.pills)
         for condition in self.conditions:
-            pill = button(condition.in_words(), lambda c=condition: self.remove_condition(c), icon="close")  # type: ignore[misc]
-            pill.setProperty("pill", "true")
-            pill.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
-            pill.setToolTip(self.tr("Remove this filter"))
-            pill.setAccessibleName(self.tr("Remove the filter {}").format(condition.in_words()))
-            self.pills.addWidget(pill)
+            self.pills.addWidget(self._pill(condition))
         if self.conditions:
             self.pills.addWidget(button(self.tr("Clear all"), self.clear_all, kind="quiet"))
-        self.pills.addStretch(1)
         self._pill_box.setVisible(bool(self.conditions))
+
+    def _pill(self, condition: ColumnFilter) -> ElidedButton:
+        pill = ElidedButton(condition.in_words().replace("&", "&&"))
+        icons.set_icon(pill, "close", "text", 16)
+        pill.clicked.connect(lambda: self.remove_condition(condition))
+        pill.setProperty("pill", "true")
+        pill.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
+        pill.setToolTip(f"{condition.in_words()}\n{self.tr('Remove this filter')}")
+        pill.setAccessibleName(self.tr("Remove the filter {}").format(condition.in_words()))
+        return pill
 
     @Slot(str)
     def _on_text(self, text: str) -> None:
@@ -315,8 +320,9 @@ class FilterBar(QWidget):
     def _open_history(self) -> None:
         menu = QMenu(self)
         for text in self.recent:
-            shown = text if len(text) < 60 else f"{text[:58]}…"
-            menu.addAction(shown.replace("&", "&&")).triggered.connect(lambda _=False, text=text: self.use(text))
+            menu.addAction(words.short(text).replace("&", "&&")).triggered.connect(
+                lambda _=False, text=text: self.use(text)
+            )
         if not self.recent:
             menu.addAction(self.tr("No filter was used yet")).setEnabled(False)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -6,6 +6,7 @@ Every change goes to the overlay through `project.edits`, shows at once, and can
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QPoint, Qt, Slot
@@ -90,14 +91,29 @@ class RowCommands(QObject):
     def _on_cell_edited(self, row: int, name: str, value: Any) -> None:
         row_id = self._view.table.rows.row_id(row)
         if row_id is not None:
-            self.set_values(row_id, {name: value})
+            table = self._view.table
+            again = partial(table.cell_editor.reopen, table, row_id, name, value)
+            self.set_values(row_id, {name: value}, refused=again)
 
-    def set_values(self, row_id: int, values: Mapping[str, Any], done: Callable[[], None] | None = None) -> None:
-        """Change cells of one row; the table shows it at once, and the truth when the store could not."""
+    def set_values(
+        self,
+        row_id: int,
+        values: Mapping[str, Any],
+        done: Callable[[], None] | None = None,
+        *,
+        refused: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Change cells of one row; the table shows it at once, and the truth when the store could not.
+
+        Args:
+            done: Called when the store has them.
+            refused: Called with the reason when it does not take them; gives whether it said so to the user.
+        """
         view = self._view
         project, dataset = view.ctx.project, view.dataset
         if project is None or dataset is None or not values:
             return
+        fresh = {(row_id, name) for name in values} - view.table.rows.marked
         view.table.rows.patch(row_id, values)
 
         def succeeded(_: object) -> None:
@@ -105,10 +121,10 @@ class RowCommands(QObject):
                 done()
 
         def failed(problem: Problem) -> None:
-            for name in values:
-                view.table.rows.marked.discard((row_id, name))
+            view.table.rows.marked.difference_update(fresh)
             view.table.rows.refresh()
-            view.ctx.show_problem(problem)
+            if refused is None or not refused(problem.message):
+                view.ctx.show_problem(problem)
 
         view.ctx.run_op(view, lambda: project.edits.set_cells(dataset.id, {row_id: dict(values)}), succeeded, failed)
 
@@ -280,7 +296,7 @@ class RowCommands(QObject):
         self._add(menu, f"Drop {rows}", "Del", self.drop, is_there)
         if index.isValid():
             menu.addSeparator()
-            name = table.rows.shown_column(index.column()).replace("&", "&&")
+            name = words.short(table.rows.shown_column(index.column()), 40).replace("&", "&&")
             view.column_menu.fill(menu.addMenu(self.tr("Column {}").format(name)), index.column())
         return menu
 
@@ -295,7 +311,7 @@ class RowCommands(QObject):
             only = ColumnFilter(name, "equals", (value,))
         else:
             return
-        shown = only.in_words().replace("&", "&&")
+        shown = words.short(only.in_words()).replace("&", "&&")
         self._add(menu, f"Only rows where {shown}", "", lambda: view.bar.add_condition(only), True)
 
     def _add(self, menu: QMenu, text: str, keys: str, act: Callable[[], object], can: bool) -> QAction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Slot
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, Qt, Slot
 from PySide6.QtGui import QMouseEvent, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QTableView
 
@@ -72,6 +72,23 @@ class FrozenColumns(QTableView):
             self.verticalScrollBar().setValue(self._table.verticalScrollBar().value())
             self.raise_()
             self.viewport().update()
+
+    def holds(self, section: int) -> bool:
+        """Whether a column is held in place."""
+        return self.isVisibleTo(self._table) and not self.header.isSectionHidden(section)
+
+    @property
+    def covered(self) -> int:
+        """Pixels of the table's viewport that lie behind the columns held in place."""
+        left = self._table.viewport().x()
+        return self.x() + self.width() - left if self.isVisibleTo(self._table) else 0
+
+    def scrollTo(
+        self,
+        index: QModelIndex | QPersistentModelIndex,
+        hint: QAbstractItemView.ScrollHint = QAbstractItemView.ScrollHint.EnsureVisible,
+    ) -> None:
+        """Qt: the table scrolls; what is held in place stays."""
 
     @Slot(int, int, int)
     def _on_resized(self, section: int, old: int, new: int) -> None:
