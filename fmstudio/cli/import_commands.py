@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table, say
-from fmstudio.cli.session import open_project, run_job, session_worker
+from fmstudio.cli.session import make_queue, open_project, run_job, session_worker
 from fmstudio.cli.settings import parse_settings
 from fmstudio.core.addresses import is_remote
 from fmstudio.core.words import plural
@@ -178,6 +178,8 @@ def _place(reject: dict[str, Any]) -> str:
 
 def import_files(args: argparse.Namespace) -> None:
     """``fmstudio import FILE…``."""
+    from fmstudio.project.import_specs import is_same_import
+
     mapping = _parse_mapping(args.map)
     if args.update and args.each:
         raise UserError("--update and --each do not go together.", remedy="Update one dataset at a time.")
@@ -204,7 +206,12 @@ def import_files(args: argparse.Namespace) -> None:
             is_corrected=bool(mapping) and not args.forget,
             known_shapes={} if args.forget else project.imports.mappings(),
         )
-        job = run_job(project, spec)
+        queue = make_queue(project)
+        begun = next((job for job in queue.jobs() if is_same_import(job, spec)), None)
+        if begun is not None:
+            say("This import was cut short before; it goes on where it stood.")
+        job = run_job(project, spec, queue, again=begun)
+        spec = job.spec
         made = spec.meta.get("datasets") or [{**spec.meta, "step": "import"}]
         datasets = [project.datasets.get(one["dataset_id"]) for one in made]
         rejects = [r for r in project.rejects(datasets[0].id, 5) if r["version"] == datasets[0].version]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 from fmstudio.api.errors import UserError
 from fmstudio.core import schemas
 from fmstudio.core.addresses import is_remote, name_of, title_of
-from fmstudio.jobs.spec import JobSpec, StepSpec
+from fmstudio.jobs.spec import Job, JobSpec, StepSpec
 from fmstudio.project.datasets import Datasets
 
 
@@ -21,6 +22,8 @@ class ImportRequest:
 
     Attributes:
         parts: Tables to read of each file; of those in `parts_of`, by path, the ones that are listed there.
+        shape: What the mapping was made for (`fmstudio.worker.inspection.shape_key`), where each file and part becomes its
+            own dataset: those of another shape are read by what is in them. Empty: it is meant for all.
     """
 
     files: tuple[str, ...]
@@ -32,6 +35,7 @@ class ImportRequest:
     parts_of: dict[str, Sequence[str]] = field(default_factory=dict)
     is_corrected: bool = False
     known_shapes: dict[str, Any] = field(default_factory=dict)
+    shape: str = ""
 
     @property
     def count(self) -> int:
@@ -66,7 +70,7 @@ class ImportRequest:
             "dataset_id": f"d-{secrets.token_hex(4)}",
             "name": self.title,
             "files": list(self.files),
-            "remember": {"importer_params": self.importer_params} if self.is_corrected else {},
+            "remember": {"importer_params": self.importer_params, "shape": self.shape} if self.is_corrected else {},
         }
 
 
@@ -85,6 +89,21 @@ def existing(files: Sequence[Path | str]) -> tuple[str, ...]:
         if not is_remote(file) and not Path(file).exists():
             raise UserError(f"There is no file {file}.", remedy="Check the name.")
     return named
+
+
+def is_same_import(job: Job, spec: JobSpec) -> bool:
+    """Whether a job that did not come to its end wanted the very same, so that it can go on where it stood.
+
+    One with a step that is done is none: its file may have changed since, and is not looked at again.
+    """
+    is_import = job.kind == spec.kind == "import"
+    return is_import and job.can_retry and job.next_step() == 0 and _wanted(job.spec) == _wanted(spec)
+
+
+def _wanted(spec: JobSpec) -> str:
+    # Not how files of known shapes are read: that grows with each import. As JSON, for tuples come back as lists.
+    steps = [{k: v for k, v in step.params.items() if k != "known_shapes"} for step in spec.steps]
+    return json.dumps([steps, spec.meta.get("update_of"), spec.meta.get("remember")], sort_keys=True, default=str)
 
 
 def fetch_spec(address: str) -> JobSpec:
@@ -107,6 +126,9 @@ def one_spec(request: ImportRequest) -> JobSpec:
 
 def each_spec(request: ImportRequest) -> JobSpec:
     """A dataset for each file and part: one job, a step each, published together."""
+    if request.shape and request.mapping:
+        known = {**request.known_shapes, request.shape: request.mapping}
+        request = replace(request, mapping=None, known_shapes=known)
     steps: list[StepSpec] = []
     made: list[dict[str, Any]] = []
     for path in request.files:

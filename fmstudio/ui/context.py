@@ -226,14 +226,27 @@ class AppContext(QObject):
     def build_and_submit(
         self, build: Callable[[], JobSpec], on_submitted: OnDone | None = None, on_error: OnProblem | None = None
     ) -> None:
-        """Build a specification on a background thread (it looks things up), then start the job."""
+        """Build a specification on a background thread (it looks things up), then start the job.
+
+        An import that was cut short and wanted the very same goes on in place of a new one.
+        """
 
         def submit(spec: JobSpec) -> None:
-            job = self.submit(spec)
+            job = self._cut_short(spec) or self.submit(spec)
             if on_submitted is not None:
                 on_submitted(job)
 
         self.run_query(build, submit, on_error)
+
+    def _cut_short(self, spec: JobSpec) -> Job | None:
+        """Go on with an import that a specification asks for again; None = there is none."""
+        from fmstudio.project.import_specs import is_same_import
+
+        jobs = self.queue.jobs() if self.queue is not None and spec.kind == "import" else []
+        job = next((job for job in jobs if is_same_import(job, spec)), None)
+        if job is not None:
+            self.retry(job.id)
+        return job
 
     def retry(self, job_id: str) -> None:
         """Run a failed, cancelled or interrupted job again."""

@@ -72,6 +72,29 @@ def test_a_cancelled_import_goes_on_where_it_stood(
     qtbot.waitUntil(lambda: window.context.project.count("rows") == 25_000, timeout=LONG)
 
 
+def test_the_same_import_again_goes_on_with_the_one_cut_short(
+    open_window: OpenWindow, project_folder: Path, own_home: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    path = slow_file(tmp_path, own_home, 60)
+    window = open_window(project_folder)
+    job, context = start_import(window, path), window.context
+    qtbot.waitUntil(lambda: job.progress.done > 3, timeout=LONG)
+    qtbot.mouseClick(window.tray.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: job.state == "cancelled", timeout=LONG)
+    project, queue = context.project, context.queue
+    assert project is not None and queue is not None
+    begun: list[Job] = []
+    context.build_and_submit(lambda: project.specs.import_files([path], name="another"), begun.append)
+    context.build_and_submit(lambda: project.specs.import_files([path]), begun.append)
+    qtbot.waitUntil(lambda: len(begun) == 2, timeout=LONG)
+    assert begun[0] is not job and begun[1] is job
+    qtbot.waitUntil(lambda: all(one.state == "succeeded" for one in queue.jobs()), timeout=LONG)
+    context.build_and_submit(lambda: project.specs.import_files([path]), begun.append)
+    qtbot.waitUntil(lambda: len(begun) == 3, timeout=LONG)
+    assert begun[2] is not job  # what has come to its end is done anew
+    qtbot.waitUntil(lambda: begun[2].is_finished, timeout=LONG)
+
+
 def test_a_failed_job_says_why_and_where(
     open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
 ) -> None:

@@ -364,8 +364,10 @@ def test_the_command_line_says_how_to_go_on_and_does(tmp_path: Path, own_home: P
         os.kill(wait_until(lambda: worker_of(process.pid)), signal.SIGKILL)
         said = process.communicate(timeout=60)[1]
     assert process.returncode != 0 and "SIGKILL" in said, said
-    again = fmstudio("jobs", "--retry", job_id[1], "--project", str(folder))
-    assert again.returncode == 0, again.stderr
+    again = fmstudio("import", str(source), "--project", str(folder))
+    assert again.returncode == 0 and "goes on where it stood" in again.stderr, again.stderr
+    assert "Imported 30,000 rows" in again.stdout
+    assert len(list(folder.glob("jobs/*/spec.json"))) == 1
     assert "Going on after row" in next(folder.glob("jobs/*/events.jsonl")).read_text("utf-8")
     counted = fmstudio_json("sql", 'SELECT count(DISTINCT n) AS n FROM "rows"', "--project", str(folder))
     assert counted["rows"] == [[30_000]]
