@@ -101,9 +101,9 @@ def is_same_import(job: Job, spec: JobSpec) -> bool:
 
 
 def _wanted(spec: JobSpec) -> str:
-    # Not how files of known shapes are read: that grows with each import. As JSON, for tuples come back as lists.
-    steps = [{k: v for k, v in step.params.items() if k != "known_shapes"} for step in spec.steps]
-    return json.dumps([steps, spec.meta.get("update_of"), spec.meta.get("remember")], sort_keys=True, default=str)
+    # As JSON, for tuples come back as lists.
+    wanted = [[step.params for step in spec.steps], spec.meta.get("update_of"), spec.meta.get("remember")]
+    return json.dumps(wanted, sort_keys=True, default=str)
 
 
 def fetch_spec(address: str) -> JobSpec:
