@@ -14,7 +14,15 @@ from fmstudio.project.filters import kind_of
 from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, holder, label, row, tool_button
-from fmstudio.ui.widgets.table.values import CellKind, edit_text, full_text, kind_of_values, parse_text, plain_content
+from fmstudio.ui.widgets.table.values import (
+    CellKind,
+    edit_text,
+    full_text,
+    kind_of_values,
+    parse_text,
+    plain_content,
+    whole_range,
+)
 
 ROLES = ("system", "user", "assistant", "tool")
 NEXT_ROLE = {"system": "user", "user": "assistant", "assistant": "user", "tool": "assistant"}
@@ -163,6 +171,12 @@ class MessagesEditor(QWidget):
 class RowForm(QWidget):
     """All columns of a row to be edited; gives only what was changed.
 
+    Args:
+        record: The row as it is kept.
+        types: The columns' types.
+        locked: Columns that are not shown.
+        typed: Values that fields begin with instead of those of the row.
+
     Signals:
         done, cancelled: Save or Ctrl+Enter; Cancel or Esc.
     """
@@ -170,7 +184,13 @@ class RowForm(QWidget):
     done = Signal()
     cancelled = Signal()
 
-    def __init__(self, record: Mapping[str, Any], types: Mapping[str, str], locked: frozenset[str]) -> None:
+    def __init__(
+        self,
+        record: Mapping[str, Any],
+        types: Mapping[str, str],
+        locked: frozenset[str],
+        typed: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self._before = {name: value for name, value in record.items() if name not in locked}
         self._types = types
@@ -181,7 +201,9 @@ class RowForm(QWidget):
         self.error.hide()
         layout = column(gap=5)
         for name, value in self._before.items():
-            field = self._field(name, value)
+            field = self._field(name, (typed or {}).get(name, value))
+            if typed and name in typed:
+                self._shown.pop(name, None)  # it counts as touched
             layout.addWidget(ElidedLabel(name, "caption"))
             layout.addWidget(field if field is not None else value_view(name, value, types.get(name, "")))
             layout.addSpacing(6)
@@ -259,11 +281,11 @@ class RowForm(QWidget):
         if isinstance(field, QComboBox):
             return field.currentData()
         text = field.text() if isinstance(field, TextBox | QLineEdit) else ""
-        if text == self._shown[name]:  # what was not touched stays, also where its text says less than the value
+        if text == self._shown.get(name):  # what was not touched stays, also where its text says less than the value
             return before
         if isinstance(before, str) or kind_of(self._types.get(name, "")) == "text":
             return text
-        value = parse_text(text, self._kinds[name], is_whole="int" in self._types.get(name, "").lower())
+        value = parse_text(text, self._kinds[name], limits=whole_range(self._types.get(name, "")))
         return before if isinstance(before, tuple) and value == list(before) else value
 
     def show_error(self, text: str) -> None:

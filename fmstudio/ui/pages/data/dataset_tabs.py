@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -99,7 +99,13 @@ class DatasetTabs(QSplitter):
         rows.edit_wanted.connect(self._edit_row)
         inspector.step_wanted.connect(rows.step)
         inspector.row_wanted.connect(rows.show_row)
-        inspector.saved.connect(rows.commands.set_values)
+        inspector.saved.connect(self._on_saved)
+
+    @Slot(int, object)
+    def _on_saved(self, row_id: int, values: dict[str, Any]) -> None:
+        """Hand what was typed in the inspector to the store; what it does not take stays there to be corrected."""
+        again = partial(self.inspector.reopen, row_id, values)
+        self.rows.commands.set_values(row_id, values, refused=again)
 
     @Slot(object, str)
     def _on_record(self, record: dict[str, Any] | None, title: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal, Slot
@@ -54,6 +54,7 @@ class RowInspector(QFrame):
         self.ctx = context
         self.dataset: Dataset | None = None
         self.record: dict[str, Any] | None = None
+        self._kept: dict[str, Any] | None = None  # the row as it was before what was typed was handed over
         self.form: RowForm | None = None
         self.can_edit = False
         self._title = ""
@@ -201,8 +202,8 @@ class RowInspector(QFrame):
 
     # ---- editing ---------------------------------------------------------------------------------------------------
 
-    def edit(self, name: str = "") -> None:
-        """Edit the row, beginning with one column."""
+    def edit(self, name: str = "", typed: Mapping[str, Any] | None = None) -> None:
+        """Edit the row, beginning with one column; `typed` are values to begin with instead of those of the row."""
         if self.record is None or not self.can_edit or self.form is not None:
             return
         locked = frozenset(HIDDEN) | frozenset(
@@ -212,7 +213,7 @@ class RowInspector(QFrame):
         self._back = focused if focused is not None and not self.isAncestorOf(focused) else None
         self._empty()
         self.find_bar.hide()
-        self.form = RowForm(self.record, self._types(), locked)
+        self.form = RowForm(self.record, self._types(), locked, typed)
         self.form.done.connect(self.save)
         self.form.cancelled.connect(self.leave)
         self._content.addWidget(self.form)
@@ -239,9 +240,26 @@ class RowInspector(QFrame):
             self.form.show_error(str(error))
             self.area.ensureWidgetVisible(self.form.error)
             return
+        self._kept = self.record
         self._end_form({**self.record, **changes})
         if changes:
             self.saved.emit(int(self.record["row_id"]), changes)
+
+    def reopen(self, row_id: int, values: Mapping[str, Any], reason: str) -> bool:
+        """Edit a row again with values that were typed and that the store did not take, and say why not.
+
+        Returns:
+            False when another row is shown by now.
+        """
+        kept = self._kept
+        is_shown = self.record is not None and self.record.get("row_id") == row_id and self.form is None
+        if not is_shown or kept is None or kept.get("row_id") != row_id or not self.can_edit:
+            return False
+        self.record = kept
+        self.edit(next(iter(values), ""), values)
+        if self.form is not None:
+            self.form.show_error(reason)
+        return self.form is not None
 
     @Slot()
     def leave(self) -> None:

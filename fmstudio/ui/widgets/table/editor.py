@@ -6,11 +6,18 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QEvent, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QLineEdit, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QLineEdit,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets.table.model import PagedRows
-from fmstudio.ui.widgets.table.values import CellKind, edit_text, parse_text
+from fmstudio.ui.widgets.table.values import CellKind, edit_text, parse_text, whole_range
 
 CHOICES = (("true", True), ("false", False), ("null", None))
 _Index = QModelIndex | QPersistentModelIndex
@@ -20,9 +27,9 @@ _COMMITS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Tab, Qt.Key.Key_Back
 class CellLine(QLineEdit):
     """A value being typed; framed in red while it is known that it cannot be read."""
 
-    def __init__(self, parent: QWidget, kind: CellKind, *, is_whole: bool) -> None:
+    def __init__(self, parent: QWidget, kind: CellKind, limits: tuple[int, int] | None) -> None:
         super().__init__(parent)
-        self._kind, self._is_whole = kind, is_whole
+        self._kind, self._limits = kind, limits
         self.setProperty("cell", "true")
         self.textEdited.connect(lambda _: self.show_reason(""))
 
@@ -32,7 +39,7 @@ class CellLine(QLineEdit):
         Raises:
             ValueError: It cannot be read as what the column holds; the message says so in words.
         """
-        return parse_text(self.text(), self._kind, is_whole=self._is_whole)
+        return parse_text(self.text(), self._kind, limits=self._limits)
 
     def show_reason(self, reason: str) -> None:
         """Mark the text as one that cannot be read; empty = nothing is known against it."""
@@ -68,7 +75,7 @@ class CellEditor(QStyledItemDelegate):
                 box.addItem(text, value)
             box.setAccessibleName(f"Value of {name}")
             return box
-        line = CellLine(parent, rows.kind(index.column()), is_whole=_is_whole(rows.types.get(name, "")))
+        line = CellLine(parent, rows.kind(index.column()), whole_range(rows.types.get(name, "")))
         line.setAccessibleName(f"Value of {name}")
         if rows.kind(index.column()) == "tags":
             line.setPlaceholderText(self.tr("tags, with commas"))
@@ -81,9 +88,37 @@ class CellEditor(QStyledItemDelegate):
         value = rows.value(index.row(), index.column())
         if isinstance(editor, QComboBox):
             editor.setCurrentIndex(editor.findData(value))
-        elif isinstance(editor, QLineEdit):
+        elif isinstance(editor, QLineEdit) and not editor.isModified():  # rows that are read again undo no typing
             editor.setText(edit_text(value))
             editor.selectAll()
+
+    def reopen(self, table: QAbstractItemView, row_id: int, column: str, value: Any, reason: str) -> bool:
+        """Open a cell's editor again on a value that was typed and that the store did not take, and say why not.
+
+        Returns:
+            False when that is not possible: the row is out of sight, or something else is being edited by now.
+        """
+        rows = table.model()
+        assert isinstance(rows, PagedRows)
+        place = rows.row_of(row_id)
+        if place is None or column not in rows.shown or table.state() == QAbstractItemView.State.EditingState:
+            return False
+        index = rows.index(place, rows.shown.index(column))
+        if not table.viewport().rect().intersects(table.visualRect(index)):
+            return False
+        table.setCurrentIndex(index)
+        table.edit(index)
+        line = table.indexWidget(index) or table.viewport().findChild(CellLine)
+        if not isinstance(line, CellLine):
+            return False
+        line.setText(edit_text(value))
+        line.setModified(True)
+        self._say_why(line, reason)
+        return True
+
+    def _say_why(self, line: CellLine, reason: str) -> None:
+        line.show_reason(reason)
+        self.said.emit("info", f"{reason} {self.tr('Correct it, or press Esc to leave the cell as it was.')}")
 
     def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: _Index) -> None:
         """Qt: take the value out."""
@@ -109,8 +144,7 @@ class CellEditor(QStyledItemDelegate):
             try:
                 watched.read()
             except ValueError as error:
-                watched.show_reason(str(error))
-                self.said.emit("info", f"{error} {self.tr('Correct it, or press Esc to leave the cell as it was.')}")
+                self._say_why(watched, str(error))
                 return True
         return super().eventFilter(watched, event)
 
@@ -119,10 +153,3 @@ class CellEditor(QStyledItemDelegate):
         rect = option.rect.adjusted(0, 0, -1, -1)
         rect.setWidth(max(rect.width(), 120))
         editor.setGeometry(rect)
-
-
-def _is_whole(type_name: str) -> bool:
-    name = type_name.lower()
-    return name.startswith(
-        ("int", "uint", "tinyint", "smallint", "bigint", "hugeint", "ubigint", "utinyint", "usmallint")
-    )

@@ -29,6 +29,10 @@ _TYPE_STARTS: dict[CellKind, tuple[str, ...]] = {
     ),
     "boolean": ("bool",), "nested": ("struct", "map", "union"), "bytes": ("blob", "binary", "large_binary"),
 }  # fmt: skip
+_WHOLE_BITS = {
+    "int8": 8, "int16": 16, "int32": 32, "int64": 64,
+    "tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128,
+}  # fmt: skip
 _MOMENTS = (datetime.date, datetime.time, datetime.timedelta)
 _SHAPING = frozenset("\u200c\u200d\u200e\u200f\u061c")
 """Marks without a look of their own that words are written with: joiners of Persian and of emoji, directions."""
@@ -233,11 +237,24 @@ def edit_text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else full_text(value)
 
 
-def parse_text(text: str, kind: CellKind, *, is_whole: bool = False) -> Any:
+def whole_range(type_name: str) -> tuple[int, int] | None:
+    """The smallest and the largest number a column of whole numbers holds; None when it is of another type.
+
+    Args:
+        type_name: As Arrow (``int8``) or DuckDB (``UTINYINT``) writes it.
+    """
+    name = type_name.lower()
+    bits = _WHOLE_BITS.get(name.removeprefix("u"), 0)
+    if not bits:
+        return None
+    return (0, 2**bits - 1) if name.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def parse_text(text: str, kind: CellKind, *, limits: tuple[int, int] | None = None) -> Any:
     """Read back what was typed.
 
     Args:
-        is_whole: The column holds whole numbers only.
+        limits: The column holds whole numbers only, from the first to the second; see `whole_range`.
 
     Raises:
         ValueError: It cannot be read as a value of this kind; the message says so in words.
@@ -252,7 +269,7 @@ def parse_text(text: str, kind: CellKind, *, is_whole: bool = False) -> Any:
             raise ValueError(f"“{bare}” is neither true nor false.")
         return bare.lower() in ("true", "yes", "1")
     if kind == "number":
-        return _number(bare, is_whole=is_whole)
+        return _number(bare, limits)
     if kind == "time":
         return bare  # the column knows which moments it holds, and reads it
     if kind == "tags":
@@ -263,17 +280,21 @@ def parse_text(text: str, kind: CellKind, *, is_whole: bool = False) -> Any:
         raise ValueError(f"This is no JSON: {error}.") from error
 
 
-def _number(text: str, *, is_whole: bool) -> int | float | Decimal:
+def _number(text: str, limits: tuple[int, int] | None) -> int | float | Decimal:
     plain = text.replace(",", "").replace("\u202f", "").replace(" ", "")
     try:
-        return int(plain)
+        whole = int(plain)
     except ValueError:
         pass
+    else:
+        if limits is not None and not limits[0] <= whole <= limits[1]:
+            raise ValueError(f"This column holds whole numbers from {limits[0]:,} to {limits[1]:,}, not “{text}”.")
+        return whole
     try:
         value, exact = float(plain), Decimal(plain)
     except (ValueError, InvalidOperation) as error:
         raise ValueError(f"“{text}” is no number.") from error
-    if is_whole:
+    if limits is not None:
         raise ValueError(f"“{text}” is no whole number, and this column holds only such.")
     return value if not exact.is_finite() or Decimal(repr(value)) == exact else exact  # no digit typed is lost
 
