@@ -136,10 +136,11 @@ def remember(
 
 
 def remember_import(connection: duckdb.DuckDBPyConnection, meta: dict[str, Any], result: dict[str, Any]) -> None:
-    """Remember a mapping that the user corrected, once the import has succeeded."""
-    if meta.get("remember") and result.get("shape_key"):
-        params = dict(meta["remember"].get("importer_params") or {})
-        remember(connection, result["shape_key"], str(result.get("importer", "")), result["mapping"], params)
+    """Remember a mapping that the user corrected, once the import has succeeded; for files of the shape it was made for."""
+    said, shape = meta.get("remember") or {}, result.get("shape_key")
+    if said and shape and said.get("shape") in (None, "", shape):
+        params = dict(said.get("importer_params") or {})
+        remember(connection, shape, str(result.get("importer", "")), result["mapping"], params)
 
 
 def source_of(result: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:

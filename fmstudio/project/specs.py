@@ -98,6 +98,7 @@ class JobSpecs:
         update_key: str = "",
         is_corrected: bool = False,
         known_shapes: dict[str, Any] | None = None,
+        shape: str = "",
     ) -> JobSpec:
         """Import files, folders and archives as one dataset, as one each, or as the next version of a dataset.
 
@@ -109,6 +110,8 @@ class JobSpecs:
             update_key: Column that names a row in an update; empty = rows are matched by their whole content.
             is_corrected: Remember the mapping for files of this shape when the import has succeeded.
             known_shapes: Remembered mappings to use where none is given (`Imports.mappings`).
+            shape: Shape key of what the mapping was made for; where each becomes a dataset of its own, others are read by
+                what is in them. Empty: the mapping is meant for all.
 
         Raises:
             UserError: A file is not there, or an update cannot be made of this.
@@ -117,7 +120,7 @@ class JobSpecs:
             files=existing(files), name=name, importer=importer, mapping=mapping, importer_params=importer_params or {},
             parts=() if isinstance(parts, Mapping) else tuple(parts),
             parts_of=dict(parts) if isinstance(parts, Mapping) else {},
-            is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {},
+            is_corrected=is_corrected and bool(mapping), known_shapes=known_shapes or {}, shape=shape,
         )  # fmt: skip
         if update_of:
             return update_spec(self._datasets, request, update_of, update_key)

@@ -146,6 +146,29 @@ def test_two_shapes_become_two_datasets_and_the_reason_is_shown(
     assert sorted((dataset.name, dataset.rows) for dataset in page._datasets) == [("a", 1), ("b", 2)]
 
 
+def test_a_correction_goes_to_those_of_its_shape_where_each_becomes_a_dataset(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    pairs = [{"asked": "How are you?", "said": "Well."}]
+    first, same = (write_jsonl(tmp_path / f"{name}.jsonl", pairs) for name in ("a", "b"))
+    other = write_jsonl(tmp_path / "c.jsonl", [{"text": "one more"}])
+    window = open_window(project_folder)
+    page = data_page(window)
+    look(qtbot, page, first, same, other)
+    view = page.importing
+    view.kind.setCurrentIndex(view.kind.findData("prompt_completion"))
+    view.targets["prompt"].setCurrentIndex(view.targets["prompt"].findData("asked"))
+    view.targets["completion"].setCurrentIndex(view.targets["completion"].findData("said"))
+    qtbot.waitUntil(lambda: "completion" in (view.table.rows.record(0) or {}), timeout=LONG)
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+    assert view.source.is_each
+    submit(qtbot, page, 3)
+    kinds = {dataset.name: dataset.kind for dataset in page._datasets}
+    assert kinds == {"a": "prompt_completion", "b": "prompt_completion", "c": "text"}
+    assert window.context.project is not None
+    assert len(window.context.project.imports.mappings()) == 1, "the other was not corrected"
+
+
 def test_what_an_archive_holds_of_another_shape_is_ticked_and_becomes_a_dataset(
     open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
 ) -> None:

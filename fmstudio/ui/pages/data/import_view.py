@@ -345,6 +345,9 @@ class ImportView(QWidget):
             "update_of": self.known.update_of,
             "update_key": self.known.key if self.known.update_of else "",
             "is_corrected": self._mapping is not None,
+            # Of several, only the one that is shown was corrected; others of its shape go with it.
+            "shape": found.get("shape_key", "") if self.source.is_each else "",
+            "known_shapes": self._shapes if self.source.is_each else {},
         }
 
     def submit(self) -> None:
