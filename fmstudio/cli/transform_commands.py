@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
-from fmstudio.cli.output import CELL_WIDTH, one_line, plain, print_json, print_table, say
+from fmstudio.cli.output import CELL_WIDTH, one_line, print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job
 from fmstudio.core.words import plural
 
@@ -198,6 +196,8 @@ def _near_changes(preview: TransformPreview, names: list[str]) -> tuple[list[dic
 
 def run_sql(args: argparse.Namespace) -> None:
     """``fmstudio sql "SELECT …" [--save NAME]``."""
+    from fmstudio.project.console_csv import csv_text
+
     query = sys.stdin.read() if args.query == "-" else args.query
     if args.limit < 1:
         raise UserError("--limit must be 1 or more.")
@@ -210,7 +210,7 @@ def run_sql(args: argparse.Namespace) -> None:
     if args.json:
         print_json(result)
     elif args.csv:
-        print(_as_csv(result.columns, result.rows), end="")
+        print(csv_text(result.columns, result.rows), end="")
     else:
         print_table(result.columns, result.rows, is_data=True)
     if result.is_cut:
@@ -225,15 +225,3 @@ def _say_saved(args: argparse.Namespace, project: Project, job: Job) -> None:
     print(f"Made “{dataset.name}”: {plural(dataset.rows, 'row')}.")
     for note in job.result["notes"]:
         say(note)
-
-
-def _as_csv(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
-    return file.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False, default=plain) if isinstance(value, list | dict) else value

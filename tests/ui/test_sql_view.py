@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,31 @@ def test_a_query_is_run_shown_and_copied(open_data: OpenData, project_folder: Pa
     _run(qtbot, view, "SELECT i FROM range(20000) t(i)")
     assert view.cut.isVisible() and view.cut.text() == "cut at 10,000 rows"
     assert view.table.rows.total == 10_000 and open_data.problems == []
+
+
+def test_a_result_keeps_its_digits_and_what_has_no_place_is_not_drawn(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    _run(qtbot, view, "SELECT 12345678901234567.89::DECIMAL(20,2) AS d, MAP {DATE '2024-01-01': 1} AS m")
+    assert view.table.rows.record(0) == {"d": decimal.Decimal("12345678901234567.89"), "m": {"2024-01-01": 1}}
+    qtbot.mouseClick(view.copy_button, LEFT)
+    assert QGuiApplication.clipboard().text() == 'd,m\n12345678901234567.89,"{""2024-01-01"": 1}"\n'
+    view.show_shape("chart")
+    _run(qtbot, view, "SELECT * FROM (VALUES (2023, 'nan'::DOUBLE), (2024, 3), (2025, 'inf'), (2026, 5)) t(year, n)")
+    assert view.chart.plot.series[0].points == [(0.0, 3.0), (1.0, 5.0)]
+    assert view.chart.plot.to_csv() == "year,n\n2024,3.0\n2026,5.0\n"
+    _run(qtbot, view, "SELECT 'infinity'::TIMESTAMP AS until, 7 AS n UNION ALL SELECT TIMESTAMP '2024-01-01', 8")
+    assert view.chart.isVisible() and len(view.chart.plot.series[0].points) == 2
+    assert open_data.problems == []
+
+
+def test_a_chart_draws_no_column_over_itself(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    _, view = _open(open_data, project_folder, qtbot)
+    _run(qtbot, view, "SELECT 2020 + i AS year, i AS n FROM range(3) t(i)")
+    assert (view.chart.across.currentText(), view.chart.up.currentText()) == ("year", "n")
+    _run(qtbot, view, "SELECT DATE '2024-01-01' + i::INT AS day, 2020 + i AS year FROM range(3) t(i)")
+    assert (view.chart.across.currentText(), view.chart.up.currentText()) == ("day", "year")
 
 
 def test_an_error_stands_below_the_query_and_its_place_is_marked(
@@ -204,8 +230,10 @@ def test_a_query_becomes_a_filter_or_a_dataset(open_data: OpenData, project_fold
     qtbot.keyClick(field, Key.Key_Return)
     qtbot.waitUntil(lambda: not field.isVisible(), timeout=LONG)
     assert view.editor.hasFocus()
-    qtbot.waitUntil(lambda: page.view.dataset is not None and page.view.dataset.name == "late ones", timeout=LONG)
-    assert page.view.dataset is not None and page.view.dataset.rows == 5 and open_data.problems == []
+    # Whoever stands in the editor stays there and is told.
+    qtbot.waitUntil(lambda: "“late ones” is ready." in open_data.said, timeout=LONG)
+    assert view.isVisible() and page.view.dataset is not None and page.view.dataset.name == "rows"
+    assert ("late ones", 5) in [(d.name, d.rows) for d in page._datasets] and open_data.problems == []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import datetime
+import math
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 
 from fmstudio.api import UserError
 from fmstudio.project import Project
+from fmstudio.project.console_csv import csv_text
 from fmstudio.recipes.console_views import tables_in
 from tests.helpers import wait_until
 from tests.unit.edit_kit import leave_out_packaged_models, make_dataset, shown, simple_table
@@ -261,6 +266,19 @@ def test_tables_tell_their_columns_with_edits(project: Project) -> None:
     assert tables["my data"].rows == 1
     assert {"chats@1", "my data@1", "my data@2", "my data.dropped"} <= set(tables)
     assert tables["my data.dropped"].rows == 1
+
+
+def test_a_result_as_csv_keeps_every_digit() -> None:
+    days, zone = datetime.date(2024, 2, 29), datetime.UTC
+    values = [
+        Decimal("12345678901234567.89"), 2**70, 0.1, math.nan, -math.inf, True, None, "", 'a,"b"', b"\x00\xff", days,
+        datetime.datetime(2024, 2, 29, 12, 30, tzinfo=zone), [Decimal("1.50"), None, math.nan], {days: {1: "é"}},
+    ]  # fmt: skip
+    text = csv_text([f"c{i}" for i in range(len(values))], [values])
+    assert next(csv.reader(text.splitlines()[1:])) == [
+        "12345678901234567.89", str(2**70), "0.1", "NaN", "-Infinity", "true", "", "", 'a,"b"', "AP8=", "2024-02-29",
+        "2024-02-29T12:30:00+00:00", '["1.50", null, "NaN"]', '{"2024-02-29": {"1": "é"}}',
+    ]  # fmt: skip
 
 
 # ---- save as dataset ---------------------------------------------------------------------------------------------------

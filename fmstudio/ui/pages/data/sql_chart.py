@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TITLES: dict[PlotKind, str] = {"bars": "Bars", "line": "Line", "points": "Points"}
 MOST_POINTS = 5_000
+_NO_END = (datetime.datetime(9999, 12, 31, 23, 59, 59) - datetime.datetime(1970, 1, 1)).total_seconds()
 
 
 class SqlChart(QWidget):
@@ -76,6 +78,9 @@ class SqlChart(QWidget):
         self.across.setCurrentIndex(kept if kept >= 0 else first)
         wanted = next((i for i in numbers if i != self.across.currentData()), numbers[0] if numbers else -1)
         self.up.setCurrentIndex(up if up >= 0 else self.up.findData(wanted))
+        if self.across.currentData() == self.up.currentData() and (apart := set(range(len(result.columns))) - {wanted}):
+            # A column over itself says nothing.
+            self.across.setCurrentIndex(min(apart, key=lambda place: (place in numbers, place)))
         for box in (self.across, self.up):
             box.blockSignals(False)
         self._draw()
@@ -88,12 +93,13 @@ class SqlChart(QWidget):
             return
         kind: PlotKind = self.kind.currentData()
         across, most = int(self.across.currentData()), MOST_BARS if kind == "bars" else MOST_POINTS
-        rows = [r for r in result.rows if r[up] is not None][:most]
+        rows = [r for r in result.rows if _height(r[up]) is not None][:most]
         is_time = _is_all(result, across, _moment)
         is_axis = kind != "bars" and (is_time or _is_all(result, across, _number))
         place = _moment if is_time else _number
         xs = [place(r[across]) for r in rows] if is_axis else list(range(len(rows)))
-        pairs = sorted((float(x), float(r[up])) for x, r in zip(xs, rows, strict=True) if x is not None)
+        places = [None if x is None else _height(x) for x in xs]
+        pairs = sorted((x, float(r[up])) for x, r in zip(places, rows, strict=True) if x is not None)
         names = [] if is_axis else [_name(r[across], is_time=is_time) for r in rows]
         shown, over = self.up.currentText(), self.across.currentText()
         self.plot.show_values(kind, over, shown, [Series(shown, pairs)], names, is_time=is_time)
@@ -121,26 +127,44 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number else None
 
 
+def _height(value: Any) -> float | None:
+    """A number that has a place on an axis; none of what is missing, NaN or infinite."""
+    number = _number(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _moment(value: Any) -> float | None:
+    """A moment; none of the last second of the calendar, which stands for a time without an end."""
+    moment = moment_number(value) if isinstance(value, datetime.date) else None
     if isinstance(value, str):
-        return read_moment(value)
-    return moment_number(value) if isinstance(value, datetime.date) else None
+        moment = read_moment(value)
+    return moment if moment is not None and moment < _NO_END else None
 
 
 def _name(value: Any, *, is_time: bool) -> str:
+    """What a bar is called: a value as it stands, for a whole number may be a year."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     moment = _moment(value) if is_time else None
-    return named_text(value) if moment is None else moment_words(moment)
+    return named_text(_keyed(value)) if moment is None else moment_words(moment)
+
+
+def plain_rows(result: ConsoleResult) -> list[tuple[Any, ...]]:
+    """Values as the table knows them: dates as text, keys of maps as text."""
+    maps = {place for place, kind in enumerate(result.types) if "MAP(" in kind}
+    return [
+        tuple(_keyed(value) if place in maps else _plain(value) for place, value in enumerate(cells))
+        if maps or any(isinstance(value, datetime.date) for value in cells)
+        else cells
+        for cells in result.rows
+    ]
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime.date | datetime.datetime) else value
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
-def plain_rows(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Values as the table knows them: decimal numbers as floats, dates as text."""
-    return [
-        tuple(float(v) if isinstance(v, decimal.Decimal) else _plain(v) for v in cells)
-        if any(isinstance(v, decimal.Decimal | datetime.date) for v in cells)
-        else cells
-        for cells in rows
-    ]
+def _keyed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): _keyed(item) for key, item in value.items()}
+    return [_keyed(item) for item in value] if isinstance(value, list | tuple) else _plain(value)

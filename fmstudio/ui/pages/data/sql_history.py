@@ -1,9 +1,7 @@
-"""The list of queries that were run before: a button whose menu brings one back; and results as text."""
+"""The list of queries that were run before: a button whose menu brings one back; and words of results."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,12 +9,10 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QMenu, QToolButton
 
 from fmstudio.ui import icons
-from fmstudio.ui.pages.data.sql_chart import plain_rows
 from fmstudio.ui.widgets import words
-from fmstudio.ui.widgets.paged_table import full_text
 
 if TYPE_CHECKING:
-    from fmstudio.project.console import ConsoleEntry, ConsoleResult
+    from fmstudio.project.console import ConsoleEntry
 
 MOST_IN_MENU = 25
 
@@ -66,16 +62,6 @@ def seconds_text(seconds: float) -> str:
     if seconds < 0.1:
         return f"{seconds * 1_000:.0f} ms"
     return f"{seconds:.2f} s" if seconds < 10 else words.duration(seconds)
-
-
-def csv_text(result: ConsoleResult) -> str:
-    """A result as CSV: nested values as JSON, nothing for what is missing."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(result.columns)
-    for cells in plain_rows(result.rows):
-        writer.writerow([full_text(v) if isinstance(v, list | tuple | dict) else "" if v is None else v for v in cells])
-    return out.getvalue()
 
 
 def unique_names(names: tuple[str, ...]) -> tuple[str, ...]:

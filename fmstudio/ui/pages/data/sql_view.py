@@ -9,10 +9,11 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidget, QWidget
 
+from fmstudio.project.console_csv import csv_text
 from fmstudio.ui.pages.data.sql_chart import SqlChart, plain_rows
 from fmstudio.ui.pages.data.sql_editor import SqlEditor
 from fmstudio.ui.pages.data.sql_filter import plain_where
-from fmstudio.ui.pages.data.sql_history import HistoryButton, csv_text, seconds_text, unique_names
+from fmstudio.ui.pages.data.sql_history import HistoryButton, seconds_text, unique_names
 from fmstudio.ui.pages.data.sql_save import SaveLine
 from fmstudio.ui.pages.data.sql_tables import SqlTables, sql_name
 from fmstudio.ui.widgets import words
@@ -254,7 +255,7 @@ class SqlView(QWidget):
         self._reload_history()
 
     def _load(self, result: ConsoleResult) -> None:
-        names, rows = unique_names(result.columns), plain_rows(result.rows)
+        names, rows = unique_names(result.columns), plain_rows(result)
 
         def fetch(offset: int, limit: int, deliver: Callable[[RowsPage], None]) -> None:
             deliver(FixedPage(names, rows[offset : offset + limit], offset, len(rows)))
@@ -299,7 +300,7 @@ class SqlView(QWidget):
         """Put the result on the clipboard as CSV."""
         if self.result is None:
             return
-        QGuiApplication.clipboard().setText(csv_text(self.result))
+        QGuiApplication.clipboard().setText(csv_text(self.result.columns, self.result.rows))
         self.ctx.notify("positive", f"Copied {words.plural(self.result.total_shown, 'row')} as CSV.")
 
     def _show_filter_button(self) -> None:
