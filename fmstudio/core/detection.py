@@ -27,6 +27,8 @@ _PAIRS = (
     ("question", "answer"), ("question", "response"), ("query", "response"), ("query", "answer"),
     ("q", "a"), ("user", "assistant"), ("human", "assistant"), ("human", "gpt"), ("input", "output"), ("source", "target"),
 )  # fmt: skip
+_OPTIONAL = ("system", "tools", "history", "input")
+"""Targets that a row may lack."""
 _TEXTS = ("text", "content", "body", "document", "passage", "article", "paragraph", "sentence", "message")
 _IMAGES = (
     "image",
@@ -192,7 +194,8 @@ def _nested(sample: Sample) -> list[Reading]:
     for place, inside in sample.objects():
         for read in (preference_readings, thumbs_readings, _chats, _pairs, _texts):
             for mapping, certainty, said in read(inside):
-                if certainty == "guess":
+                needed = [source for target, source in mapping.columns.items() if target not in _OPTIONAL]
+                if certainty == "guess" or inside.count(*needed) < sample.size:
                     continue
                 columns = {target: f"{place}.{source}" for target, source in mapping.columns.items()}
                 notes = (*mapping.notes, f"These are fields of “{place}”, which stays as it is, too.")

@@ -39,6 +39,12 @@ _OTHERS = (
     (8, b"WAVEfmt ", "is a sound recording", "Import what was said as text or subtitles."),
 )  # fmt: skip
 """Where the first bytes stand, the bytes, what the file is, and the way on. Most hold zero bytes, so that no text is meant."""
+_PACKED = {
+    ".pptx": "is a presentation", ".ppsx": "is a presentation", ".odp": "is a presentation", ".key": "is a presentation",
+    ".odt": "is a document that no importer reads", ".pages": "is a document that no importer reads",
+    ".numbers": "is a table of a format that no importer reads",
+}  # fmt: skip
+"""Documents that are ZIP archives of XML: what is in them means nothing by itself."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLD_OFFICE = "is a document of an old Office program"
 _OUTLOOK = "is a message in Outlook's own form"
@@ -48,6 +54,8 @@ def way_on(reason: str) -> str:
     """Say what to do about a file that was refused for this reason."""
     if reason == _OLD_OFFICE:
         return "Open it in an office program and save it as DOCX, XLSX or PDF."
+    if reason in _PACKED.values():
+        return "Save it as PDF, DOCX or XLSX."
     if reason == _OUTLOOK:
         return "Save it as EML, or the folder as MBOX."
     return next((remedy for _, _, said, remedy in _OTHERS if said == reason), "Save the data in another format.")
@@ -96,6 +104,8 @@ def _other(head: bytes, name: str) -> str:
     if head.startswith(_OLE):
         # So begin tables of old Excel, which are read, and new ones with a password, of which their importer tells.
         return _OUTLOOK if name.endswith(".msg") else _OLD_OFFICE if name.endswith((".doc", ".ppt", ".pps")) else ""
+    if head.startswith(b"PK\x03\x04"):
+        return next((said for suffix, said in _PACKED.items() if name.endswith(suffix)), "")
     if b"\0" not in head:
         return ""
     found = (said for at, magic, said, _ in _OTHERS if head[at : at + len(magic)] == magic)

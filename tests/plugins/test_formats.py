@@ -21,6 +21,7 @@ GOOD = {
     "json": ("a.json", '[{"a": 1}, {"a": 2}]'),
     "csv": ("a.csv", "a,b\n1,x\n2,y\n"),
     "yaml": ("a.yml", "- a: 1\n- a: 2\n"),
+    "xml": ("a.xml", "<rows><row a='1'/><row a='2'/></rows>"),
     "text": ("a.txt", "one\ntwo\n\nthree\n"),
 }
 

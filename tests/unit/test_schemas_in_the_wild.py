@@ -114,6 +114,13 @@ def test_fields_of_objects_are_read_where_the_columns_say_nothing(
     assert {name: rows[0][name] for name in row} == row, "the object stays as it is"
 
 
+def test_fields_that_some_rows_lack_are_no_reading() -> None:
+    batch = pa.RecordBatch.from_pylist([{"title": "a", "guid": {"text": "7"}}, {"title": "b", "guid": None}])
+    assert [one.mapping.kind for one in detections(batch.schema.names, batch.to_pylist())] == ["table"]
+    batch = pa.RecordBatch.from_pylist([{"x": {"text": "7", "n": 1}}, {"x": {"text": None, "n": 2}}])
+    assert [one.mapping.kind for one in detections(batch.schema.names, batch.to_pylist())] == ["table"]
+
+
 def test_a_field_of_an_object_that_is_written_as_json_is_read_too() -> None:
     body = json.dumps({"messages": [ASKED, SAID]})
     mapped = apply(

@@ -353,6 +353,8 @@ def test_one_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -
         ("x.safetensors", b'\x10\x00\x00\x00\x00\x00\x00\x00{"a"', "weights"),
         ("x.dat", b'\x10\x00\x00\x00\x00\x00\x00\x00{"a"', ""),
         ("x.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", "old Office"),
+        ("x.pptx", b"PK\x03\x04\x14\x00", "presentation"),
+        ("x.zip", b"PK\x03\x04\x14\x00", ""),
         ("x.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", "Outlook"),
         ("x.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", ""),
         ("x.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", ""),
