@@ -77,6 +77,25 @@ def test_find_and_replace_is_reached_previewed_and_run_with_keys(
     assert open_data.problems == []
 
 
+def test_what_is_no_number_is_not_shown_as_changed_and_tab_leads_to_run(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, [{"text": f"the colour {i}", "score": float("nan")} for i in range(5)])
+    _open(page, qtbot, "replace", find="colour", replacement="color")
+    panel = page.view.panels.transform
+    qtbot.waitUntil(panel.run_button.isEnabled, timeout=LONG)
+    assert panel.preview.tables.after.rows.marked == {(i, "text") for i in range(5)}
+    assert panel.form is not None
+    panel.form.fields["find"].control.setFocus()
+    passed = 0
+    while not panel.run_button.hasFocus() and passed < 12:
+        qtbot.keyClick(page.window().focusWidget(), Key.Key_Tab)
+        passed += 1
+        focused = page.window().focusWidget()
+        assert focused is panel.run_button or panel.form.isAncestorOf(focused), "Tab stays in the form until its end"
+    assert panel.run_button.hasFocus()
+
+
 def test_the_list_of_changes_is_searched_and_chosen_from_the_keyboard(
     open_data: OpenData, project_folder: Path, qtbot: Any
 ) -> None:

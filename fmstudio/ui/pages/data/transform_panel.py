@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -182,11 +183,19 @@ class TransformPanel(QWidget):
         self.back.show()
         self.form = self._make_form(info, params)
         self._scroll.setWidget(holder(column(self.form, None, margins=(0, 0, 10, 0))))
+        self._order_stops(self.form)
         self._stack.setCurrentIndex(1)
         self.run_button.setEnabled(False)
         self.preview.tables.clear()
         self._focus_first()
         self._on_change()
+
+    def _order_stops(self, form: ParamForm) -> None:
+        """Let Tab lead from the form to the button below: Qt puts what is made later behind all else in the window."""
+        here = [w for w in form.findChildren(QWidget) if w.window() is self.window()]  # not the lists that drop down
+        stops = [w for w in here if w.focusPolicy() & Qt.FocusPolicy.TabFocus]
+        for before, after in pairwise([self._scroll, *stops, self.run_button]):
+            QWidget.setTabOrder(before, after)
 
     def _make_form(self, info: TransformInfo, params: dict[str, Any]) -> ParamForm:
         form = ParamForm(form_schema(info, self._columns(), self._others or {}), params, is_stacked=True)

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QTextBrowser, QVBoxLayout, QWidget
 
+from fmstudio.project.cell_values import is_same
 from fmstudio.project.diff_words import word_diff
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets import words
@@ -141,7 +142,7 @@ def _changed_cells(preview: TransformPreview) -> set[tuple[int, str]]:
         for old, new in zip(preview.before, preview.after, strict=False)
         if ROW_ID in new
         for name, value in new.items()
-        if name != ROW_ID and (name not in old or old[name] != value)
+        if name != ROW_ID and (name not in old or not is_same(old[name], value))
     }
 
 
