@@ -14,6 +14,7 @@ from fmstudio.cli.endpoint_keys import KEY_VARIABLE, ask_key, key_of
 from fmstudio.cli.output import print_json, print_table, say
 from fmstudio.cli.session import make_queue, open_project, run_job
 from fmstudio.core.settings import Settings
+from fmstudio.core.words import size
 
 if TYPE_CHECKING:
     from fmstudio.models.hub import HubChoice, HubModel
@@ -97,7 +98,7 @@ def _weights(entry: ModelEntry) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count else ""
+    return size(count) if count else ""
 
 
 def show_model(args: argparse.Namespace) -> None:
@@ -177,8 +178,8 @@ def get_model(args: argparse.Namespace) -> None:
 
 
 def _show_terms(model: HubModel, choice: HubChoice) -> None:
-    size = _size(choice.bytes) or "size not stated"
-    say(f"{model.name}: {choice.title}, {size}, licence: {model.license or 'not stated'}")
+    stated = _size(choice.bytes) or "size not stated"
+    say(f"{model.name}: {choice.title}, {stated}, licence: {model.license or 'not stated'}")
     if model.is_gated:
         say("Its owner wants terms accepted on the hub first.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.core.jsonfile import to_json
+from fmstudio.core.words import amount, duration
 from fmstudio.jobs.spec import Job
 
 CELL_WIDTH = 60
@@ -91,9 +92,10 @@ class JobNarrator:
         progress = job.progress
         if not progress.done and not progress.text:
             return
-        total = f" of {progress.total:,.0f}" if progress.total else ""
         step = f" ({job.spec.steps[job.step_index].name})" if len(job.spec.steps) > 1 else ""
-        text = f"  {job.title}{step}: {progress.done:,.0f}{total} {progress.text}".rstrip()
+        left = job.seconds_left() if job.step_index == len(job.spec.steps) - 1 else None
+        time_left = "" if left is None else f", about {duration(round(left))} left"
+        text = f"  {job.title}{step}: {amount(progress.done, progress.total, progress.text)}{time_left}"
         if text != self._said and time.monotonic() - self._last > PROGRESS_INTERVAL_S:
             self._said, self._last = text, time.monotonic()
             say(text)

@@ -1,8 +1,46 @@
-"""How a count is said, in the window and on the command line."""
+"""How counts, sizes and times are said, in the window and on the command line."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 
 def plural(count: int, one: str, many: str = "") -> str:
     """``1 row``, ``1,050 rows``; `many` when adding an s is wrong."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: float) -> str:
+    """``98.1 MB``, decimal units as file managers show them."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 1000:
+            return f"{count:.1f} {unit}" if count < 100 else f"{count:.0f} {unit}"
+    return f"{count / 1000:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def amount(done: float, total: float | None, what: str) -> str:
+    """How far something has come: ``412 of 1,050 rows``, ``2.6 GB of 10.2 GB read``; without a total ``412 rows``."""
+    said: Callable[[float], str] = _number
+    if what.startswith("bytes"):
+        said, what = size, what.removeprefix("bytes").strip()
+    parts = [said(done), *(["of", said(total)] if total else []), what]
+    return " ".join(filter(None, parts))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"

@@ -108,6 +108,8 @@ class JobQueue:
                 return
             (job.folder / "CANCEL").unlink(missing_ok=True)
             self._mine.add(job.id)
+            if job.started and job.finished:
+                job.started = time.time() - (job.finished - job.started)  # the pause is no time it took
             job.error, job.cancel_requested, job.finished, job.state = None, None, None, "queued"
             self._save(job)
             self._announce(job)
@@ -161,7 +163,7 @@ class JobQueue:
             return
         job.state, job.step_index = "running", index
         job.started = job.started or time.time()
-        job.error, job.progress = None, Progress(0)
+        job.error, job.progress, job.began = None, Progress(0), None
         self._save(job)
         process = self._launcher.start(
             worker_argv(self._python, "run", str(job.folder), str(index)),

@@ -16,6 +16,8 @@ from fmstudio.jobs.protocol import Error, Log, Metric, Progress, Wire, from_dict
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "interrupted"]
 FINISHED: tuple[State, ...] = ("succeeded", "failed", "cancelled", "interrupted")
 LOG_LINES_KEPT = 200
+_JUDGED_S = 2.0
+"""Seconds after which the pace of a step tells how long it will take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Job:
         metrics: name → list of (step, value), in order of arrival.
         results: step name → result of its ``done`` message.
         published: Whether its results are in the project.
+        began: When the running step's first progress was seen (monotonic), and how much was done then.
     """
 
     spec: JobSpec
@@ -98,6 +101,7 @@ class Job:
     finished: float | None = None
     pid: int | None = None
     cancel_requested: float | None = None
+    began: tuple[float, float] | None = None
     published: bool = False
 
     @property
@@ -158,6 +162,8 @@ class Job:
         """Take in what a worker said."""
         if isinstance(message, Progress):
             self.progress = message
+            if self.began is None or message.done < self.began[1]:
+                self.began = (time.monotonic(), message.done)
         elif isinstance(message, Metric):
             self.metrics[message.name].append((message.step, message.value))
         elif isinstance(message, Log):
@@ -182,7 +188,16 @@ class Job:
             message = from_dict(value)
             if message is not None:
                 self.apply(message)
-        self.error = error
+        self.error, self.began = error, None  # these came all at once now, not when they were written
+
+    def seconds_left(self) -> float | None:
+        """Estimate for the running step, by its pace so far; None while there is nothing to judge by."""
+        if self.state != "running" or self.began is None or not self.progress.total:
+            return None
+        since, done = time.monotonic() - self.began[0], self.progress.done - self.began[1]
+        if since < _JUDGED_S or done <= 0:
+            return None
+        return max(0.0, self.progress.total - self.progress.done) / done * since
 
     def last_step_ended(self) -> float | None:
         """When the last step was done: a job that ended while the app was away took only so long."""

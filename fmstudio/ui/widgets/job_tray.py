@@ -128,7 +128,7 @@ def seconds_of(job: Job) -> float:
 
 
 def progress_text(job: Job) -> str:
-    """``412 of 1,050 rows, 12 s``, or how it stands."""
+    """``412 of 1,050 rows, 12 s, about 20 s left``, or how it stands."""
     if job.cancel_requested is not None and not job.is_finished:
         return "stopping…"
     if job.state == "queued":
@@ -136,10 +136,12 @@ def progress_text(job: Job) -> str:
     progress, parts = job.progress, []
     if progress.text.startswith("step "):  # it counts by itself
         parts.append(progress.text)
-    elif progress.total and progress.text:
-        parts.append(f"{words.number(progress.done)} of {words.number(progress.total)} {progress.text}")
     elif progress.text:
-        parts.append(f"{words.number(progress.done)} {progress.text}" if progress.done else progress.text)
+        is_counted = progress.total or progress.done
+        parts.append(words.amount(progress.done, progress.total, progress.text) if is_counted else progress.text)
     if job.started:
         parts.append(words.duration(seconds_of(job)))
+    is_last = job.step_index == len(job.spec.steps) - 1
+    if is_last and (left := job.seconds_left()) is not None:
+        parts.append(f"about {words.duration(round(left))} left")
     return ", ".join(parts)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 
+from fmstudio.core.words import amount as amount
+from fmstudio.core.words import duration as duration
 from fmstudio.core.words import plural as plural
+from fmstudio.core.words import size as size
 
 
 def number(value: float) -> str:
@@ -15,29 +18,6 @@ def number(value: float) -> str:
 def short(text: str, most: int = 60) -> str:
     """At most so many characters of a text, then “…”."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
-def size(count: float) -> str:
-    """``98.1 MB``, decimal units as file managers show them."""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.1f} {unit}" if count < 100 else f"{count:.0f} {unit}"
-    return f"{count / 1000:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def ago(moment: float, now: float | None = None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -55,7 +54,6 @@ class RunView(QScrollArea):
         self._card: QWidget | None = None
         self._shown_names: tuple[str, ...] = ()
         self._tiles: list[QFrame] = []
-        self._pace = Pace()
         self._frame = QTimer(self, interval=FRAME_MS, singleShot=True)
         self._frame.timeout.connect(self._draw)
         self.plot = LinePlot(self.tr("Step"), self.tr("Loss (nats per token)"), self.tr("Training loss"))
@@ -107,8 +105,7 @@ class RunView(QScrollArea):
     def show_job(self, job: Job, about: str) -> None:
         """Show a run; `about` says what is trained on what."""
         if self.job is None or self.job.id != job.id:
-            self._pace = Pace()
-        self.job = job
+            self.job = job
         self._title.setText(str(job.spec.meta.get("name") or job.title))
         self._about.setText(about)
         self._draw()
@@ -155,7 +152,7 @@ class RunView(QScrollArea):
         ]
         if progress.text and job.state != "queued":
             parts.append(progress.text)
-        if (left := self._pace.seconds_left(job)) is not None:
+        if (left := job.seconds_left()) is not None:
             parts.append(self.tr("about {time} left (estimate)").format(time=duration(left)))
         self._progress_text.setText(" · ".join(parts))
         self._bar.setVisible(bool(progress.total))
@@ -214,26 +211,6 @@ class RunView(QScrollArea):
     def _log(self) -> None:
         if self.job is not None:
             self.jobs_wanted.emit(self.job.id)
-
-
-class Pace:
-    """Time left, from how fast the running step has gone since it was first seen."""
-
-    def __init__(self) -> None:
-        self._step = -1
-        self._first = (0.0, 0.0)
-
-    def seconds_left(self, job: Job) -> float | None:
-        """Estimate for the running step; None while there is nothing to judge by."""
-        progress, now = job.progress, time.monotonic()
-        if not progress.total or job.state != "running":
-            return None
-        if self._step != job.step_index or progress.done < self._first[0]:
-            self._step, self._first = job.step_index, (progress.done, now)
-        done, since = progress.done - self._first[0], now - self._first[1]
-        if done <= 0 or since < 2.0:
-            return None
-        return (progress.total - progress.done) / done * since
 
 
 def series_of(job: Job) -> list[Series]:
