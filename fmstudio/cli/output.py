@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.core.jsonfile import to_json
-from fmstudio.core.words import amount, duration
+from fmstudio.core.words import amount, time_left
 from fmstudio.jobs.spec import Job
 
 CELL_WIDTH = 60
@@ -94,8 +94,8 @@ class JobNarrator:
             return
         step = f" ({job.spec.steps[job.step_index].name})" if len(job.spec.steps) > 1 else ""
         left = job.seconds_left() if job.step_index == len(job.spec.steps) - 1 else None
-        time_left = "" if left is None else f", about {duration(round(left))} left"
-        text = f"  {job.title}{step}: {amount(progress.done, progress.total, progress.text)}{time_left}"
+        more = "" if left is None else f", {time_left(left)}"
+        text = f"  {job.title}{step}: {amount(progress.done, progress.total, progress.text)}{more}"
         if text != self._said and time.monotonic() - self._last > PROGRESS_INTERVAL_S:
             self._said, self._last = text, time.monotonic()
             say(text)

@@ -33,6 +33,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def time_left(seconds: float) -> str:
+    """An estimate: ``about 7 s left``, ``about 3 min 05 s left``."""
+    return f"about {max(1, round(seconds))} s left" if seconds < 60 else f"about {duration(seconds)} left"
+
+
 def amount(done: float, total: float | None, what: str) -> str:
     """How far something has come: ``412 of 1,050 rows``, ``2.6 GB of 10.2 GB read``; without a total ``412 rows``."""
     said: Callable[[float], str] = _number

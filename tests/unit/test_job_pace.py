@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fmstudio.cli.session import make_queue
-from fmstudio.core.words import amount
+from fmstudio.core.words import amount, time_left
 from fmstudio.jobs.protocol import Progress
 from fmstudio.jobs.spec import Job, JobSpec, StepSpec
 from fmstudio.project import Project
@@ -32,6 +32,9 @@ def test_amounts() -> None:
     assert amount(412, 1_050, "rows") == "412 of 1,050 rows"
     assert amount(412, None, "rows embedded") == "412 rows embedded"
     assert amount(3, 4, "") == "3 of 4"
+    assert [time_left(s) for s in (0.2, 7.4, 59, 185)] == [
+        "about 1 s left", "about 7 s left", "about 59 s left", "about 3 min 05 s left",
+    ]  # fmt: skip
 
 
 def test_the_pace_counts_from_where_a_job_went_on(tmp_path: Path, clock: list[float]) -> None:

@@ -143,5 +143,5 @@ def progress_text(job: Job) -> str:
         parts.append(words.duration(seconds_of(job)))
     is_last = job.step_index == len(job.spec.steps) - 1
     if is_last and (left := job.seconds_left()) is not None:
-        parts.append(f"about {words.duration(round(left))} left")
+        parts.append(words.time_left(left))
     return ", ".join(parts)

@@ -8,6 +8,7 @@ from fmstudio.core.words import amount as amount
 from fmstudio.core.words import duration as duration
 from fmstudio.core.words import plural as plural
 from fmstudio.core.words import size as size
+from fmstudio.core.words import time_left as time_left
 
 
 def number(value: float) -> str:
