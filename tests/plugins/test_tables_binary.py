@@ -236,3 +236,30 @@ def test_values_of_a_union_are_written_as_json() -> None:
     kinds = pa.array([0, 1, 2, 0], pa.int8())
     children = [pa.array(["a", None, None, "b"]), pa.array([None, True, None, None]), pa.array([{}, {}, {"x": 1}, {}])]
     assert plain_array(pa.UnionArray.from_sparse(kinds, children)).to_pylist() == ["a", "true", '{"x": 1}', "b"]
+
+
+def test_files_of_several_splits_say_which_a_row_is_of(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        pq.write_table(pa.table({"a": [1]}), folder / f"{name}.parquet")
+    assert [row["split"] for row in read("parquet", tmp_path)] == ["test", "train", "train"]
+    (folder / "test-00000-of-00001.parquet").unlink()
+    assert read("parquet", tmp_path) == [{"a": 1}, {"a": 1}], "of one split nothing has to be said"
+
+
+def test_folders_of_splits_say_which_a_row_is_of_and_other_names_say_nothing(tmp_path: Path) -> None:
+    for name in ("default/train/0000", "default/validation/0000", "trainer/0000"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"a": [1]}), tmp_path / f"{name}.parquet")
+    assert [row.get("split") for row in read("parquet", tmp_path)] == ["train", "validation", None]
+
+
+def test_class_numbers_of_hugging_face_become_their_names(tmp_path: Path) -> None:
+    features = {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}, "n": {"dtype": "int64", "_type": "Value"}}
+    written = json.dumps({"info": {"features": features}})
+    table = pa.table({"label": [0, 1, -1], "n": [0, 1, 2]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": written}), tmp_path / "x.parquet")
+    assert [row["label"] for row in read("parquet", tmp_path / "x.parquet")] == ["neg", "pos", None]
+    pq.write_table(table.replace_schema_metadata({"huggingface": "ClassLabel {"}), tmp_path / "y.parquet")
+    assert [row["label"] for row in read("parquet", tmp_path / "y.parquet")] == [0, 1, -1]

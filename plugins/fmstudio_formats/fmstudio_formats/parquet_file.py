@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fmstudio.api import Importer, ImportReport, Reject, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
 from fmstudio_formats.arrow_plain import pieces, rows_within, sound
+from fmstudio_formats.hf_features import decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+_SPLIT = re.compile(r"(train|training|test|testing|validation|valid|val|dev|eval)(?:[-_.]|$)", re.IGNORECASE)
+"""Names of splits as files and folders of datasets begin with them; a column ``split`` says which a row is of."""
 
 
 class ParquetImporter(Importer):
@@ -25,13 +32,15 @@ class ParquetImporter(Importer):
     def read(self, path: Path, params: AnyParams, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
         """See `Importer.read`."""
         files = part_files(path)
+        splits = _splits(files, path)
         total, before = sum(file.stat().st_size for file in files), 0
         start = _Start(**self.mark) if self.mark else _Start()
         for number, file in enumerate(files):
             try:
                 if number >= start.file:
                     first = start if number == start.file else _Start(number)
-                    yield from self._read(file, path, report, _Share(ctx, before, total), first)
+                    extra = {**_partition(file, path), **({"split": splits[file]} if file in splits else {})}
+                    yield from self._read(file, extra, report, _Share(ctx, before, total), first)
             except UserError as error:
                 if len(files) == 1:
                     raise
@@ -39,13 +48,13 @@ class ParquetImporter(Importer):
             before += file.stat().st_size
 
     def _read(
-        self, file: Path, root: Path, report: ImportReport, share: _Share, start: _Start
+        self, file: Path, extra: dict[str, str], report: ImportReport, share: _Share, start: _Start
     ) -> Iterator[pa.RecordBatch]:
         size = file.stat().st_size
         if not size:
             raise UserError(f"{file.name} is empty (0 bytes).", remedy="Choose a file with content.")
-        extra = _partition(file, root)
         with _open(file) as parquet:
+            classes = _classes(parquet)
             total = max(1, parquet.metadata.num_rows)
             rows = start.rows
             for group in range(start.group, parquet.num_row_groups):
@@ -54,7 +63,7 @@ class ParquetImporter(Importer):
                 for batch in _group(parquet, group, file, rows, report):
                     yielded += batch.num_rows
                     share.tell(size * (rows + yielded) / total)
-                    yield _with(batch, extra)
+                    yield _with(decoded(batch, classes) if classes else batch, extra)
                 rows += parquet.metadata.row_group(group).num_rows
 
 
@@ -142,6 +151,31 @@ def _partition(file: Path, root: Path) -> dict[str, str]:
         return {}
     pairs = (part.partition("=") for part in file.relative_to(root).parts[:-1])
     return {unquote(name): unquote(value) for name, sign, value in pairs if sign and name}
+
+
+def _splits(files: list[Path], root: Path) -> dict[Path, str]:
+    """Tell the split of each file by its name or folder (``data/train-00000-of-00002.parquet``), where there are several.
+
+    Rows of a test split among those of training would be learned from.
+    """
+    found: dict[Path, str] = {}
+    for file in files if root.is_dir() else ():
+        parts = file.relative_to(root).parts
+        if name := next(filter(None, map(_SPLIT.match, reversed(parts))), None):
+            found[file] = name[1].lower()
+    return found if len(set(found.values())) > 1 else {}
+
+
+def _classes(parquet: pq.ParquetFile) -> dict[str, Any]:
+    """Give the features that Hugging Face wrote beside the columns, where they name the numbers of classes."""
+    written = (parquet.schema_arrow.metadata or {}).get(b"huggingface", b"")
+    if b"ClassLabel" not in written:
+        return {}
+    try:
+        features = json.loads(written)["info"]["features"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return {}
+    return features if isinstance(features, dict) else {}
 
 
 def _with(batch: pa.RecordBatch, extra: dict[str, str]) -> pa.RecordBatch:
