@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 from fmstudio.ui.pages.data.cell_editor import MessagesEditor, RowForm, TextBox
 from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.pages.data.row_story_view import RowStory
+from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.chat_bubbles import AT_ONCE, ChatBubbles
 from fmstudio.ui.widgets.code_view import CodeView
 from fmstudio.ui.widgets.json_tree import JsonTree
@@ -163,6 +164,51 @@ def test_a_text_is_found_inside_a_row(open_data: OpenData, project_folder: Path,
     qtbot.keyClick(inspector.find_bar.field, Key.Key_Escape)
     assert not inspector.find_bar.isVisible()
     qtbot.waitUntil(lambda: marked() == 1, timeout=LONG)
+
+
+def test_a_text_is_found_in_trees_tags_and_numbers(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    call = {"function": {"name": "weather", "arguments": {"city": "Paris weather", "days": [{"deep": "WEATHER"}]}}}
+    record = {"call": call, "labels": ["weather", "other"], "count": 1_234_567, "text": "The weather."}
+    page = open_data(project_folder, [record, {**record, "text": "x" * 5_000}])
+    inspector, table = page.view.inspector, page.view.rows.table
+    table.setCurrentIndex(table.rows.index(0, 0))
+    qtbot.waitUntil(lambda: inspector.record is not None, timeout=LONG)
+    bar = inspector.find_bar
+    inspector.open_find()
+    bar.field.setText("weather")
+    qtbot.waitUntil(lambda: bar.status.text() == "1 / 5", timeout=LONG)
+    tree = inspector.findChild(JsonTree)
+    assert tree is not None
+    seen = []
+    for place in range(5):
+        assert bar.status.text() == f"{place + 1} / 5"
+        item = tree.currentItem()
+        seen.append(item.text(1) if item is not None and place < 3 else inspector.findChildren(QLabel))
+        if place == 3:
+            assert any(one.selectedText() == "weather" for one in inspector.findChildren(QLabel))
+        qtbot.keyClick(bar.field, Key.Key_Return)
+    assert seen[:3] == ["weather", "Paris weather", "WEATHER"], "closed branches are opened"
+    assert not any(one.selectedText() for one in inspector.findChildren(QLabel))
+    bar.field.setText("1234567")
+    assert bar.status.text() == "1 / 1"
+    assert any(one.selectedText() == "1,234,567" for one in inspector.findChildren(QLabel))
+    table.setCurrentIndex(table.rows.index(1, 0))
+    bar.field.setText("x")
+    qtbot.waitUntil(lambda: bar.status.text() == "1 / 2,000+", timeout=LONG)
+
+
+def test_a_tree_takes_the_colours_of_another_theme(qtbot: Any) -> None:
+    theme = Theme.current()
+    before = theme.name
+    try:
+        theme.choose("light")
+        tree = JsonTree({"a": {"b": 1}})
+        qtbot.addWidget(tree)
+        theme.choose("dark")
+        item = tree.topLevelItem(0)
+        assert item is not None and item.foreground(0).color() == theme.color("muted")
+    finally:
+        theme.choose(before)
 
 
 def test_messages_are_edited_one_by_one(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtCore import QRect, Qt, Slot
+from PySide6.QtGui import QBrush, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from fmstudio.ui.theme import Theme
@@ -16,6 +18,8 @@ VALUE = Qt.ItemDataRole.UserRole
 FILLED = Qt.ItemDataRole.UserRole + 1
 MOST_CHILDREN = 500
 MOST_ROWS_SEEN = 18
+Path = tuple[int, ...]
+"""A branch: which child of the root, which child of that, and so on."""
 OPEN_UP_TO = 12
 """A branch with at most so many children is opened at once, at the first two levels."""
 
@@ -25,6 +29,8 @@ class JsonTree(QTreeWidget):
 
     def __init__(self, value: Any) -> None:
         super().__init__()
+        self._value = value
+        self._marked: set[Path] = set()
         self.setColumnCount(2)
         self.setHeaderHidden(True)
         self.setAccessibleName(self.tr("Nested value"))
@@ -39,6 +45,50 @@ class JsonTree(QTreeWidget):
         self.itemExpanded.connect(self._fit)
         self.itemCollapsed.connect(self._fit)
         self._fit()
+        Theme.current().changed.connect(self._color_all)
+
+    # ---- finding ---------------------------------------------------------------------------------------------------
+
+    def places_of(self, needles: Sequence[str], most: int) -> list[Path]:
+        """Branches whose key or value holds one of these, whatever the case, from top to bottom; also in closed ones."""
+        small = [needle.lower() for needle in needles if needle]
+        return list(islice(_found(self._value, small), most)) if small else []
+
+    def mark(self, paths: Sequence[Path]) -> None:
+        """Mark these branches where they are to be seen, and no others."""
+        self._marked = set(paths)
+        self._color_all()
+
+    def go_to(self, path: Path) -> QRect:
+        """Open all that is above a branch, choose it, and give its rectangle."""
+        item = self.invisibleRootItem()
+        for place in path:
+            if item is not self.invisibleRootItem():
+                self._fill(item)
+                item.setExpanded(True)
+            item = _child(item, place)
+        self.setCurrentItem(item)
+        self.scrollToItem(item)
+        return self.visualItemRect(item)
+
+    @Slot()
+    def _color_all(self) -> None:
+        waiting: list[tuple[QTreeWidgetItem, Path]] = [(self.invisibleRootItem(), ())]
+        while waiting:
+            parent, path = waiting.pop()
+            for place in range(parent.childCount()):
+                child = _child(parent, place)
+                self._color(child, (*path, place))
+                waiting.append((child, (*path, place)))
+
+    def _color(self, item: QTreeWidgetItem, path: Path) -> None:
+        theme = Theme.current()
+        item.setForeground(0, theme.color("muted"))
+        back = QBrush(theme.color("match")) if path in self._marked else QBrush()
+        for part in (0, 1):
+            item.setBackground(part, back)
+
+    # ---- showing ---------------------------------------------------------------------------------------------------
 
     def _add(self, parent: QTreeWidgetItem, key: str, value: Any) -> None:
         item = QTreeWidgetItem(parent, [key, _short(value)])
@@ -57,6 +107,8 @@ class JsonTree(QTreeWidget):
         item.setData(0, FILLED, True)
         for key, child in _children(json.loads(item.data(0, VALUE))):
             self._add(item, key, child)
+        if self._marked:
+            self._color_all()
 
     def _open(self, parent: QTreeWidgetItem, levels: int) -> None:
         for place in range(min(parent.childCount(), OPEN_UP_TO)):
@@ -94,6 +146,22 @@ def _children(value: Any) -> list[tuple[str, Any]]:
         pairs = [("", value)]
     rest = len(pairs) - MOST_CHILDREN
     return [*pairs[:MOST_CHILDREN], ("…", f"{rest:,} more")] if rest > 0 else pairs
+
+
+def _child(parent: QTreeWidgetItem, place: int) -> QTreeWidgetItem:
+    found = parent.child(place)
+    assert found is not None
+    return found
+
+
+def _found(value: Any, needles: Sequence[str], path: Path = ()) -> Iterator[Path]:
+    for place, (key, child) in enumerate(_children(value)):
+        is_leaf = not isinstance(child, dict | list | tuple)
+        text = f"{key}\n{child if isinstance(child, str) else _short(child) if is_leaf else ''}".lower()
+        if any(needle in text for needle in needles):
+            yield (*path, place)
+        if not is_leaf:
+            yield from _found(child, needles, (*path, place))
 
 
 def _short(value: Any) -> str:

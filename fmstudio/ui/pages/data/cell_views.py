@@ -53,7 +53,19 @@ def value_view(name: str, value: Any, type_name: str = "", *, is_raw: bool = Fal
     if isinstance(value, str):
         return text_view(value, is_raw=is_raw)
     text = cell_text(value)
-    return label(text, selectable=True, wrap=True) if len(text) <= LINE else text_view(text, is_raw=True)
+    if len(text) > LINE:
+        return text_view(text, is_raw=True)
+    return _as_value(label(text, selectable=True, wrap=True))
+
+
+def _as_value(shown: QLabel) -> QLabel:
+    shown.setProperty("holds", "value")
+    return shown
+
+
+def is_value_label(shown: QLabel) -> bool:
+    """Whether a label shows a value of the row, and no name, note or placeholder."""
+    return bool(shown.property("holds") == "value")
 
 
 def _image(data: bytes) -> QWidget:
@@ -72,7 +84,7 @@ def _image(data: bytes) -> QWidget:
 def _vector(numbers: Sequence[float]) -> QWidget:
     some = ", ".join(f"{number:.4g}" for number in numbers[:8])
     more = ", …" if len(numbers) > 8 else ""
-    return label(f"{len(numbers):,} numbers: {some}{more}", "mono", wrap=True, selectable=True)
+    return _as_value(label(f"{len(numbers):,} numbers: {some}{more}", "mono", wrap=True, selectable=True))
 
 
 def _tags(tags: Sequence[str]) -> QWidget:
@@ -97,7 +109,8 @@ def _tags(tags: Sequence[str]) -> QWidget:
 def _pill(tag: str) -> QWidget:
     """A tag; in a long one every few characters may end a line (U+200B), else it would be cut."""
     if len(tag) <= LINE:
-        return label(tag, "pill", level="accent")
-    made = label(re.sub(rf"(\S{{{LINE // 2}}})", "\\1\u200b", tag), "pill", wrap=True, level="accent")
+        return _as_value(label(tag, "pill", level="accent", selectable=True))
+    broken = re.sub(rf"(\S{{{LINE // 2}}})", "\\1\u200b", tag)
+    made = _as_value(label(broken, "pill", wrap=True, level="accent", selectable=True))
     made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
     return made

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QRect, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat, QTextCursor, QTextDocument
-from PySide6.QtWidgets import QFrame, QLineEdit, QPlainTextEdit, QScrollArea, QTextEdit, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QPlainTextEdit, QScrollArea, QTextEdit, QWidget
 
+from fmstudio.ui.pages.data.cell_views import is_value_label
 from fmstudio.ui.theme import Theme
+from fmstudio.ui.widgets.json_tree import JsonTree, Path
 from fmstudio.ui.widgets.parts import label, row, tool_button
 
 MOST_MARKS = 2_000
 
 Text = QTextEdit | QPlainTextEdit
+View = Text | JsonTree | QLabel
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a text was found: `at` is a piece of a document, a branch of a tree, or (start, length) in a line."""
+
+    view: View
+    at: QTextCursor | Path
 
 
 class FindBar(QFrame):
@@ -28,7 +40,7 @@ class FindBar(QFrame):
     def __init__(self, area: QScrollArea, body: QWidget) -> None:
         super().__init__()
         self._area, self._body = area, body
-        self._places: list[tuple[Text, QTextCursor]] = []
+        self._places: list[Place] = []
         self._at = -1
         self.field = QLineEdit()
         self.field.setPlaceholderText(self.tr("Find in this row"))
@@ -63,7 +75,7 @@ class FindBar(QFrame):
         needle = self.field.text()
         self._places = mark_all(self._body, [needle] if needle else [])
         self._at = -1
-        self.status.setText(self.tr("{} found").format(f"{len(self._places):,}") if needle else "")
+        self.status.setText(self.tr("0 found") if needle else "")
         if self._places:
             self.step(1)
 
@@ -71,17 +83,16 @@ class FindBar(QFrame):
         """Go to the next or the previous place."""
         if not self._places:
             return
+        if self._at >= 0:
+            before = self._places[self._at].view
+            show_marks([p for p in self._places if p.view is before], before)
         self._at = (self._at + by) % len(self._places)
-        view, cursor = self._places[self._at]
-        self.status.setText(f"{self._at + 1:,} / {len(self._places):,}")
-        inner = QTextCursor(cursor)
-        inner.setPosition(cursor.selectionStart())
-        if isinstance(view, QPlainTextEdit):
-            view.setTextCursor(inner)
-            view.ensureCursorVisible()
-        where = view.mapTo(self._body, view.cursorRect(inner).center())
+        place = self._places[self._at]
+        more = "+" if len(self._places) == MOST_MARKS else ""
+        self.status.setText(f"{self._at + 1:,} / {len(self._places):,}{more}")
+        where = place.view.mapTo(self._body, _bring(place).center())
         self._area.ensureVisible(where.x(), where.y(), 20, 80)
-        show_marks([p for p in self._places if p[0] is view], current=cursor)
+        show_marks([p for p in self._places if p.view is place.view], place.view, current=place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Qt: Shift+Enter goes back, Esc closes."""
@@ -93,42 +104,72 @@ class FindBar(QFrame):
             super().keyPressEvent(event)
 
 
-def mark_all(body: QWidget, needles: Sequence[str]) -> list[tuple[Text, QTextCursor]]:
-    """Mark these texts in all views of a widget, and give the places from top to bottom."""
-    places: list[tuple[Text, QTextCursor]] = []
+def mark_all(body: QWidget, needles: Sequence[str]) -> list[Place]:
+    """Mark these texts in all views of a widget, and give the places from top to bottom, `MOST_MARKS` at most."""
+    places: list[Place] = []
     for view in _views(body):
-        mine = [(view, cursor) for needle in needles for cursor in _find(view.document(), needle)]
-        mine.sort(key=lambda place: place[1].selectionStart())
+        mine = _places_in(view, needles)
         places += mine[: MOST_MARKS - len(places)]
-        show_marks(mine, view=view)
+        show_marks(mine, view)
     return places
 
 
-def show_marks(
-    places: Sequence[tuple[Text, QTextCursor]], *, view: Text | None = None, current: QTextCursor | None = None
-) -> None:
+def _places_in(view: View, needles: Sequence[str]) -> list[Place]:
+    if isinstance(view, JsonTree):
+        return [Place(view, path) for path in view.places_of(needles, MOST_MARKS)]
+    if isinstance(view, QLabel):
+        return [Place(view, span) for needle in needles if (span := _span(view.text(), needle))]
+    cursors = [cursor for needle in needles for cursor in _find(view.document(), needle)]
+    return [Place(view, cursor) for cursor in sorted(cursors, key=QTextCursor.selectionStart)]
+
+
+def _bring(place: Place) -> QRect:
+    """Bring a place into sight inside its own view, and give its rectangle there."""
+    view, at = place.view, place.at
+    if isinstance(view, JsonTree) and isinstance(at, tuple):
+        return view.go_to(at)
+    if isinstance(view, QLabel) or isinstance(at, tuple):
+        return view.rect()
+    inner = QTextCursor(at)
+    inner.setPosition(at.selectionStart())
+    if isinstance(view, QPlainTextEdit):
+        view.setTextCursor(inner)
+        view.ensureCursorVisible()
+    assert isinstance(view, QTextEdit | QPlainTextEdit)
+    return view.cursorRect(inner)
+
+
+def show_marks(places: Sequence[Place], view: View, *, current: Place | None = None) -> None:
     """Draw the marks of one view; the current one stronger."""
-    target = view or (places[0][0] if places else None)
-    if target is None:
+    if isinstance(view, JsonTree):
+        view.mark([place.at for place in places if isinstance(place.at, tuple)])
+        return
+    if isinstance(view, QLabel):
+        view.setSelection(*(current.at if current is not None and isinstance(current.at, tuple) else (0, 0)))
         return
     theme = Theme.current()
     selections = []
-    for _, cursor in places:
+    for place in places:
+        if isinstance(place.at, tuple):
+            continue
         found = QTextEdit.ExtraSelection()
         style = QTextCharFormat()
-        is_current = current is not None and cursor == current
+        is_current = current is not None and place is current
         style.setBackground(QColor(theme.hex("accent" if is_current else "match")))
         style.setForeground(QColor(theme.hex("on_accent" if is_current else "text")))
-        found.format, found.cursor = style, cursor
+        found.format, found.cursor = style, place.at
         selections.append(found)
-    target.setExtraSelections(selections)
+    view.setExtraSelections(selections)
 
 
-def _views(root: QWidget) -> Iterator[Text]:
+def _views(root: QWidget) -> Iterator[View]:
     """The views in the order they are seen: findChildren gives all of one class first."""
-    found: list[Text] = [*root.findChildren(QTextEdit), *root.findChildren(QPlainTextEdit)]
-    found = [view for view in found if view.isVisibleTo(root)]
-    yield from sorted(found, key=lambda view: view.mapTo(root, view.rect().topLeft()).y())
+    labels = [one for one in root.findChildren(QLabel) if is_value_label(one)]
+    found: list[View] = [
+        *root.findChildren(QTextEdit), *root.findChildren(QPlainTextEdit), *root.findChildren(JsonTree), *labels
+    ]  # fmt: skip
+    places = {view: view.mapTo(root, view.rect().topLeft()) for view in found if view.isVisibleTo(root)}
+    yield from sorted(places, key=lambda view: (places[view].y(), places[view].x()))
 
 
 def _find(document: QTextDocument, needle: str) -> Iterator[QTextCursor]:
@@ -138,3 +179,12 @@ def _find(document: QTextDocument, needle: str) -> Iterator[QTextCursor]:
         yield cursor
         count += 1
         cursor = document.find(needle, cursor)
+
+
+def _span(text: str, needle: str) -> tuple[int, int] | None:
+    """Start and length of a text in one line; all of a number of which it is digits, whatever is between them."""
+    at = text.lower().find(needle.lower())
+    if at >= 0:
+        return at, len(needle)
+    plain = text.replace(",", "").replace("\u200b", "").lower()
+    return (0, len(text)) if needle.lower() in plain else None
