@@ -66,7 +66,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     for name, text in (("undo", "take back the newest operation"), ("redo", "do an undone operation again")):
         command = commands.add_parser(name, parents=[in_project], help=text)
-        command.add_argument("dataset", nargs="?", default=None)
+        command.add_argument("dataset", nargs="?", default=None, help="none = of the whole project; also a deleted one")
         command.set_defaults(handler=undo_or_redo)
 
 
@@ -232,11 +232,12 @@ def search_dataset(args: argparse.Namespace) -> None:
 def undo_or_redo(args: argparse.Namespace) -> None:
     """``fmstudio undo|redo [DATASET]``."""
     with open_project(args.project) as project:
-        dataset_id = project.datasets.get(args.dataset).id if args.dataset else None
+        dataset_id = project.datasets.id_even_gone(args.dataset) if args.dataset else None
         operation = getattr(project, args.command)(dataset_id)
+        told = project.datasets.told(operation) if operation else ""
     if operation is None:
         raise UserError(f"There is nothing to {args.command}.")
     if args.json:
         print_json({args.command: operation})
     else:
-        print(f"{args.command.capitalize()}: {operation.title}.")
+        print(f"{args.command.capitalize()}: {told}.")

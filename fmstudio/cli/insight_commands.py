@@ -33,8 +33,8 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     diff = command("diff", "what differs between two versions", show_diff)
     diff.add_argument("dataset")
-    diff.add_argument("before", metavar="A", help="number of a version; OTHER@N for one of another dataset")
-    diff.add_argument("after", metavar="B", nargs="?", default="", help="number of a version; none = as it is now")
+    diff.add_argument("before", metavar="A", help="number or name of a version; OTHER@N for one of another dataset")
+    diff.add_argument("after", metavar="B", nargs="?", default="", help="the same; none = as the dataset is now")
     diff.add_argument("--html", metavar="FILE", default="", help="write it as one HTML file")
     diff.add_argument("--limit", type=int, default=None, metavar="N", help="rows to show (20; in HTML 2000)")
     diff.add_argument("--kind", choices=("all", "added", "removed", "changed"), default="all", help="rows to show")
@@ -63,21 +63,21 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def show_diff(args: argparse.Namespace) -> None:
     """``fmstudio diff DATASET A [B]``."""
-    origin, _, before = args.before.rpartition("@")
-    if not before.isdigit() or (args.after and not args.after.isdigit()):
-        raise UserError("Versions are numbers.", remedy="Example: fmstudio diff DATASET 1 3")
     if args.limit is not None and args.limit < 0:
         raise UserError("--limit must not be negative.")
-    versions = (int(before), int(args.after) if args.after else None)
     with open_project(args.project) as project:
-        summary = project.diffs.summary(args.dataset, *versions, origin=origin)
+        own = project.datasets.get(args.dataset).id
+        origin, before = _place(project, own, args.before)
+        dataset, after = _place(project, own, args.after) if args.after else (own, None)
+        origin = origin if origin != dataset else ""
+        summary = project.diffs.summary(dataset, before, after, origin=origin)
         if args.html:
             limit = 2_000 if args.limit is None else args.limit
-            target = project.diffs.html(args.dataset, *versions, Path(args.html).absolute(), limit, origin=origin)
+            target = project.diffs.html(dataset, before, after, Path(args.html).absolute(), limit, origin=origin)
             rows: list[DiffRow] = []
         else:
             limit = 20 if args.limit is None else args.limit
-            rows = list(project.diffs.rows(args.dataset, *versions, kind=args.kind, limit=limit, origin=origin))
+            rows = list(project.diffs.rows(dataset, before, after, kind=args.kind, limit=limit, origin=origin))
     if args.json:
         print_json({"summary": summary, "html": str(target)} if args.html else {"summary": summary, "rows": rows})
         return
@@ -87,6 +87,15 @@ def show_diff(args: argparse.Namespace) -> None:
     for row in rows:
         print()
         _print_row(row)
+
+
+def _place(project: Project, own: str, wanted: str) -> tuple[str, int]:
+    """Dataset and number of a version written as its number or name, with ``OTHER@`` before it for another dataset's."""
+    other, at, version = wanted.rpartition("@")
+    if not at or any(v.name == wanted for v in project.datasets.versions(own)):
+        return own, project.datasets.version_number(own, wanted)
+    found = project.datasets.get(other).id
+    return found, project.datasets.version_number(found, version)
 
 
 def _print_summary(summary: DiffSummary) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from typing import Any
 
@@ -28,11 +29,11 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
 
     restore = command("restore", "make an older version the current one", restore_version)
-    restore.add_argument("number", type=int, metavar="N")
+    restore.add_argument("number", metavar="N", help="its number or name")
 
     branch = command("branch", "make a new dataset from a version", branch_version)
-    branch.add_argument("number", type=int, metavar="N")
-    branch.add_argument("name", metavar="NAME")
+    branch.add_argument("number", metavar="N", help="number or name of the version")
+    branch.add_argument("name", metavar="NAME", help="of the new dataset")
 
     rename = command("rename", "give a dataset another name", rename_dataset)
     rename.add_argument("name", metavar="NAME")
@@ -55,9 +56,15 @@ def list_versions(args: argparse.Namespace) -> None:
         return
     marks = {dataset.version: "*"}
     rows = [
-        (marks.get(v.number, ""), v.number, v.name, v.rows, v.dropped, v.operation, _when(v.created)) for v in versions
+        (
+            "–" if v.is_collected else marks.get(v.number, ""),
+            *(v.number, v.name, v.rows, v.dropped, v.operation, _when(v.created)),
+        )
+        for v in versions
     ]
     print_table(("", "version", "name", "rows", "dropped", "made by", "when"), rows)
+    if any(v.is_collected for v in versions):
+        print("–: its files were collected to free disk space; what happened is still told.")
     say_pending(pending)
 
 
@@ -93,19 +100,20 @@ def delete_dataset(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"deleted": dataset})
     else:
-        print(f"Deleted “{dataset.name}”. Bring it back with: fmstudio undo --project {args.project}")
+        print(f"Deleted “{dataset.name}”. Bring it back with: {_command('undo', dataset.name, args.project)}")
 
 
 def show_history(args: argparse.Namespace) -> None:
     """``fmstudio history DATASET [--go-to ID]``."""
     with open_project(args.project) as project:
-        dataset = project.datasets.get(args.dataset)
+        dataset_id = project.datasets.id_even_gone(args.dataset)
         if args.go_to is not None:
-            project.datasets.go_to(dataset.id, args.go_to)
-            dataset = project.datasets.get(dataset.id)
-        entries = project.datasets.history(dataset.id)
+            project.datasets.go_to(dataset_id, args.go_to)
+        found = [dataset for dataset in project.datasets.all() if dataset.id == dataset_id]
+        entries = project.datasets.history(dataset_id)
     if args.json:
-        print_json({"dataset": dataset.name, "version": dataset.version, "rows": dataset.rows, "history": entries})
+        facts = {"dataset": found[0].name, "version": found[0].version, "rows": found[0].rows} if found else {}
+        print_json({**(facts or {"dataset": args.dataset, "version": None, "rows": None}), "history": entries})
         return
     rows = [
         (
@@ -118,22 +126,37 @@ def show_history(args: argparse.Namespace) -> None:
         for entry in entries
     ]
     print_table(("", "id", "what", "state", "when"), rows)
+    if not found:
+        way = "undo" if any(entry.operation.state == "done" for entry in entries) else "redo"
+        print(f"“{args.dataset}” is not there now. Bring it back with: {_command(way, args.dataset, args.project)}")
 
 
 def restore_version(args: argparse.Namespace) -> None:
     """``fmstudio restore DATASET N``."""
-    change(args, lambda project, dataset: project.datasets.restore(dataset.id, args.number))
+    change(
+        args,
+        lambda project, dataset: project.datasets.restore(
+            dataset.id, project.datasets.version_number(dataset.id, args.number)
+        ),
+    )
 
 
 def branch_version(args: argparse.Namespace) -> None:
     """``fmstudio branch DATASET N NAME``."""
     with open_project(args.project) as project:
-        _, made = project.datasets.branch(project.datasets.get(args.dataset).id, args.number, args.name)
+        origin = project.datasets.get(args.dataset)
+        number = project.datasets.version_number(origin.id, args.number)
+        _, made = project.datasets.branch(origin.id, number, args.name)
         dataset = project.datasets.get(made)
     if args.json:
         print_json({"dataset": dataset})
     else:
-        print(f"Made “{dataset.name}” from version {args.number} of {args.dataset}: {plural(dataset.rows, 'row')}.")
+        print(f"Made “{dataset.name}” from version {number} of {origin.name}: {plural(dataset.rows, 'row')}.")
+
+
+def _command(*words: str) -> str:
+    """A command line to be typed as it stands; its last word is the project."""
+    return shlex.join(["fmstudio", *words[:-1], "--project", words[-1]])
 
 
 def _when(created: float) -> str:

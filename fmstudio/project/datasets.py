@@ -5,6 +5,7 @@ Moves no files of jobs (see `publish`); a branch links the files of the version 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,26 @@ class Datasets:
             raise UserError(f"There is no dataset “{id_or_name}” in this project.", remedy=f"There is: {names}.")
         return found[0]
 
+    def id_even_gone(self, id_or_name: str) -> str:
+        """The id of a dataset; where none is there, of the newest that was deleted or whose making was undone.
+
+        Raises:
+            UserError: There never was one.
+        """
+        found = self._catalog.query(
+            "SELECT d.id FROM datasets d WHERE d.id = ? OR d.name = ?"
+            " ORDER BY d.is_deleted, (SELECT max(o.id) FROM operations o WHERE o.dataset_id = d.id) DESC LIMIT 1",
+            [id_or_name, id_or_name],
+        )
+        return str(found[0][0]) if found else self.get(id_or_name).id
+
+    def told(self, operation: Operation) -> str:
+        """What an operation did, in words, with the dataset's name where they do not say it."""
+        found = self._catalog.query("SELECT name FROM datasets WHERE id = ?", [operation.dataset_id])
+        name = str(found[0][0]) if found else ""
+        is_said = not name or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", operation.title)
+        return operation.title if is_said else f"{operation.title}, in “{name}”"
+
     def _datasets(self, condition: str, parameters: list[Any]) -> list[Dataset]:
         rows = self._catalog.records(
             "SELECT d.id, d.name, d.kind, d.current_version AS version, v.rows, v.bytes, v.columns, d.created,"
@@ -161,6 +182,24 @@ class Datasets:
             if version.number == wanted:
                 return version
         raise UserError(f"This dataset has no version {wanted}.")
+
+    def version_number(self, dataset_id: str, wanted: str) -> int:
+        """The number of a version that is written as its number or as the user's name for it.
+
+        Raises:
+            UserError: It is neither.
+        """
+        versions, text = self.versions(dataset_id), wanted.strip()
+        named = {version.name: version.number for version in versions if version.name}
+        is_number = text.isdecimal() and (text not in named or int(text) in [v.number for v in versions])
+        if is_number:
+            return int(text)
+        if text in named:
+            return named[text]
+        raise UserError(
+            f"No version of this dataset is named “{wanted}”.",
+            remedy=f"Write a version's number or name; named: {', '.join(named) or 'none yet'}.",
+        )
 
     def version_folder(self, dataset_id: str, number: int) -> Path:
         """Where a version's Parquet files are."""
@@ -282,6 +321,10 @@ class Datasets:
             raise files_collected(number)
         made = branch_version(self._catalog, self.folder, self.overlays, (dataset_id, number), clean)
         return Changes(datasets=frozenset({made})), made
+
+    def bring_back(self, dataset_id: str) -> Changes:
+        """Show a deleted dataset again; see `History.bring_back`."""
+        return self.log.bring_back(dataset_id)
 
     def delete(self, dataset_id: str) -> Changes:
         """Hide a dataset; its files stay and undo brings it back."""

@@ -39,6 +39,7 @@ class Subject:
         bytes: Its files. One that several share (hard links) counts for the first of them: the oldest version.
         parts: What it is made of: a dataset's versions and columns.
         note: Why it stays (a version), or that its files were collected.
+        can_come_back: Whether it is a dataset that is deleted, or whose making was undone, and its rows are still there.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Subject:
     files: int
     parts: tuple[Subject, ...] = ()
     note: str = ""
+    can_come_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +221,18 @@ class _Counting:
         numbers: dict[str, list[dict[str, Any]]] = {}
         for row in self._catalog.records("SELECT * FROM versions ORDER BY dataset_id, number"):
             numbers.setdefault(row["dataset_id"], []).append(row)
-        for dataset in self._catalog.records("SELECT id, name, is_deleted FROM datasets ORDER BY created"):
+        for dataset in self._catalog.records(
+            "SELECT id, name, is_deleted, current_version FROM datasets ORDER BY created"
+        ):
             folder = self._folder / "datasets" / dataset["id"]
             parts = [self._version(folder, row, needed) for row in numbers.get(dataset["id"], [])]
             parts.append(self._subject("columns", dataset["id"], "Side columns", [folder / "columns"]))
             there = tuple(part for part in parts if part.files or part.kind == "version")
             title = f"{dataset['name']} (deleted)" if dataset["is_deleted"] else dataset["name"]
             size, files = sum(part.bytes for part in there), sum(part.files for part in there)
-            yield Subject("dataset", dataset["id"], title, size, files, there)
+            current = f"{dataset['id']}@{dataset['current_version']}"
+            can_come_back = dataset["is_deleted"] and any(part.id == current and part.files for part in parts)
+            yield Subject("dataset", dataset["id"], title, size, files, there, can_come_back=bool(can_come_back))
 
     def _version(self, folder: Path, row: dict[str, Any], needed: dict[Place, str]) -> Subject:
         place = (row["dataset_id"], row["number"])

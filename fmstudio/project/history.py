@@ -114,6 +114,25 @@ class History:
             _check_files(connection, dataset_id)
         return Changes(datasets=frozenset({dataset_id} if back or forth else ()))
 
+    def bring_back(self, dataset_id: str) -> Changes:
+        """Take back the deletion of a dataset, or do again what made it; what happened to others since then stands.
+
+        Raises:
+            UserError: It is not deleted, or its files were collected as garbage.
+        """
+        with self._catalog.transaction() as connection:
+            operations = [op for op in self.operations(dataset_id) if op.state != "superseded"]
+            done = [op for op in operations if op.state == "done"]
+            deletion = max((op.id for op in done if op.kind == "delete"), default=0)
+            # What a job made after the deletion lies on top of it.
+            moved = [op for op in reversed(done) if op.id >= deletion] if deletion else operations[:1]
+            if not moved or (done and not deletion):
+                raise UserError("This dataset is not deleted.", remedy="Look at the datasets again.")
+            for operation in moved:
+                self._move(connection, operation)
+            _check_files(connection, dataset_id)
+        return Changes(datasets=frozenset({dataset_id}))
+
     def free_name(self, wanted: str, apart_from: str = "") -> str:
         """The name, with a number behind it when another dataset has it."""
         rows = self._catalog.query("SELECT name FROM datasets WHERE NOT is_deleted AND id <> ?", [apart_from])

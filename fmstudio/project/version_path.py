@@ -117,7 +117,10 @@ class VersionTree:
     def _link(self, made: Place, *, is_taken_back: bool = False) -> Link:
         parent = self.parent(made)
         assert parent is not None
-        version, record = self._versions[made], self._versions[made]["statistics"] or {}
+        version = self._versions[made]
+        record = version["statistics"] or {}
+        if parent[0] != made[0]:
+            record = {}  # a branch keeps the record of the version it began as, whose steps are not its own
         operation = self._operations.get(made) or {
             "id": 0,
             "kind": "branch" if parent[0] != made[0] else "",

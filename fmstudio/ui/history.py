@@ -20,10 +20,12 @@ def step_history(context: AppContext, direction: Literal["undo", "redo"], datase
         from fmstudio.project import Changes
 
         operation = project.undo(dataset_id) if direction == "undo" else project.redo(dataset_id)
-        return Changes(datasets=frozenset({operation.dataset_id} if operation else ())), operation
+        if operation is None:
+            return Changes(), ""
+        title = operation.title if dataset_id else project.datasets.told(operation)
+        return Changes(datasets=frozenset({operation.dataset_id})), title
 
-    def done(operation: Any) -> None:
-        found = f"{WORDS[direction]}: {operation.title}." if operation else f"There is nothing to {direction}."
-        context.notify("info", found)
+    def done(title: str) -> None:
+        context.notify("info", f"{WORDS[direction]}: {title}." if title else f"There is nothing to {direction}.")
 
     context.run_op(None, work, done)

@@ -16,7 +16,7 @@ from fmstudio.ui.pages.data.disk_view import DiskView
 from fmstudio.ui.widgets.share_bar import ShareBar
 from tests.ui.data_kit import LONG
 from tests.ui.history_kit import Contexts, with_past
-from tests.unit.edit_kit import leave_out_packaged_models
+from tests.unit.edit_kit import leave_out_packaged_models, make_dataset, simple_table
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -128,3 +128,24 @@ def test_when_counting_fails_there_is_a_way_on(
     monkeypatch.undo()
     view.refresh()
     qtbot.waitUntil(lambda: view.stack.currentWidget() is view._whole, timeout=LONG)
+
+
+def test_a_deleted_dataset_is_brought_back(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:
+    dataset = with_past(tmp_path / "p", 40)
+    project = Project.open(tmp_path / "p")
+    make_dataset(project, "other", simple_table(3))
+    project.datasets.delete(dataset)
+    project.edits.delete_rows("d-other", [1])  # Ctrl+Z would take this back first
+    project.close()
+    view = open_disk(qtbot, contexts, tmp_path / "p")
+
+    def backs() -> list[QPushButton]:
+        return [b for b in view.usage.findChildren(QPushButton) if b.text() == "Bring back"]
+
+    assert [b.accessibleName() for b in backs()] == ["Bring back support (deleted)"]
+    qtbot.mouseClick(backs()[0], LEFT)
+    assert view.ctx.project is not None
+    qtbot.waitUntil(lambda: contexts.said[-1:] == ["support is back."], timeout=LONG)
+    names = {d.name: d.rows for d in view.ctx.project.datasets.all()}
+    assert names.keys() == {"support", "other"} and names["other"] == 2
+    qtbot.waitUntil(lambda: not backs(), timeout=LONG)

@@ -127,7 +127,7 @@ def test_amounts_of_versions_stand_at_the_right_and_empty_columns_are_left_out(
     plain = make_dataset(view.ctx.project, "plain", simple_table(4))  # type: ignore[arg-type]
     assert view.ctx.project is not None
     view.show_dataset(view.ctx.project.datasets.get(plain))
-    qtbot.waitUntil(lambda: rows.shown == ("version", "state", "made by", "made", "rows", "size"), timeout=LONG)
+    qtbot.waitUntil(lambda: rows.shown == ("version", "state", "made by", "rows", "made", "size"), timeout=LONG)
 
 
 def test_an_edit_can_be_shown_by_its_rows_alone(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:
@@ -228,3 +228,20 @@ def test_a_version_tells_its_story_and_its_columns(qtbot: Any, contexts: Context
     qtbot.mouseClick(view.versions.look, LEFT)
     qtbot.mouseClick(view.versions.job, LEFT)
     assert wanted == [3] and len(jobs) == 1 and jobs[0]
+
+
+def test_a_moment_whose_files_were_freed_says_so(qtbot: Any, contexts: Contexts, tmp_path: Path) -> None:
+    dataset = with_past(tmp_path / "p", 40)
+    project = Project.open(tmp_path / "p")
+    project.datasets.name_version(dataset, 1, "")
+    project.disk.collect([g for g in project.disk.collectable(1) if g.kind == "version"], 1)
+    assert [v.number for v in project.datasets.versions(dataset) if v.is_collected] == [1, 2]
+    project.close()
+    view = open_past(qtbot, contexts, tmp_path / "p", dataset)
+    items = view.history.list.lines.items
+    edit = next(item for item in items if item.is_edit and item.version == 1)
+    assert (edit.stand, edit.can_go) == ("done", False)
+    view.history.list.choose(edit.operation_id)
+    assert view.history.banner_text.text().startswith("The rows of version 1 were deleted to free disk space.")
+    assert not view.history.go.isVisible()
+    assert view.history._gone_text.text() == view.history.banner_text.text()

@@ -292,3 +292,56 @@ def test_an_edit_of_a_nested_value_is_undone_exactly(project: Project) -> None:
     assert shown(project, "nested")[0]["x"] == [[float("inf")], None]
     project.undo("d-nested")
     assert shown(project, "nested") == table.to_pylist()
+
+
+def test_a_deleted_dataset_comes_back_while_the_work_on_others_stands(project: Project) -> None:
+    other = make_dataset(project, "other", simple_table(3))
+    project.edits.set_cells(D, {1: {"text": "mine"}})
+    with pytest.raises(UserError, match="not deleted"):
+        project.datasets.bring_back(D)
+    job = recipe_job(project, D, simple_table(4))
+    project.datasets.delete(D)
+    project.publish(job)  # a job that was on its way makes its version all the same
+    project.edits.set_cells(other, {1: {"text": "later"}})
+    assert [s.can_come_back for s in project.disk.usage().subjects if s.kind == "dataset"] == [True, False]
+    assert project.datasets.id_even_gone("data") == D
+    project.datasets.bring_back(D)
+    assert project.rows_by_id(D, [1]).records()[0]["text"] == "mine"
+    assert project.rows_by_id(other, [1]).records()[0]["text"] == "later"
+    project.undo(D)
+    project.undo(D)
+    assert [dataset.id for dataset in project.datasets.all()] == [other]
+    project.datasets.bring_back(D)
+    assert project.datasets.get(D).rows == 10
+
+
+def test_a_name_that_is_there_goes_before_that_of_a_deleted_dataset(project: Project) -> None:
+    project.datasets.delete(D)
+    later = make_dataset(project, "later", simple_table(2))
+    project.datasets.rename(later, "data")
+    assert project.datasets.id_even_gone("data") == later
+    project.datasets.delete(later)
+    assert project.datasets.id_even_gone("data") == later, "the newest"
+    with pytest.raises(UserError, match="no dataset “never”"):
+        project.datasets.id_even_gone("never")
+
+
+def test_versions_are_found_by_number_or_name(project: Project) -> None:
+    project.edits.set_cells(D, {1: {"text": "one"}})
+    commit(project, D)
+    project.datasets.name_version(D, 1, "raw")
+    project.datasets.name_version(D, 2, "1")
+    assert [project.datasets.version_number(D, text) for text in ("2", " raw ", "1", "9")] == [2, 1, 1, 9]
+    project.datasets.name_version(D, 2, "2024")
+    assert project.datasets.version_number(D, "2024") == 2
+    with pytest.raises(UserError, match="named “none”") as caught:
+        project.datasets.version_number(D, "none")
+    assert caught.value.remedy.endswith("raw, 2024.")
+
+
+def test_an_operation_is_told_with_its_dataset(project: Project) -> None:
+    project.edits.set_cells(D, {1: {"text": "one"}})
+    undone = project.undo()
+    assert undone is not None and project.datasets.told(undone) == f"{undone.title}, in “data”"
+    made = project.undo()
+    assert made is not None and project.datasets.told(made) == "Import data"

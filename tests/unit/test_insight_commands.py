@@ -45,7 +45,18 @@ def test_diff(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert (found["summary"]["changed"], [row["row_id"] for row in found["rows"]]) == (1, [3, 5])
     run(capsys, folder, "diff", "data", "1", "2", "--html", str(tmp_path / "d.html"))
     assert (tmp_path / "d.html").read_text("utf-8").count("<article") == 2
-    assert "Versions are numbers" in run(capsys, folder, "diff", "data", "one", code=2)
+    assert "No version of this dataset is named “one”" in run(capsys, folder, "diff", "data", "one", code=2)
+
+
+def test_diff_takes_names_and_versions_of_branches(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, folder, "versions", "data", "--name", "1=as it came")
+    text = run(capsys, folder, "diff", "data", "as it came", "2")
+    assert text.startswith("version 1 → version 2\n")
+    run(capsys, folder, "branch", "data", "2", "twig")
+    for words in (("data", "as it came", "twig@1"), ("twig", "data@as it came")):
+        text = run(capsys, folder, "diff", *words)
+        assert text.startswith("data, version 1 → twig, version 1\n")
+        assert text.count("deleted by hand: 1") == 1, "what the branch began with is no work of the branch"
 
 
 def test_a_column_of_another_type_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.parts import ElidedLabel, button, clear, column, holder, icon_label, label, row
@@ -22,7 +22,13 @@ MOST_SHOWN, MOST_PARTS = 40, 30
 
 
 class DiskUsageView(QWidget):
-    """A line a subject: icon, name, bar, size."""
+    """A line a subject: icon, name, bar, size; below a deleted dataset a button that brings it back.
+
+    Signals:
+        back_wanted: (dataset id) a deleted dataset is wanted back.
+    """
+
+    back_wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,12 +39,21 @@ class DiskUsageView(QWidget):
         """Show another count."""
         clear(self._column)
         lines = sorted(_grouped(usage.subjects), key=lambda line: -line[1])
-        most = max((size for _, size, _, _ in lines), default=1) or 1
-        for title, size, icon, parts in lines[:MOST_SHOWN]:
+        most = max((size for _, size, *_ in lines), default=1) or 1
+        for title, size, icon, parts, deleted in lines[:MOST_SHOWN]:
             self._add(title, size, icon, parts, most)
+            if deleted:
+                self._column.addLayout(row(26, self._back_button(title, deleted), None, gap=0))
         if len(lines) > MOST_SHOWN:
-            rest = sum(size for _, size, _, _ in lines[MOST_SHOWN:])
+            rest = sum(size for _, size, *_ in lines[MOST_SHOWN:])
             self._column.addWidget(label(f"… and {len(lines) - MOST_SHOWN:,} more, {words.size(rest)}", "caption"))
+
+    def _back_button(self, title: str, dataset_id: str) -> QPushButton:
+        tip = self.tr("Show this dataset again, with its versions and its history")
+        name = self.tr("Bring back {}").format(title)
+        back = button(self.tr("Bring back"), kind="quiet", icon="undo", name=name, tip=tip)
+        back.clicked.connect(lambda: self.back_wanted.emit(dataset_id))
+        return back
 
     def _add(self, title: str, size: int, icon: str, parts: Sequence[Subject], most: int) -> None:
         self._column.addLayout(_line(title, size, most, icon))
@@ -93,14 +108,15 @@ def _line(title: str, size: int, most: int, icon: str, note: str = "") -> QGridL
     return grid
 
 
-def _grouped(subjects: Sequence[Subject]) -> list[tuple[str, int, str, Sequence[Subject]]]:
-    """Title, bytes, icon and parts of each line."""
-    lines: list[tuple[str, int, str, Sequence[Subject]]] = []
+def _grouped(subjects: Sequence[Subject]) -> list[tuple[str, int, str, Sequence[Subject], str]]:
+    """Title, bytes, icon and parts of each line; and its id where it is a dataset that can be brought back."""
+    lines: list[tuple[str, int, str, Sequence[Subject], str]] = []
     for kind, (icon, title) in GATHERED.items():
         same = [subject for subject in subjects if subject.kind == kind]
         if same:
-            lines.append((f"{title} ({len(same):,})", sum(s.bytes for s in same), icon, same))
+            lines.append((f"{title} ({len(same):,})", sum(s.bytes for s in same), icon, same, ""))
     for subject in subjects:
         if subject.kind not in GATHERED:
-            lines.append((subject.title, subject.bytes, ICONS.get(subject.kind, "file"), subject.parts))
+            back = subject.id if subject.can_come_back else ""
+            lines.append((subject.title, subject.bytes, ICONS.get(subject.kind, "file"), subject.parts, back))
     return lines

@@ -190,6 +190,7 @@ class DiskView(QWidget):
 
     def _connect(self) -> None:
         self.garbage.checks_changed.connect(self._show_choice)
+        self.usage.back_wanted.connect(self.bring_back)
         self.ctx.data_changed.connect(self._on_changes)
 
     # ---- what is shown ---------------------------------------------------------------------------------------------
@@ -264,6 +265,23 @@ class DiskView(QWidget):
         self.list.setEnabled(True)
         self._show_choice()
         self.ctx.show_problem(problem)
+
+    @Slot(str)
+    def bring_back(self, dataset_id: str) -> None:
+        """Show a deleted dataset again."""
+        project = self.ctx.project
+        if project is None:
+            return
+
+        def work() -> Any:
+            changes = project.datasets.bring_back(dataset_id)
+            return changes, project.datasets.get(dataset_id).name
+
+        def done(name: str) -> None:
+            open_it = (self.tr("Open it"), lambda: self.ctx.navigate("data", dataset_id=dataset_id))
+            self.ctx.notify("positive", self.tr("{} is back.").format(name), open_it)
+
+        self.ctx.run_op(None, work, done)
 
     @Slot(object, object)
     def _on_changes(self, changes: Changes, origin: object) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fmstudio.project.datasets import Dataset, Version
     from fmstudio.ui.context import AppContext
 
-COLUMNS = ("version", "state", "name", "made by", "made", "rows", "change", "dropped", "size")
+COLUMNS = ("version", "state", "name", "made by", "rows", "change", "dropped", "made", "size")
 SELDOM = frozenset({"name", "change", "dropped"})
 """Columns that are left out while no version has anything in them, so that the others have room."""
 NONE = "–"

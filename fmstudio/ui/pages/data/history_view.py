@@ -207,7 +207,7 @@ class HistoryView(QWidget):
         self.banner.setVisible(self.is_looking_back)
         self.go.setVisible(item.can_go)
         if not item.can_go:
-            text = self.tr("This was undone, and new work came after that. It is told here; it cannot be brought back.")
+            text = self._why_gone(item)
         elif item.stand == "undone":
             text = self.tr("This is undone at present. You are looking at how the rows would be with it.")
         else:
@@ -216,6 +216,16 @@ class HistoryView(QWidget):
         redo = self.tr("Do it again, up to here") if item.stand == "undone" else self.tr("Make this the current state")
         self.go.setText(redo)
         self.go.setAccessibleName(redo)
+
+    def _why_gone(self, item: HistoryItem) -> str:
+        """Why the rows of a moment cannot be shown."""
+        if item.stand == "superseded":
+            return self.tr("This was undone, then overtaken by new work. It is told here; it cannot be brought back.")
+        if item.version is None:
+            return self.tr("The dataset was deleted here, so this moment has no rows.")
+        return self.tr(
+            "The rows of version {} were deleted to free disk space. What happened is still told here."
+        ).format(item.version)
 
     # ---- rows ------------------------------------------------------------------------------------------------------
 
@@ -226,7 +236,7 @@ class HistoryView(QWidget):
         self._question += 1
         question = self._question
         if not item.can_go:
-            self._say(self.tr("The rows of this moment can no longer be shown: it was undone and then overtaken."))
+            self._say(self._why_gone(item))
             return
         self._stack.setCurrentWidget(self.table)
         where = self._where()
