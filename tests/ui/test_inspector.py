@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ from PySide6.QtWidgets import (
 from fmstudio.ui.pages.data.cell_editor import MessagesEditor, RowForm, TextBox
 from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.pages.data.row_story_view import RowStory
+from fmstudio.ui.pages.data.whole_messages import whole_messages
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.chat_bubbles import AT_ONCE, ChatBubbles
 from fmstudio.ui.widgets.code_view import CodeView
@@ -348,6 +350,28 @@ def test_a_long_conversation_comes_in_parts(qtbot: Any) -> None:
     assert more is not None and more.text() == "Show 7 more messages"
     more.click()
     assert f"m{AT_ONCE + 6}" in _texts(view)
+
+
+def test_calls_of_tools_are_shown_with_the_message_that_makes_them(qtbot: Any) -> None:
+    messages = [
+        {"role": "user", "content": "How warm is it?"}, {"role": "assistant", "content": ""},
+        {"role": "tool", "content": "21"},
+    ]  # fmt: skip
+    call = {"type": "function", "function": {"name": "thermometer", "arguments": "{}"}}
+    kept = [
+        {"from": "human", "value": "How warm is it?"}, {"from": "gpt", "value": None, "tool_calls": [call]},
+        {"from": "tool", "value": "21", "tool_call_id": "c1"},
+    ]  # fmt: skip
+    record = {"messages": messages, "talk_original": json.dumps(kept)}
+    whole = whole_messages("messages", record)
+    view = value_view("messages", whole)
+    qtbot.addWidget(view)
+    assert "thermometer" in _texts(view) and "c1" in _texts(view) and "(empty)" not in _texts(view)
+    others = [{"role": "user", "content": "Is it cold?"}, *messages[1:]]
+    for changed in (others, messages[:2]):  # edited meanwhile: what was kept is of no message here
+        assert whole_messages("messages", {**record, "messages": changed}) == changed
+    assert whole_messages("talk_original", record) == record["talk_original"]
+    assert whole_messages("messages", {**record, "talk_original": "[broken"}) == messages
 
 
 def test_code_is_highlighted(qtbot: Any) -> None:

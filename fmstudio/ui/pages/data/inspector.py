@@ -14,6 +14,7 @@ from fmstudio.ui.pages.data.cell_editor import RowForm
 from fmstudio.ui.pages.data.inspector_find import FindBar, mark_all
 from fmstudio.ui.pages.data.inspector_values import RowValues
 from fmstudio.ui.pages.data.row_story_view import RowStory
+from fmstudio.ui.pages.data.whole_messages import whole_messages
 from fmstudio.ui.widgets.parts import ElidedLabel, clear, column, divider, holder, label, row, tool_button
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class RowInspector(QFrame):
             self._content.addStretch(1)
             return
         self.edit_button.setVisible(self.can_edit)
-        values = {name: value for name, value in record.items() if name not in HIDDEN}
+        values = {name: whole_messages(name, record) for name in record if name not in HIDDEN}
         count = len(values) if self.find_bar.isVisible() else at_least
         self._content.addLayout(
             self._values.show(values, self._types(), is_raw=self._is_raw, at_least=count, end=self._add_story)
