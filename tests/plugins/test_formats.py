@@ -414,3 +414,21 @@ def test_text_units(tmp_path: Path) -> None:
     assert [(r["text"], r["line"]) for r in read("text", path)] == [("# One\ntwo", 1), ("three", 5)]
     assert [r["text"] for r in read("text", path, rows="line")] == ["# One", "two", "three"]
     assert [r["text"] for r in read("text", path, rows="file")] == ["# One\ntwo\n\n\nthree"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mark"),
+    [
+        ("id\ttext\n1\ta\n2\tb\n", "a tab"),
+        ("id|text\n1|a\n2|b\n", "a bar"),
+        ("One; two.\nThree.\nFour; five.\n", ""),
+        ("| a | b |\n| --- | --- |\n| 1 | 2 |\n", ""),
+        ("a\tb\n", ""),
+        ("Plain.\n\nText.\n\nMore.\n", ""),
+    ],
+)
+def test_a_text_that_is_a_table_is_told(content: str, mark: str, tmp_path: Path) -> None:
+    report = FakeReport()
+    read("text", file(tmp_path / "x.txt", content), report)
+    told = [note for note in report.notes if "rows of a table" in note]
+    assert [mark in note for note in told] == ([True] if mark else [])

@@ -220,3 +220,39 @@ def test_many_very_large_rows_come_in_small_batches(tmp_path: Path) -> None:
     kind = PluginManager().contribution("importer", "csv").load()
     sizes = [b.nbytes for b in kind().read(path, kind.Params(), FakeReport(), FakeContext())]
     assert max(sizes) < 24 << 20 and sum(sizes) > 60_000_000
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "# exported by a tool\n# 2024, second try\n",
+        "# one\n\n",
+        "Quarterly report\n\n",
+        "Quarterly report\nof 2024\n,\n",
+        "Quarterly report,\n,\n",
+    ],
+)
+def test_what_stands_above_a_table_is_told_and_not_read(above: str, tmp_path: Path) -> None:
+    report = FakeReport()
+    path = file(tmp_path / "x.csv", f"{above}id,text\n1,ä\n2,b,c\n3,d\n")
+    assert read("csv", path, report) == [{"id": 1, "text": "ä"}, {"id": 3, "text": "d"}]
+    assert any(note.startswith("What stands above the table is not read: ") for note in report.notes)
+    (reject,) = report.rejects
+    assert reject.line == above.count("\n") + 3
+    assert reject.byte == len(f"{above}id,text\n1,ä\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("#CHROM,POS\n1,2\n3,4\n", ["#CHROM", "POS"]),
+        ("text\nHello, world\nFoo, bar\n", ["text"]),
+        ("a,b\n1,2\n", ["a", "b"]),
+        ('"# no, comment",b\n1,2\n3,4\n', ["# no, comment", "b"]),
+    ],
+)
+def test_a_header_is_nothing_above_a_table(content: str, columns: list[str], tmp_path: Path) -> None:
+    report = FakeReport()
+    rows = read("csv", file(tmp_path / "x.csv", content), report)
+    assert not rows or list(rows[0]) == columns
+    assert not any("above the table" in note for note in report.notes)

@@ -13,6 +13,8 @@ from fmstudio.api import ImportReport, UserError
 SAMPLE = 64 << 10
 TITLES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", ":": "colon"}
 _SNIFFED = (",", ";", "\t", "|")
+_MOST_ABOVE = 30
+"""Lines among which the first row of the table is looked for."""
 _SEPARATOR_LINE = re.compile(r"^sep=(.)\r?\n", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+([.,]\d+)?$")
 
@@ -24,7 +26,7 @@ class Dialect:
     Attributes:
         delimiter: Between two cells.
         quote: Around cells that hold delimiters or line ends.
-        skipped: Bytes before the first record (Excel's ``sep=;`` line).
+        skipped: Bytes before the first record (Excel's ``sep=;`` line, a title, comments).
     """
 
     delimiter: str
@@ -41,6 +43,13 @@ def find_dialect(sample: bytes, delimiter: str, quote: str, path: Path, report: 
         head = head[skipped:]
     quote = quote or _sniff_quote(head, delimiter)
     delimiter = delimiter or _sniff(head, quote, path)
+    if lines := _preamble(head, delimiter, quote):
+        skipped += len("".join(lines).encode())
+        first = lines[0].strip()
+        told = first if len(first) <= 60 else f"{first[:60]}…"
+        report.note(
+            f"What stands above the table is not read: {len(lines)} line{'s' if len(lines) > 1 else ''}, the first “{told}”."
+        )
     report.note(f"Delimiter: {TITLES.get(delimiter, delimiter)}")
     if quote != '"':
         report.note(f"Quote: {quote}")
@@ -69,6 +78,28 @@ def column_names(first: list[str], has_header: bool, second: list[str] | None, r
 def _looks_like(first: list[str], second: list[str]) -> bool:
     """Whether two records have numbers in the same places."""
     return [bool(_NUMBER.match(cell)) for cell in first] == [bool(_NUMBER.match(cell)) for cell in second]
+
+
+def _preamble(head: str, delimiter: str, quote: str) -> list[str]:
+    """Give the lines above a table: comments (#), or a title that an empty line parts from it; none when in doubt.
+
+    A comment that has as many cells as the rows is their header (``#CHROM`` of VCF, without a space).
+    """
+    lines = head.splitlines(keepends=True)[:_MOST_ABOVE]
+    if not lines or quote in "".join(lines[:1]):
+        return []
+    rows = [len(row) for row in _parsed(head, delimiter, quote) if row]
+    usual = max(set(rows), key=rows.count) if rows else 1
+    # Spreadsheets fill every line up with empty cells.
+    filled = [line.rstrip(f"{delimiter} \r\n") for line in lines]
+    widths = [text.count(delimiter) + 1 if text else 0 for text in filled]
+    start = next((i for i, text in enumerate(filled) if widths[i] == usual and not text.startswith("# ")), 0)
+    if usual < 2 or not start or rows.count(usual) < 2:
+        return []
+    above = lines[:start]
+    are_comments = all(line.startswith("#") or not line.strip() for line in above)
+    is_title = not filled[start - 1] and all(width < usual for width in widths[:start])
+    return above if are_comments or is_title else []
 
 
 def _whole_lines(sample: bytes) -> str:

@@ -96,7 +96,7 @@ class Template:
 
         content = np.frombuffer(data, np.uint8)
         quotes = np.flatnonzero(content == _QUOTE)
-        quotes = _structural(quotes, content) if has_escapes else quotes
+        quotes = structural(quotes, content) if has_escapes else quotes
         width = sum(part.count(_QUOTE) for part in self.between)
         rows, odd = divmod(len(quotes), width)
         controls = sum(byte < 32 for part in self.between for byte in part)
@@ -174,7 +174,7 @@ def _has_controls(data: bytes, content: Any, wanted: int) -> bool:
     return int(np.count_nonzero(content < 32)) == wanted and is_utf8(data)
 
 
-def _structural(quotes: Any, content: Any) -> Any:
+def structural(quotes: Any, content: Any) -> Any:
     """Of the places of quotes those that begin or end a text: with an even number of backslashes before them."""
     import numpy as np
 

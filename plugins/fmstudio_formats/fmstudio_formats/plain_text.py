@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READ = 1 << 20
+_LOOKED_AT = 64 << 10
+_LINES = 20
 _LONGEST = 64 << 20
 
 
@@ -37,12 +39,32 @@ class TextImporter(Importer):
     def read(self, path: Path, params: AnyParams, report: ImportReport, ctx: TaskContext) -> Iterator[pa.RecordBatch]:
         """See `Importer.read`."""
         assert isinstance(params, TextParams)
-        source = open_utf8(path, params.encoding, report)
+        head = open_utf8(path, params.encoding, report)
+        try:
+            if mark := _cells_between(head.read(_LOOKED_AT).decode("utf-8", "replace")):
+                report.note(
+                    f"The lines look like rows of a table, with {mark} between the cells: choose the format CSV."
+                )
+        finally:
+            head.close()
+        source = head.again()
         try:
             yield from Batcher(report).batched(_pieces(source, path, params.rows, report, ctx))
             source.tell_damage(path, report)
         finally:
             source.close()
+
+
+def _cells_between(head: str) -> str:
+    """Say what stands between the cells where all of the first lines have as many of it; empty where this is no table."""
+    lines = [line for line in head.split("\n")[:-1] if line.strip()][:_LINES] or []
+    if len(lines) < 3 or any(line.lstrip().startswith("|") for line in lines):  # a table of Markdown
+        return ""
+    for sign, title in (("\t", "a tab"), ("|", "a bar"), (";", "a semicolon")):
+        counts = {line.count(sign) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return title
+    return ""
 
 
 def _pieces(source: Source, path: Path, unit: str, report: ImportReport, ctx: TaskContext) -> Iterator[dict[str, Any]]:
