@@ -148,3 +148,13 @@ def test_a_preview_reads_no_more_than_it_needs(tmp_path: Path) -> None:
 def test_what_is_no_table_is_a_plain_error(content: str, tmp_path: Path) -> None:
     with pytest.raises(UserError):
         read("json", file(tmp_path / "x.json", content))
+
+
+def test_lists_called_as_splits_are_all_read_and_say_which(tmp_path: Path) -> None:
+    report = FakeReport()
+    content = '{"version": 1, "train": [{"a": 1}, {"a": 2}], "notes": [{"x": 1}], "test": [{"a": 3}]}'
+    assert read("json", file(tmp_path / "x.json", content), report) == [
+        {"split": "train", "a": 1}, {"split": "train", "a": 2}, {"split": "test", "a": 3},
+    ]  # fmt: skip
+    assert "Rows are read from “train, test”; not from notes." in report.notes
+    assert read("json", file(tmp_path / "x.json", content), rows="train") == [{"a": 1}, {"a": 2}]

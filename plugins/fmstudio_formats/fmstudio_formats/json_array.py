@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _HELD = 16 << 20
 _ONE_CONVERSATION = ("messages",)
+_SPLITS = ("train", "training", "test", "validation", "valid", "val", "dev", "eval")
+"""Lists of these names are all read; a column ``split`` says which a row is of."""
 
 
 class JsonParams(EncodingParams):
@@ -85,7 +87,7 @@ class _Rows:
         self._count = 0
         self._names: set[str] = set()
         self._named: NamedRows | None = None
-        self._is_over = self._is_whole_row = self._has_table = False
+        self._is_over = self._is_whole_row = self._has_table = self._has_splits = False
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each row of all values of the file."""
@@ -148,14 +150,18 @@ class _Rows:
             raise Broken(f"After the name “{name[:40]}” a colon is missing.")
         self._window.skip()
         first = self._window.peek()
-        is_list = not self._found and (key == self._wanted or not (self._wanted or name in _ONE_CONVERSATION))
+        is_split = not prefix and not self._wanted and name.lower() in _SPLITS
+        is_wanted = key == self._wanted or not (self._wanted or name in _ONE_CONVERSATION)
+        is_list = (is_split and self._has_splits) if self._found else is_wanted
         if first == "[" and is_list and self._window.holds_rows():
-            self._found = key
+            self._found = f"{self._found}, {key}" if self._found else key
+            self._has_splits = is_split
             table = _split_form(other) if name == "data" else None
             self._has_table = table is not None
             if table:
                 self._report.note("The lists in “data” are the rows, and “columns” names their cells.")
-            yield from self._elements(name, table)
+            rows = self._elements(name, table)
+            yield from ({"split": name, **row} for row in rows) if is_split else rows
             return
         try:
             other[name] = self._window.value(_HELD if first == "{" and not self._found else 256 << 20)
