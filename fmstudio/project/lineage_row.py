@@ -136,7 +136,7 @@ def _where_now(dataset: Dataset, trail: _Trail, row_id: int, pending: Any) -> st
 def _facts(world: World, tree: VersionTree, trail: _Trail, is_new: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {"held_by": [f"{d}@{n}" for d, n in trail.held], "dropped_at": _named(trail.dropped)}
     if trail.passed or trail.unknown:
-        facts["collected"] = [f"{d}@{n}" for d, n in (*trail.passed, *trail.unknown)]
+        facts["collected"] = [world.nodes[_node(place)].title for place in (*trail.passed, *trail.unknown)]
     began = trail.began
     if began is None:
         return {**facts, "origin": "added by hand" if is_new else "unknown"}

@@ -13,7 +13,9 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtTest import QTest
 
 from fmstudio.project.catalog import insert
+from fmstudio.project.lineage_graph import Graph, Node
 from fmstudio.ui.pages.data.lineage_view import NODE, LineageView
+from fmstudio.ui.pages.data.lineage_words import boxes_of
 from fmstudio.ui.widgets.graph_drawing import MARGIN, WIDTH
 from fmstudio.ui.widgets.graph_layout import heights_of, layered
 from fmstudio.ui.widgets.graph_view import READABLE
@@ -163,3 +165,34 @@ def test_a_circle_and_an_empty_graph_are_drawn_too() -> None:
     layers, ways = layered(["a", "b"], [("a", "b"), ("b", "a"), ("b", "b"), ("a", "gone")])
     assert layers == [["a"], ["b"]] and set(ways) == {("a", "b"), ("b", "a")}
     assert layered([], []) == ([], {})
+
+
+def test_ends_out_of_sight_are_named_and_a_click_goes_there(qtbot: Any, view: LineageView) -> None:
+    view.resize(520, 480)
+    project = view.ctx.project
+    assert project is not None
+    view.show_dataset(project.datasets.get("support"))
+    until_shown(qtbot, view, "version:d-support@3")
+    graph, ends = view.graph, view.graph.ends.buttons
+    assert graph.position_of("version:d-support@1").x() < 0
+    qtbot.waitUntil(ends["left"].isVisible, timeout=LONG)
+    assert ends["left"].text().startswith("‹ support, version 1") and "support, version 1" in ends["left"].toolTip()
+    assert graph.rect().contains(ends["left"].geometry())
+    qtbot.mouseClick(ends["left"], LEFT)
+    assert graph.current == "version:d-support@1" and graph.hasFocus()
+    qtbot.waitUntil(lambda: ends["left"].isHidden() and ends["right"].isVisible(), timeout=LONG)
+    assert graph.rect().contains(ends["right"].geometry()) and ends["right"].text() == "made ›"
+    qtbot.keyClick(graph, Qt.Key.Key_End)
+    assert graph.current == "model:m-2"
+    qtbot.keyClick(graph, Qt.Key.Key_Home)
+    assert graph.current in ("version:d-support@1", "model:m-1"), "what the model began with"
+    view.resize(1600, 700)
+    qtbot.keyClick(graph, Qt.Key.Key_0)
+    qtbot.waitUntil(lambda: ends["left"].isHidden() and ends["right"].isHidden(), timeout=LONG)
+
+
+def test_a_row_of_collected_versions_is_no_thing_that_is_gone() -> None:
+    row = Node("row:d#1", "row", "Row id 1", "in the current version", {"collected": ["d, version 1"]})
+    version = Node("version:d@1", "version", "d, version 1", "", {"collected": {"reason": "old"}})
+    boxes = boxes_of(Graph("row:d#1", (row, version), ()))
+    assert [box.is_faint for box in boxes] == [False, True]

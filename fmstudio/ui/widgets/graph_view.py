@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QHelpEvent,
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from fmstudio.ui.theme import Theme
 from fmstudio.ui.widgets.graph_drawing import Box, GraphDrawing, Way
+from fmstudio.ui.widgets.graph_ends import GraphEnds
 
 LEAST, MOST = 0.15, 2.5
 READABLE = 0.7
@@ -33,7 +34,7 @@ __all__ = ["STEP", "Box", "GraphView", "Way"]
 
 
 class GraphView(QWidget):
-    """Draws a graph it lays out itself.
+    """Draws a graph it lays out itself; ends that are out of sight are named in the lower corners.
 
     Signals:
         chosen: (id) another box is the current one.
@@ -57,6 +58,9 @@ class GraphView(QWidget):
         self.setAccessibleName(name)
         self.setCursor(Qt.CursorShape.OpenHandCursor)
         Theme.current().changed.connect(self.update)
+        self.ends = GraphEnds(self, self.choose)
+        self._look = QTimer(self, singleShot=True, interval=0)
+        self._look.timeout.connect(self._name_ends)
 
     # ---- what callers use ------------------------------------------------------------------------------------------
 
@@ -161,7 +165,7 @@ class GraphView(QWidget):
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Qt: the arrows go from box to box, Enter opens, + and - zoom, 0 shows all."""
+        """Qt: the arrows go from box to box, Home and End to the ends, Enter opens, + and - zoom, 0 shows all."""
         moves = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
         inside = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
         key = Qt.Key(event.key())
@@ -177,6 +181,8 @@ class GraphView(QWidget):
             self.zoom(1 / STEP)
         elif key == Qt.Key.Key_0:
             self.fit()
+        elif key in (Qt.Key.Key_Home, Qt.Key.Key_End):
+            self.choose(next(iter(self._end_boxes(is_first=key == Qt.Key.Key_Home)), ""))
         else:
             super().keyPressEvent(event)
 
@@ -265,10 +271,41 @@ class GraphView(QWidget):
         if not room.contains(seen):
             self._centre(rect.center())
 
+    def _end_boxes(self, *, is_first: bool) -> list[str]:
+        """What the current box began with (or led to, at the very end), the nearest first."""
+        onward: dict[str, list[str]] = {}
+        for way in self._drawing.ways:
+            here, there = (way.target, way.source) if is_first else (way.source, way.target)
+            onward.setdefault(here, []).append(there)
+        reached = dict.fromkeys([self._current])
+        for node in (waiting := list(reached)):
+            fresh = [other for other in onward.get(node, []) if other not in reached]
+            reached.update(dict.fromkeys(fresh))
+            waiting += fresh
+        return [
+            node for node in reached if node in self._drawing.boxes and node not in onward and node != self._current
+        ]
+
+    def _name_ends(self) -> None:
+        """Name the ends that lie beyond the left and right edge."""
+
+        def beyond(node: str, *, is_first: bool) -> bool:
+            rect = self._drawing.rects[node]
+            left, right = (x * self._scale + self._origin.x() for x in (rect.left(), rect.right()))
+            return left < 0 if is_first else right > self.width()
+
+        self.ends.show_hidden(
+            *(
+                [self._drawing.boxes[node] for node in self._end_boxes(is_first=side) if beyond(node, is_first=side)]
+                for side in (True, False)
+            )
+        )
+
     # ---- drawing ---------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: draw."""
+        self._look.start()
         theme = Theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

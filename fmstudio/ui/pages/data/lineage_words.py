@@ -29,7 +29,7 @@ FACTS = (
     ("bytes", "size"), ("created", "made"), ("imported", "imported"), ("path", "path"), ("sha256", "SHA-256"),
     ("exporter", "format"), ("format", "format"), ("origin", "origin"), ("source_file", "from the file"),
     ("source_line", "line"), ("line", "line"), ("source_byte", "byte"), ("byte", "byte"), ("page", "page"),
-    ("source_row", "row in the file"), ("held_by", "held by"), ("dropped_at", "dropped at"), ("collected", "collected"),
+    ("source_row", "row in the file"), ("held_by", "held by"), ("dropped_at", "dropped at"), ("collected", "files freed"),
 )  # fmt: skip
 MOST_NAMED = 6
 
@@ -62,7 +62,8 @@ def boxes_of(graph: Graph) -> list[Box]:
     made = []
     for node in graph.nodes:
         icon, token, word = KINDS.get(node.kind, ("info", "muted", node.kind))
-        is_gone = bool(node.facts.get("collected") or node.facts.get("is_removed") or node.facts.get("is_deleted"))
+        lost = ("is_removed", "is_deleted") if node.kind == "row" else ("collected", "is_removed", "is_deleted")
+        is_gone = any(node.facts.get(fact) for fact in lost)
         subtitle = f"{word}: {node.subtitle}" if node.kind in ("file", "model", "export") else node.subtitle or word
         made.append(Box(node.id, node.title, subtitle, icon, token, node.id == graph.focus, is_gone))
     return made
