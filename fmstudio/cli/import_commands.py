@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
@@ -107,6 +108,14 @@ def _known(project: Project, file: str) -> list[Dataset]:
     return project.imports.from_address(file) if is_remote(file) else project.known_file(Path(file))
 
 
+def _of_this_name(project: Project, file: str) -> str:
+    """Name of the newest dataset that was made of a file of this name; empty when there is none."""
+    if is_remote(file):
+        return ""
+    name = Path(file).name
+    return next((source.dataset for source in project.imports.sources() if source.name == name), "")
+
+
 def _how_known(file: str) -> str:
     return "from this address" if is_remote(file) else "byte for byte the same"
 
@@ -191,8 +200,11 @@ def import_files(args: argparse.Namespace) -> None:
     parts = _parts_of(args) if args.each and not args.part else args.part
     with open_project(args.project) as project:
         for file in args.files:
-            for dataset in _known(project, file):
+            for dataset in (known := _known(project, file)):
                 say(f"{file} was imported before, {_how_known(file)}, as “{dataset.name}”.")
+            if not known and not args.update and (earlier := _of_this_name(project, file)):
+                say(f"A file of this name became “{earlier}”; its content is another now.")
+                say(f"To make it the next version: fmstudio import {quote(file)} --update {quote(earlier)}")
         spec = project.specs.import_files(
             args.files,
             name=args.name,

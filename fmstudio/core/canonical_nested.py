@@ -1,4 +1,4 @@
-"""Columns inside columns: a mapping may name a field of an object as ``body.messages``.
+"""Columns inside columns: a mapping may name a field of an object as ``body.messages``, an item of a list by its number.
 
 Request logs, annotation tools and preference files of providers put the texts of a row into an object.
 """
@@ -41,10 +41,33 @@ def _field(column: pa.Array, steps: list[str]) -> pa.Array:
     for place, step in enumerate(steps):
         if pa.types.is_string(column.type):
             return pa.array([_reached(cell, steps[place:]) for cell in column.to_pylist()], pa.string())
+        if pa.types.is_list(column.type) and step.isdigit():
+            column = _item(column, int(step))
+            continue
         if not pa.types.is_struct(column.type) or column.type.get_field_index(step) < 0:
             return pa.nulls(len(column))
         column = pc.struct_field(column, step)
     return column
+
+
+def _item(column: pa.Array, place: int) -> pa.Array:
+    """Take one item of each list; null where a list is shorter."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    starts = pc.cast(column.offsets[:-1], pa.int64())
+    is_there = pc.fill_null(pc.greater(pc.list_value_length(column), place), False)
+    return column.values.take(pc.if_else(is_there, pc.add(starts, place), pa.scalar(None, pa.int64())))
+
+
+def reached(value: Any, steps: Sequence[str]) -> Any:
+    """Follow a path into a value; None where it leads nowhere."""
+    for step in steps:
+        if isinstance(value, list):
+            value = value[int(step)] if step.isdigit() and int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _reached(cell: str | None, steps: list[str]) -> str | None:
@@ -53,6 +76,5 @@ def _reached(cell: str | None, steps: list[str]) -> str | None:
         value: Any = None if cell is None else json.loads(cell)
     except (ValueError, RecursionError):
         return None
-    for step in steps:
-        value = value.get(step) if isinstance(value, dict) else None
+    value = reached(value, steps)
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -11,6 +11,7 @@ from collections.abc import Mapping as Dict
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from fmstudio.core.canonical_nested import reached
 from fmstudio.core.detection_conversation import conversation_readings, is_history, system_column
 from fmstudio.core.detection_preference import preference_readings, thumbs_readings
 from fmstudio.core.sampling import Sample
@@ -27,6 +28,12 @@ _PAIRS = (
     ("question", "answer"), ("question", "response"), ("query", "response"), ("query", "answer"),
     ("q", "a"), ("user", "assistant"), ("human", "assistant"), ("human", "gpt"), ("input", "output"), ("source", "target"),
 )  # fmt: skip
+_BATCH_ANSWERS = (
+    "response.body.choices.0.message.content",
+    "response.body.output.0.content.0.text",
+    "result.message.content.0.text",
+)
+"""Where the results of OpenAI's (chat, responses) and Anthropic's batches hold the answer."""
 _OPTIONAL = ("system", "tools", "history", "input")
 """Targets that a row may lack."""
 _TEXTS = ("text", "content", "body", "document", "passage", "article", "paragraph", "sentence", "message")
@@ -203,7 +210,18 @@ def _nested(sample: Sample) -> list[Reading]:
                 found.append(
                     (replace(mapping, columns=columns, notes=notes), fits, (f"In “{place}”: {said[0]}", *said[1:]))
                 )
-    return found
+    return found or _batch_answers(sample)
+
+
+def _batch_answers(sample: Sample) -> list[Reading]:
+    """Read what a provider's batch gave back: the first answer to each request. The requests are in another file."""
+    for path in _BATCH_ANSWERS:
+        steps = path.split(".")
+        if sample.rows and all(isinstance(reached(row, steps), str) for row in sample.rows):
+            said = f"“{path}” holds the answers of a batch of requests."
+            note = "What was asked is not in this file; “custom_id” says which request an answer belongs to."
+            return [(Mapping("text", {"text": path}, notes=(note,)), "likely", (said,))]
+    return []
 
 
 def _table(sample: Sample) -> list[Reading]:

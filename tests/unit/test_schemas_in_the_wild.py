@@ -131,6 +131,43 @@ def test_a_field_of_an_object_that_is_written_as_json_is_read_too() -> None:
     assert mapped.rejects == {1: "There are no messages."}
 
 
+@pytest.mark.parametrize(
+    ("row", "path"),
+    [
+        (
+            {"custom_id": "1", "response": {"body": {"choices": [{"message": SAID}]}}},
+            "response.body.choices.0.message.content",
+        ),
+        (
+            {
+                "custom_id": "1",
+                "result": {"message": {"role": "assistant", "content": [{"type": "text", "text": "a"}]}},
+            },
+            "result.message.content.0.text",
+        ),
+    ],
+)
+def test_the_answers_of_a_providers_batch_are_texts(row: dict[str, Any], path: str) -> None:
+    mapping, rows = made(row, row)
+    assert (mapping.kind, mapping.columns) == ("text", {"text": path})
+    assert [one["text"] for one in rows] == ["a", "a"]
+    assert rows[0]["custom_id"] == "1"
+
+
+def test_an_item_of_a_list_that_is_too_short_is_missing() -> None:
+    rows = [
+        {"x": [{"t": "a"}, {"t": "b"}]},
+        {"x": []},
+        {"x": None},
+        {"x": [{"t": "c"}]},
+        {"x": [{"t": "d"}, {"t": "e"}]},
+    ]
+    for batch in (pa.RecordBatch.from_pylist(rows), pa.RecordBatch.from_pylist([{"x": [{"t": "z"}]}, *rows]).slice(1)):
+        mapped = apply(batch, Mapping("text", {"text": "x.1.t"}))
+        assert [row["text"] for row in mapped.batch.to_pylist()] == ["b", "e"]
+        assert sorted(mapped.rejects) == [1, 2, 3]
+
+
 def test_a_column_with_a_dot_in_its_name_goes_before_a_field() -> None:
     batch = pa.RecordBatch.from_pylist([{"a.b": "column", "a": {"b": "field"}}])
     assert apply(batch, Mapping("text", {"text": "a.b"})).batch.to_pylist() == [{"text": "column", "a": {"b": "field"}}]

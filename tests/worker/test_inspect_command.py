@@ -45,3 +45,17 @@ def test_no_language_is_made_of_a_word_or_two(tmp_path: Path) -> None:
     ]
     found = fmstudio_json("inspect", str(write(tmp_path / "short.jsonl", rows)))["files"][0]
     assert {one["code"]: one["share"] for one in found["languages"]} == {"none": 0.5, "en": 0.25, "zh": 0.25}
+
+
+def test_a_file_of_a_known_name_with_other_content_is_offered_as_an_update(tmp_path: Path) -> None:
+    project = str(tmp_path / "project")
+    assert fmstudio("project", "new", project).returncode == 0
+    file = write(tmp_path / "my notes.jsonl", [{"text": "one"}])
+    first = fmstudio("import", str(file), "--project", project)
+    assert first.returncode == 0 and "of this name" not in first.stderr
+    assert "of this name" not in fmstudio("import", str(file), "--project", project).stderr, "it is the same"
+    write(file, [{"text": "two"}])
+    other = fmstudio("import", str(file), "--project", project, "--name", "second")
+    assert f"fmstudio import '{file}' --update 'my notes" in other.stderr
+    write(file, [{"text": "three"}])
+    assert "of this name" not in fmstudio("import", str(file), "--project", project, "--update", "second").stderr
