@@ -11,12 +11,13 @@ from typing import Any
 
 import duckdb
 
-from fmstudio.api import UserError
+from fmstudio.api import ROW_ID, UserError
 from fmstudio.core.sql import literal, name_sql
 from fmstudio.recipes.sandbox import Seen, parquet
 
 _READING = ("SELECT", "WITH", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "SHOW", "VALUES", "FROM")
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_PIVOT = re.compile(r"\bpivot(_wider)?\b", re.IGNORECASE)
 _BY_TEXT = re.compile(r"\bquery(_table)?\s*\(", re.IGNORECASE)
 _REJECT_COLUMNS = {
     "file": "VARCHAR", "line": "BIGINT", "byte": "BIGINT", "row": "BIGINT", "reason": "VARCHAR", "raw": "VARCHAR",
@@ -41,8 +42,9 @@ class View:
 
     @classmethod
     def of_rows(cls, name: str, seen: Seen) -> View:
-        """The rows of a version."""
-        return cls(name, seen.sql, tuple(seen.folders), {"id": seen.dataset_id, "version": seen.version})
+        """The rows of a version, in their order also where edits wait; a query that does not ask for it costs no sort."""
+        sql = f"SELECT * FROM ({seen.sql}) ORDER BY {ROW_ID}" if seen.edits else seen.sql
+        return cls(name, sql, tuple(seen.folders), {"id": seen.dataset_id, "version": seen.version})
 
     @classmethod
     def of_dropped(cls, name: str, files: Sequence[str], seen: Seen) -> View:
@@ -99,6 +101,12 @@ def checked_query(sql: str) -> str:
             return query
     elif kind == duckdb.StatementType.SELECT:
         return query
+    if kind == duckdb.StatementType.MULTI and _PIVOT.search(query):
+        raise UserError(
+            "A PIVOT has to name the values that become columns, so that it only reads.",
+            remedy="Write them with IN, e.g. PIVOT sales ON year IN (2023, 2024) USING sum(amount).",
+            details=sql,
+        )
     word = query.split(None, 1)[0].upper() if query else ""
     raise UserError(
         f"The console only reads; {word} is not possible here.",

@@ -22,7 +22,7 @@ from fmstudio.recipes.sandbox import Seen, arrow_reader, interruptible, open_san
 from fmstudio.recipes.schema_kind import schema_kind
 from fmstudio.recipes.transforms import Plan, TransformKind, find_transform
 from fmstudio.recipes.transforms.kind import CHANGED, CONTROL, FAILED, LOST, REASON, TARGET
-from fmstudio.recipes.transforms.scope import SOURCE, Scope, first_row
+from fmstudio.recipes.transforms.scope import SOURCE, Scope, columns_of, first_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,7 +47,7 @@ def run_transform(params: dict[str, Any], out_dir: Path, ctx: TaskContext) -> di
         the output (and of its folder) → the same for each.
 
     Raises:
-        UserError: The transform cannot be done, or leaves no row.
+        UserError: The transform cannot be done, leaves no row, or changes nothing of a version.
         Cancelled: The job was cancelled.
     """
     kind = find_transform(params["transform"])
@@ -64,7 +64,7 @@ def run_transform(params: dict[str, Any], out_dir: Path, ctx: TaskContext) -> di
         running = _Running(out_dir, ctx, kind, kind.plan(scope, values), scope)
         makes = kind.made(values)
         first = 0 if makes != "version" and not running.plan.kept else int(params["next_row_id"])
-        result = running.write(first, params.get("kind", ""))
+        result = running.write(first, params.get("kind", ""), may_be_idle=makes != "version")
     shutil.rmtree(temp, ignore_errors=True)
     return result
 
@@ -81,7 +81,7 @@ class _Running:
         self._writers: dict[str, RowsWriter] = {}
         self._open = ExitStack()
 
-    def write(self, first_id: int, known_kind: str) -> dict[str, Any]:
+    def write(self, first_id: int, known_kind: str, *, may_be_idle: bool) -> dict[str, Any]:
         """Write everything; give the result."""
         with self._open:
             dropped = self._open.enter_context(RowsWriter(self._out / "dropped"))
@@ -95,10 +95,23 @@ class _Running:
             raise UserError(
                 f"No row would be left after “{self._kind.title}”.", remedy="Change its settings and run it again."
             )
+        if not may_be_idle and not gone.rows and self._is_idle(written):
+            raise UserError(
+                f"“{self._kind.title}” would leave everything as it is, so there is no new version.",
+                remedy="Change its settings, or look at its preview first.",
+            )
         if not gone.rows:
             shutil.rmtree(self._out / "dropped")
         fsync_folder(self._out)
         return self._result(written, gone, known_kind)
+
+    def _is_idle(self, written: dict[str, Written]) -> bool:
+        """Whether no cell, row or column of the version is another one, when no row is dropped."""
+        if self._made or self._changed_cells or self._lost:
+            return False
+        names = [column["name"] for column in written[""].columns]
+        types = columns_of(self._scope.connection, f"SELECT * FROM ({self.plan.kept})")
+        return names == list(self._scope.columns) and all(types[n] == t for n, t in self._scope.columns.items())
 
     def _write_kept(self, dropped: RowsWriter) -> None:
         last = -1

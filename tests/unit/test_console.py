@@ -53,6 +53,20 @@ def test_a_query_sees_datasets_versions_dropped_rows_and_edits(project: Project)
     assert rows(project, "SELECT count(*) FROM CHATS") == [(left,)], "names in capitals, and the edit is taken back"
 
 
+def test_rows_stand_in_their_order_also_where_edits_wait(project: Project) -> None:
+    project.edits.set_cells("d-chats", {0: {"text": "edited"}, 50: {"text": "edited"}})
+    assert rows(project, "SELECT row_id FROM chats LIMIT 3") == [(0,), (1,), (2,)]
+    run_spec(project, project.specs.sql_dataset("SELECT * FROM chats", "saved"))
+    assert [row["source_row_id"] for row in shown(project, "saved")] == list(range(100))
+
+
+def test_a_pivot_is_run_when_it_names_its_values(project: Project) -> None:
+    assert len(rows(project, "FROM (PIVOT chats ON n IN (1, 2) USING count(*) GROUP BY messages)")) > 0
+    with pytest.raises(UserError, match="name the values") as caught:
+        project.console.run("FROM (PIVOT chats ON n USING count(*))")
+    assert " IN (" in caught.value.remedy
+
+
 def test_rejects_are_a_table(project: Project) -> None:
     folder = project.datasets.version_folder("d-chats", 1)
     (folder / "rejects.jsonl").write_text(

@@ -328,6 +328,27 @@ def test_cast_counts_what_does_not_fit(
         assert [row["row_id"] for row in project.dropped(dataset).records()] == failed
 
 
+@pytest.mark.parametrize(
+    ("transform_id", "params"),
+    [
+        ("replace", {"find": "zzzz", "replacement": "y"}),
+        ("filter", {"where": "true"}),
+        ("delete_where", {"where": "n > 99"}),
+        ("sample", {"rows": 9, "output": "version"}),
+        ("compute", {"column": "n", "expression": "n"}),
+        ("rename_columns", {"names": {"n": "n"}}),
+    ],
+)
+def test_what_changes_nothing_makes_no_version(project: Project, transform_id: str, params: dict[str, Any]) -> None:
+    dataset = made(project, texts_table(["a", "b"], n=[1, 2]))
+    assert project.transforms.preview(dataset, transform_id, params).is_idle
+    project.edits.set_cells(project.datasets.get(dataset).id, {0: {"text": "edited"}})
+    with pytest.raises(UserError, match="leave everything as it is"):
+        transform(project, dataset, transform_id, **params)
+    assert project.datasets.get(dataset).version == 1
+    assert project.edits.pending(project.datasets.get(dataset).id), "they still wait"
+
+
 # ---- merge and join ----------------------------------------------------------------------------------------------------
 
 

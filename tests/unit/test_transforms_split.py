@@ -294,8 +294,8 @@ def test_a_preview_finds_the_near_duplicates_that_the_job_finds(project: Project
     for number in range(80):
         words = story(number, 400 if number % 5 == 0 else 30)
         texts += [" ".join(words), " ".join([*words, "more"]).upper(), " ".join(story(1_000 + number))]
-    dataset = made(project, texts_table(texts))
     for similarity in (0.5, 0.7, 0.9):
+        dataset = made(project, texts_table(texts))
         params = {"method": "near duplicates", "column": "text", "similarity": similarity}
         preview = project.transforms.preview(dataset, "split", params)
         told = next(note for note in preview.notes if note.startswith("Nearly the same"))
