@@ -164,7 +164,7 @@ def test_a_text_is_found_inside_a_row(open_data: OpenData, project_folder: Path,
     rows.filter.setText("sofa")
     rows.apply_filter()
     qtbot.keyClick(inspector.find_bar.field, Key.Key_Escape)
-    assert not inspector.find_bar.isVisible()
+    assert not inspector.find_bar.isVisible() and inspector.hasFocus()
     qtbot.waitUntil(lambda: marked() == 1, timeout=LONG)
 
 

@@ -11,6 +11,9 @@ from PySide6.QtCore import QItemSelectionModel, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from fmstudio.ui.widgets.paged_table import PAGES_KEPT, FixedPage, PagedTable, RowsPage, cell_text, full_text
+from fmstudio.ui.widgets.table.copying import json_line
+from fmstudio.ui.widgets.table.painter import CellPainter, Look
+from fmstudio.ui.widgets.table.thumbnails import Thumbnails
 from fmstudio.ui.widgets.table.values import named_text, one_line, tsv_text
 
 TEN_MILLION = 10_000_000
@@ -151,6 +154,21 @@ def test_rows_are_copied_as_cells_and_as_json_lines(qtbot: Any) -> None:
     assert b'"row_id": 2' in QApplication.clipboard().mimeData().data("application/x-ndjson").data()
     qtbot.keyClick(table, Qt.Key.Key_C, control | shift)
     assert QApplication.clipboard().text() == '{"row_id": 2, "text": "row 2", "score": 1.0}'
+
+
+def test_bytes_are_copied_as_base64_in_json() -> None:
+    assert (
+        json_line({"picture": b"\x89PNG", "day": datetime.date(2024, 2, 1)})
+        == '{"picture": "iVBORw==", "day": "2024-02-01"}'
+    )
+
+
+def test_a_cell_says_how_many_messages_have_no_room(qtbot: Any) -> None:
+    cells = CellPainter(Thumbnails())
+    messages = [{"role": "assistant", "content": "A rather long sentence"}] * 5
+    drawn = [piece.text for piece in cells._prepare(messages, Look("messages"), 380.0)]
+    shown = sum(text == "assistant" for text in drawn)
+    assert 0 < shown < 5 and drawn[-1] == f"+{5 - shown}"
 
 
 def test_the_chosen_row_is_told(qtbot: Any) -> None:

@@ -19,6 +19,7 @@ from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.rows_view import RowsView
 from fmstudio.ui.widgets.elided_button import ElidedButton
 from fmstudio.ui.widgets.empty_state import EmptyState
+from fmstudio.ui.widgets.table import copying
 from fmstudio.ui.widgets.table.layout import TableLayout
 from tests.ui.data_kit import LONG, OpenData
 
@@ -456,6 +457,28 @@ def test_rows_out_of_sight_are_dropped_too(open_data: OpenData, project_folder: 
     _press(qtbot, rows, Key.Key_Delete)
     qtbot.waitUntil(lambda: open_data.said == ["300 rows dropped."], timeout=LONG)
     qtbot.waitUntil(lambda: rows.count.text() == "0 of 600 rows", timeout=LONG)
+
+
+def test_all_chosen_rows_are_copied_though_few_are_held(
+    open_data: OpenData, project_folder: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_data(project_folder, _records(2_000))
+    rows = page.view.rows
+    rows.sort_by([Sort("n", is_descending=True)])
+    qtbot.waitUntil(lambda: _cell(rows, 0, "n") == 99, timeout=LONG)
+    rows.table.setFocus()
+    QApplication.clipboard().clear()
+    _press(qtbot, rows, Key.Key_A, Modifier.ControlModifier)
+    _press(qtbot, rows, Key.Key_C, Modifier.ControlModifier)
+    qtbot.waitUntil(lambda: open_data.said == ["2,000 rows copied."], timeout=LONG)
+    lines = QApplication.clipboard().text().split("\n")
+    numbers = [int(line.split("\t")[1]) for line in lines]
+    assert len({line.split("\t")[0] for line in lines}) == 2_000 and numbers == sorted(numbers, reverse=True)
+    monkeypatch.setattr(copying, "MOST_CHARACTERS", 30_000)
+    _press(qtbot, rows, Key.Key_C, Modifier.ControlModifier | Modifier.ShiftModifier)
+    qtbot.waitUntil(lambda: len(open_data.said) == 2, timeout=LONG)
+    copied = QApplication.clipboard().text().count("\n") + 1
+    assert 100 < copied < 400 and open_data.said[1].startswith(f"The first {copied} of 2,000 rows were copied")
 
 
 def test_rows_are_tagged_and_rated_by_key(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:

@@ -21,7 +21,6 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import (
     QContextMenuEvent,
-    QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
@@ -31,7 +30,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from fmstudio.ui.widgets.table.cache import PAGES_KEPT
-from fmstudio.ui.widgets.table.copying import clipboard_data, selected_count, selected_rows
+from fmstudio.ui.widgets.table.copying import RowsCopier, selected_count, selected_rows
 from fmstudio.ui.widgets.table.editor import CellEditor
 from fmstudio.ui.widgets.table.frozen import FrozenColumns
 from fmstudio.ui.widgets.table.header import ColumnHead, ColumnHeader, style_header
@@ -92,6 +91,7 @@ class PagedTable(QTableView):
         self.painter = RowsPainter(self.rows, self)
         self.frozen = FrozenColumns(self, self.painter)
         RowHover(self.painter, self, self.frozen)
+        self.copier = RowsCopier(self.rows)
         self.cell_editor = CellEditor(self)
         self.setItemDelegate(self.cell_editor)
         self._connect()
@@ -325,11 +325,10 @@ class PagedTable(QTableView):
             self.edit_current()
 
     def copy_rows(self, *, as_json: bool) -> None:
-        """Copy the selected rows: cells for spreadsheets (and JSON beside them), or JSON Lines alone."""
-        records = [record for row in self.selected_rows() if (record := self.rows.record(row)) is not None]
+        """Copy the selected rows: cells for spreadsheets (and JSON beside them), or JSON Lines alone; see `copier`."""
         layout = self.layout_now()
         names = [name for name in layout.order if name not in layout.hidden]
-        QGuiApplication.clipboard().setMimeData(clipboard_data(records, names, as_json=as_json))
+        self.copier.copy(self.selected_rows(), self.selected_count(), names, as_json=as_json)
 
     # ---- Qt --------------------------------------------------------------------------------------------------------
 

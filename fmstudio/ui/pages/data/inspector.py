@@ -99,7 +99,7 @@ class RowInspector(QFrame):
         self._values = RowValues(self.area)
         self._values.added.connect(self._changed)
         self.find_bar = FindBar(self.area, self._body)
-        self.find_bar.closed.connect(self._mark)
+        self.find_bar.closed.connect(self._on_find_closed)
         self._foot = column(gap=0)
         outer = column(self.head, self.find_bar, self.area, self._foot, gap=0)
         outer.setStretch(2, 1)
@@ -200,6 +200,12 @@ class RowInspector(QFrame):
         if self.record is not None:
             self._values.show_all()
             self.find_bar.open_bar()
+
+    @Slot()
+    def _on_find_closed(self) -> None:
+        """Keep the keyboard: it was in what has gone."""
+        self.setFocus()
+        self._mark()
 
     # ---- editing ---------------------------------------------------------------------------------------------------
 

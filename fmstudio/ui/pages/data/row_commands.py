@@ -47,6 +47,7 @@ class RowCommands(QObject):
             "Alt+Up": lambda: view.step(-1), "Alt+Down": lambda: view.step(1),
         }  # fmt: skip
         table.rows.cell_edited.connect(self._on_cell_edited)
+        table.copier.copied.connect(self._on_copied)
 
     # ---- what is chosen --------------------------------------------------------------------------------------------
 
@@ -127,6 +128,18 @@ class RowCommands(QObject):
                 view.ctx.show_problem(problem)
 
         view.ctx.run_op(view, lambda: project.edits.set_cells(dataset.id, {row_id: dict(values)}), succeeded, failed)
+
+    @Slot(int, int, bool)
+    def _on_copied(self, count: int, chosen: int, has_read: bool) -> None:
+        """Say what was copied where it took a moment, or where it is not all that was chosen."""
+        if count < chosen:
+            said = (
+                f"The first {words.number(count)} of {words.plural(chosen, 'row')} were copied: more do not fit on the "
+                "clipboard. Export… writes all of them to a file."
+            )
+            self._view.ctx.notify("warning", said)
+        elif has_read:
+            self._view.ctx.notify("info", f"{words.plural(count, 'row')} copied.")
 
     @Slot()
     def set_null(self) -> None:

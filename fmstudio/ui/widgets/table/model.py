@@ -175,6 +175,20 @@ class PagedRows(QAbstractTableModel):
         """Values of a row in the order of `columns`; None while it is not there. Asks for nothing."""
         return self._pages.row(row)
 
+    def read(self, first: int, count: int, deliver: Callable[[list[tuple[Any, ...]]], None]) -> None:
+        """Fetch rows without holding them, as far as they are there; never delivers when others are shown meanwhile."""
+        generation, is_there = self._generation, False
+
+        def take(page: RowsPage) -> None:
+            nonlocal is_there
+            is_whole = page.is_counted or len(page.rows) >= count
+            if generation == self._generation and is_whole and not is_there:
+                is_there = True
+                deliver(page.rows)
+
+        if self._fetch is not None:
+            self._fetch(first, count, take)
+
     def place(self, section: int) -> int:
         """Where the value of a shown column is among a row's `cells`."""
         return self._shown[section]

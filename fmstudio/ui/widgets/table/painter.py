@@ -189,6 +189,8 @@ class CellPainter:
         for count, message in enumerate(messages[start : start + MOST_CHIPS]):
             left = len(messages) - start - count
             if end - x < 40:
+                more = f"+{left}"
+                pieces += self._text(more, "chip", "faint", min(x, end - self._metrics["chip"].horizontalAdvance(more)))
                 break
             chip, x = self._chip(str(message.get("role", "")), *ROLE_CHIPS.get(str(message.get("role")), OTHER_ROLE), x)
             pieces += chip
