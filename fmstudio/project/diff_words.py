@@ -19,6 +19,9 @@ Piece = tuple[Literal["same", "removed", "added"], str]
 SMALL = 40_000
 """Units before × units after up to which a piece goes to `difflib`: 10 ms at worst."""
 
+LONG_WORD = 40
+"""Characters above which a word (an address, a sequence, base64) is compared inside, where it stayed for the most part."""
+
 _UNITS = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]\s*|\w+\s*|[^\w\s]\s*|\s+")
 
 
@@ -88,8 +91,22 @@ def _by_lines(before: str, after: str) -> list[Piece]:
 def _by_units(before: str, after: str) -> list[Piece]:
     pieces: list[Piece] = []
     for kind, old, new in _compared(_UNITS.findall(before), _UNITS.findall(after)):
-        pieces += [("same", old)] if kind == "equal" else [("removed", old), ("added", new)]
+        pieces += [("same", old)] if kind == "equal" else _trimmed(old, new)
     return pieces
+
+
+def _trimmed(old: str, new: str) -> list[Piece]:
+    """Another text in place of one, less what both begin and end with: white space, or much of one very long word."""
+    head, tail = _ends(old, new)
+    shorter = min(len(old), len(new)) - head - tail
+    if shorter > LONG_WORD:
+        one, other = (text[head : len(text) - tail] for text in (old, new))
+        more = _common(one, other, shorter)
+        less = _common(one[::-1], other[::-1], shorter - more)
+        if 2 * (more + less) >= shorter:
+            head, tail = head + more, tail + less
+    end_old, end_new = len(old) - tail, len(new) - tail
+    return [("same", old[:head]), ("removed", old[head:end_old]), ("added", new[head:end_new]), ("same", old[end_old:])]
 
 
 def _compared(old: list[str], new: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -175,12 +175,9 @@ def _files(source: dict[str, Any], parent: int | None, record: dict[str, Any]) -
         return list((record.get("source") or {}).get("files", []))
     if "branch_of" in source:
         return []
-    updated = {file.get("sha256") for file in (record.get("source") or {}).get("files", [])}
-    return [
-        file
-        for file in [*source.get("earlier", []), *source.get("files", [])]
-        if not updated or file.get("sha256") in updated
-    ]
+    every = [*source.get("earlier", []), *source.get("files", [])]
+    # Updates stand behind the files of the first import, which were all read at one time.
+    return [file for file in every if file.get("imported") == every[0].get("imported")]
 
 
 def _inputs(catalog: Catalog) -> dict[tuple[str, str], list[Place]]:

@@ -53,3 +53,20 @@ def test_scattered_changes_in_a_long_text_are_found_one_by_one() -> None:
 def test_a_long_text_of_one_word_is_not_compared_for_minutes() -> None:
     before, after = "same " * 20_000, "other same " * 20_000
     assert sides(before, after) == (before, after)
+
+
+def test_what_both_begin_or_end_with_is_no_change() -> None:
+    assert word_diff("x = 1\n```", "x = 2\n```\nnew") == [
+        *(("same", "x = "), ("removed", "1"), ("added", "2"), ("same", "\n```"), ("added", "\nnew"))
+    ]
+    assert word_diff("a & b", "a &amp; b") == [("same", "a &"), ("added", "amp;"), ("same", " b")]
+
+
+def test_a_very_long_word_is_compared_inside_where_most_of_it_stayed() -> None:
+    before, after = "x" * 300_000, "x" * 150_000 + "y" + "x" * 149_999
+    assert word_diff(before, after) == [
+        *(("same", "x" * 150_000), ("removed", "x"), ("added", "y"), ("same", "x" * 149_999))
+    ]
+    one, other = "abcdefghij" * 5, "klmnopqrst" * 5
+    assert word_diff(one, other) == [("removed", one), ("added", other)]
+    assert word_diff("word", "ward") == [("removed", "word"), ("added", "ward")], "short words are whole"

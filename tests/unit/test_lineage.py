@@ -279,11 +279,16 @@ def test_an_update_brings_its_own_file(project: Project) -> None:
     spec = JobSpec.new("Update faq", "import", [StepSpec("import", "import_dataset")], meta=meta)
     project.publish(finish(project, spec, [simple_table(5)], sources=[OTHER], update={"added": 1}))
     graph = project.lineage_graph.of("dataset", dataset)
-    files = {e.source: e.target for e in graph.edges if e.source.startswith("file:")}
-    assert files == {
-        f"file:{FILE['sha256']}": f"version:{dataset}@1",
-        f"file:{OTHER['sha256']}": f"version:{dataset}@2",
-    }
+    files = [(e.source, e.target) for e in graph.edges if e.source.startswith("file:")]
+    assert files == [
+        (f"file:{FILE['sha256']}", f"version:{dataset}@1"),
+        (f"file:{OTHER['sha256']}", f"version:{dataset}@2"),
+    ]
+    row = project.lineage_graph.of_row(dataset, 1)
+    assert [n.title for n in row.sources(row.focus)] == ["faq.csv"]
+    project.undo(dataset)
+    files = [(e.source, e.target) for e in project.lineage_graph.of("dataset", dataset).edges if "file:" in e.source]
+    assert (f"file:{FILE['sha256']}", f"version:{dataset}@1") in files and len(files) == 2
 
 
 def test_what_is_not_there_is_explained(project: Project) -> None:
