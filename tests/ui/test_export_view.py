@@ -13,8 +13,10 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton
 
 from fmstudio.project import Project
+from fmstudio.project.catalog import insert
 from fmstudio.ui.pages.data import DataPage
 from fmstudio.ui.pages.data.export_panel import ExportPanel
+from fmstudio.ui.widgets.code_view import CodeView
 from fmstudio.ui.widgets.message_bar import ProblemCard
 from tests.ui.data_kit import LONG, OpenData, add_dataset
 
@@ -122,6 +124,68 @@ def test_the_filter_of_the_table_is_offered_and_earlier_exports_come_back(
     assert panel.target.overwrite.isChecked()
     qtbot.keyClick(panel, Key.Key_Escape)
     assert page.view.panels.front is None and open_data.problems == []
+
+
+def test_the_place_keeps_its_name_when_the_format_changes(
+    open_data: OpenData, project_folder: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    page = open_data(project_folder, [{"text": "x", "n": 1}])
+    panel = _open(page, qtbot)
+    steps = [
+        ("csv", "tickets.v2.csv", "jsonl", "tickets.v2.jsonl"),
+        ("jsonl", "rows.jsonl.gz", "csv", "rows.csv"),
+        ("csv", "tickets.dat", "jsonl", "tickets.dat"),
+        ("hf_dataset", "tickets.2024", "parquet", "tickets.2024.parquet"),
+        ("parquet", "tickets.2024.parquet", "hf_dataset", "tickets.2024"),
+    ]
+    for exporter, typed, other, expected in steps:
+        _choose(panel, exporter)
+        panel.target.field.setFocus()
+        panel.target.field.selectAll()
+        qtbot.keyClicks(panel.target.field, str(tmp_path / typed))
+        _choose(panel, other)
+        assert panel.target.path() == str(tmp_path / expected)
+    panel.target.field.selectAll()
+    qtbot.keyClicks(panel.target.field, "alone")
+    assert Path(panel.target.path()).is_absolute() and Path(panel.target.path()).name == "alone"
+
+
+def test_many_earlier_exports_squeeze_no_preview_and_columns_are_called_so(
+    open_data: OpenData, project_folder: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    page = open_data(project_folder, [{f"column {i}": i for i in range(12)}])
+    project = page.ctx.project
+    assert project is not None
+    record = {
+        "dataset_id": "d-rows",
+        "version": 1,
+        "exporter": "csv",
+        "rows": 1,
+        "bytes": 1,
+        "sha256": "",
+        "job_id": "",
+    }
+    for number in range(12):
+        own = {"id": f"x{number}", "path": str(tmp_path / f"{number}.csv"), "created": float(number)}
+        with project._catalog.transaction() as connection:
+            insert(connection, "exports", {**record, **own})
+    panel = _open(page, qtbot)
+    _choose(panel, "xlsx")
+    qtbot.waitUntil(lambda: panel.preview.title.text() == "The columns", timeout=LONG)
+    qtbot.wait(100)
+    (view,) = panel.preview.findChildren(CodeView)
+    assert view.height() > 12 * view.fontMetrics().lineSpacing()
+
+
+def test_the_licence_is_asked_for_where_it_is_written(open_data: OpenData, project_folder: Path, qtbot: Any) -> None:
+    page = open_data(project_folder, [{"text": "x"}])
+    panel = _open(page, qtbot)
+    _choose(panel, "csv")
+    assert not panel.license.isVisibleTo(panel)
+    panel.extras["provenance"].click()
+    assert panel.license.isVisibleTo(panel)
+    panel.extras["provenance"].click()
+    assert not panel.license.isVisibleTo(panel)
 
 
 def test_a_folder_with_its_card_is_shown_before_it_is_made(

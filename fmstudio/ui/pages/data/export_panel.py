@@ -118,6 +118,7 @@ class ExportPanel(QWidget):
     def _connect(self) -> None:
         self.formats.chosen.connect(self._on_format)
         self.only_filtered.toggled.connect(lambda _: self._later())
+        self.extras["provenance"].toggled.connect(lambda _: self._show_license())
         self.earlier.again_wanted.connect(self._again)
         self.ctx.job_changed.connect(self._on_job)
 
@@ -194,9 +195,15 @@ class ExportPanel(QWidget):
         if self.form is not None:
             self.form.changed.connect(self._later)
             self._form_place.addWidget(self.form)
-        self._license_part.setVisible(exporter == "hf_dataset" or self.extras["provenance"].isChecked())
+        self._show_license()
         self._propose_target()
         self._later()
+
+    def _show_license(self) -> None:
+        """Ask for the licence where it is written down."""
+        chosen = self.formats.current()
+        has_card = chosen is not None and chosen.id == "hf_dataset"
+        self._license_part.setVisible(has_card or self.extras["provenance"].isChecked())
 
     def _propose_target(self) -> None:
         chosen, dataset = self.formats.current(), self.dataset

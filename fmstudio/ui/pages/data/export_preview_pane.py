@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.code_view import CodeView
-from fmstudio.ui.widgets.parts import clear, column, label
+from fmstudio.ui.widgets.parts import clear, column, holder, label
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
@@ -47,7 +47,8 @@ class ExportPreviewPane(QWidget):
         """Show what the worker wrote."""
         clear(self._place)
         rows = int(answer["rows"])
-        self.title.setText(f"The first {words.plural(rows, 'row')}" if rows else self.tr("No row to export"))
+        first = f"The first {words.plural(rows, 'row')}" if answer["is_text"] else self.tr("The columns")
+        self.title.setText(first if rows else self.tr("No row to export"))
         left = [f"{n} of these {rows} would be left out: {_bare(reason)}." for reason, n in answer["left_out"].items()]
         files = answer["files"]
         made = [f"Makes {', '.join(files)}."] if len(files) > 1 else []
@@ -60,9 +61,11 @@ class ExportPreviewPane(QWidget):
         view = CodeView(self.text, language if answer["is_text"] else "text")
         lines = min(MOST_LINES, max(3, view.blockCount()))
         bar = view.horizontalScrollBar().sizeHint().height()
-        view.setFixedHeight(lines * view.fontMetrics().lineSpacing() + 22 + bar)
         view.setAccessibleName(self.tr("How the export begins"))
-        self._place.addWidget(view)
+        # The style takes the least height from the view itself, which a long list below would then squeeze away.
+        box = holder(column(view))
+        box.setFixedHeight(lines * view.fontMetrics().lineSpacing() + 22 + bar)
+        self._place.addWidget(box)
 
     def _tell(self, text: str, *, is_bad: bool = False) -> None:
         self.told.setText(text)

@@ -29,15 +29,15 @@ class ExportTarget(QWidget):
         self.setLayout(column(title, row(self.field, self.browse, gap=6), self.overwrite, gap=4))
 
     def path(self) -> str:
-        """What stands there; empty = nothing."""
-        return self.field.text().strip()
+        """What stands there, in the proposed folder when it is a name alone; empty = nothing."""
+        typed = self.field.text().strip()
+        return str(self._folder() / Path(typed).expanduser()) if typed else ""
 
     def propose(self, name: str, suffix: str) -> None:
         """Propose a place for an export of that name and kind; of the user's own path only the suffix changes."""
-        self._suffix = suffix
+        before, self._suffix = self._suffix, suffix
         if self._is_own and self.path():
-            own = Path(self.path())
-            self.field.setText(str(own.with_suffix(suffix)))
+            self.field.setText(_renamed(self.field.text().strip(), before, suffix))
             return
         from fmstudio.project.export_preview import default_target
 
@@ -60,7 +60,7 @@ class ExportTarget(QWidget):
 
     def check(self) -> None:
         """Ask about replacing where something is already."""
-        is_taken = bool(self.path()) and Path(self.path()).expanduser().exists()
+        is_taken = bool(self.path()) and Path(self.path()).exists()
         self.overwrite.setVisible(is_taken)
         if not is_taken:
             self.overwrite.setChecked(False)
@@ -82,3 +82,9 @@ class ExportTarget(QWidget):
         if path:
             self._is_own = True
             self.field.setText(path)
+
+
+def _renamed(path: str, before: str, after: str) -> str:
+    """A path with the suffix of another format; one that ends in no format's own way stays as it was typed."""
+    bare = path.removesuffix(".gz") if before else path
+    return bare.removesuffix(before) + after if bare.endswith(before) else path
