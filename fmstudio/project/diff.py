@@ -155,7 +155,7 @@ class Diffs:
                 added=counts.get(ADDED, 0),
                 removed=counts.get(REMOVED, 0),
                 changed=counts.get(CHANGED, 0),
-                version=link.made[1] if link else 0,
+                version=part.version,
                 dataset_id=link.made[0] if link else "",
                 operation_id=link.operation_id if link else 0,
                 steps=tuple(StepShare(*step) for step in steps_of(link.record)) if link else (),

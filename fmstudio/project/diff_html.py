@@ -73,7 +73,9 @@ def _operations(shares: Iterable[OperationShare]) -> Iterator[str]:
     yield '<h2 id="operations">What did it</h2>'
     yield "<table><thead><tr><th>Operation</th><th class=n>added</th><th class=n>removed</th><th class=n>changed</th></tr></thead><tbody>"
     for share in shares:
-        version = f' <span class="soft">→ version {share.version}</span>' if share.version else ""
+        version = (
+            f' <span class="soft">→ version {share.version}</span>' if share.version and not share.is_taken_back else ""
+        )
         yield f"<tr><td>{escape(share.title)}{version}"
         for step in share.steps:
             counts = ((step.dropped, "dropped"), (step.changed, "changed"), (step.made, "made"))

@@ -24,11 +24,16 @@ _OPPOSITE = {ADDED: REMOVED, REMOVED: ADDED, CHANGED: CHANGED}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One operation of a difference and the table of what it did; None when its files are gone."""
+    """One operation of a difference and the table of what it did; None when its files are gone.
+
+    Attributes:
+        version: The version it made; 0 for edits that wait, and for those that another operation folded in first.
+    """
 
     title: str
     link: Link | None
     table: str | None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +109,12 @@ class DiffMaker:
             whole: Table of the whole difference when the link is all there is to it.
         """
         if not link.folded:
-            return [Part(_title(link), link, whole or self._part(tree, link, (), link.made, by_hand))]
+            return [Part(_title(link), link, whole or self._part(tree, link, (), link.made, by_hand), link.made[1])]
         record = {"steps": (link.record.get("folded") or {}).get("steps", [])}
         by_user = replace(link, kind="commit", title=link.fold_title, record=record)
         parts = [
             Part(_title(by_user), by_user, self._part(tree, link, (), None, by_hand)),
-            Part(_title(link), link, self._part(tree, link, link.folded, link.made, by_hand)),
+            Part(_title(link), link, self._part(tree, link, link.folded, link.made, by_hand), link.made[1]),
         ]
         return parts[::-1] if link.is_taken_back else parts
 

@@ -31,7 +31,7 @@ class OperationShare:
         title: What was done, in words.
         operation: Kind: recipe, transform, commit, update, branch, edit (what waits for a commit).
         added, removed, changed: Rows of this difference that it added, removed, changed. A row may be in several shares.
-        version: The version it made; 0 for edits that wait for a commit.
+        version: The version it made; 0 for edits that wait for a commit, or that another operation folded in first.
         dataset_id: Whose version.
         operation_id: In the operation log; 0 when it is not there.
         steps: Its steps.

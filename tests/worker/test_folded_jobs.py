@@ -240,5 +240,6 @@ def test_rows_deleted_by_hand_stay_told_when_a_transform_folds_the_edits_in(proj
     told = {row.row_id: (row.reason, row.operations) for row in project.diffs.page("words", 1, 2).rows}
     assert told[2] == ("deleted by hand", ("Commit edits (1 cell edited, 1 row added, 1 row deleted)",))
     assert told[0][1] == ("Keep rows where text <> 'one'",)
+    assert [share.version for share in project.diffs.summary("words", 1, 2).by_operation] == [0, 2]
     lost = project.lineage_graph.of_row("words", 2)
     assert lost.node(lost.focus).subtitle == "no longer in words: deleted by hand"
