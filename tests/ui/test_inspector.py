@@ -194,6 +194,9 @@ def test_a_text_is_found_in_trees_tags_and_numbers(open_data: OpenData, project_
     bar.field.setText("1234567")
     assert bar.status.text() == "1 / 1"
     assert any(one.selectedText() == "1,234,567" for one in inspector.findChildren(QLabel))
+    qtbot.keyClick(bar.field, Key.Key_Escape)
+    assert inspector.hasFocus(), "the keyboard stays here"
+    inspector.open_find()
     table.setCurrentIndex(table.rows.index(1, 0))
     bar.field.setText("x")
     qtbot.waitUntil(lambda: bar.status.text() == "1 / 2,000+", timeout=LONG)

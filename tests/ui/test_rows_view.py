@@ -232,6 +232,24 @@ def test_conditions_of_columns_are_pills(open_data: OpenData, project_folder: Pa
     qtbot.waitUntil(lambda: rows.count.text() == "300 rows", timeout=LONG)
 
 
+def test_a_condition_with_values_to_choose_from_takes_the_keyboard(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    page.activateWindow()
+    qtbot.waitUntil(page.isActiveWindow, timeout=LONG)
+    qtbot.waitUntil(lambda: rows.known_values("ok") == ["true", "false"], timeout=LONG)
+    _choose(qtbot, rows, 0, "ok")
+    _press(qtbot, rows, Key.Key_F)
+    popup = rows.column_menu.popup
+    assert popup is not None and popup.list.isVisible()
+    qtbot.wait(50)
+    assert page.isActiveWindow() and popup.first.hasFocus()
+    qtbot.keyClick(popup.first, Key.Key_Escape)
+    assert not popup.isVisible() and rows.table.hasFocus()
+
+
 def test_many_conditions_take_more_lines_not_a_wider_window(
     open_data: OpenData, project_folder: Path, qtbot: Any
 ) -> None:

@@ -60,15 +60,15 @@ class ConditionPopup(Floating):
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
             item.setCheckState(Qt.CheckState.Unchecked)
             self.list.addItem(item)
-        self.list.setVisible(bool(values))
         done = button(self.tr("Filter"), self.accept, kind="primary", tip=self.tr("Filter (Enter)"))
         title = ElidedLabel(self.tr("Rows where {}").format(filter_column.name), "strong")
         some = label(self.tr("is one of"), "caption")
-        some.setVisible(bool(values))
         layout = column(
             title, self.first, self.second, some, self.list, self.error, row(None, done), gap=8, margins=(10,) * 4
         )
         self.setLayout(layout)
+        for part in (some, self.list):  # only now: shown before, each would open a window of its own
+            part.setVisible(bool(values))
         self.setFixedWidth(WIDTH)
 
     def _line(self, hint: str) -> QLineEdit:
