@@ -169,6 +169,36 @@ def test_a_correction_goes_to_those_of_its_shape_where_each_becomes_a_dataset(
     assert len(window.context.project.imports.mappings()) == 1, "the other was not corrected"
 
 
+def test_what_rows_are_made_of_is_chosen_where_a_kind_has_several_forms(
+    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    rows = [{"Frage": f"q{i}", "Antwort": "a", "Anders": "b", "wer": "a", "Rolle": "be brief"} for i in range(4)]
+    page = data_page(open_window(project_folder))
+    look(qtbot, page, write_jsonl(tmp_path / "de.jsonl", rows))
+    view = page.importing
+
+    def choose(target: str, column: str) -> None:
+        view.targets[target].setCurrentIndex(view.targets[target].findData(column))
+
+    assert not view.form.made_of.isVisible()
+    view.kind.setCurrentIndex(view.kind.findData("preference"))
+    assert view.form.made_of.isVisible()
+    assert view.facts.text() == "Choose a column for chosen and rejected."
+    assert set(view.targets) == {"prompt", "input", "chosen", "rejected"}, "what is asked for can be chosen"
+    view.form.made_of.setCurrentText("Two answers and a winner")
+    for target, column in (("prompt", "Frage"), ("answer_a", "Antwort"), ("answer_b", "Anders"), ("winner", "wer")):
+        choose(target, column)
+    qtbot.waitUntil(lambda: (view.table.rows.record(0) or {}).get("chosen") == "a", timeout=LONG)
+    assert view.form.made_of.currentText() == "Two answers and a winner"
+    view.kind.setCurrentIndex(view.kind.findData("conversation"))
+    view.form.made_of.setCurrentText("A question and its answer")
+    for target, column in (("system", "Rolle"), ("prompt", "Frage"), ("completion", "Antwort")):
+        choose(target, column)
+    qtbot.waitUntil(lambda: "messages" in (view.table.rows.record(0) or {}), timeout=LONG)
+    qtbot.waitUntil(lambda: len((view.table.rows.record(0) or {})["messages"]) == 3, timeout=LONG)
+    qtbot.waitUntil(view.import_button.isEnabled, timeout=LONG)
+
+
 def test_what_an_archive_holds_of_another_shape_is_ticked_and_becomes_a_dataset(
     open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any
 ) -> None:

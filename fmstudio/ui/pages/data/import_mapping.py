@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
-from fmstudio.core.schemas import CANONICAL_ROLES, NEEDS, OPTIONS, TARGETS, missing_targets
+from fmstudio.core.schemas import CANONICAL_ROLES, NEEDS, OPTIONS, TARGETS
 from fmstudio.ui.theme import restyle
 from fmstudio.ui.widgets.narrow_combo import NarrowCombo
 from fmstudio.ui.widgets.parts import clear, column, holder, label, row
@@ -40,6 +40,19 @@ HINTS = {
     "winner": "Which of the two won",
     "label": "Good or bad: yes or no, thumbs, or a rating",
 }
+FORMS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "conversation": (("A list of messages", ("messages",)), ("A question and its answer", ("prompt", "completion"))),
+    "preference": (
+        ("Chosen and rejected", ("chosen", "rejected")),
+        ("Two answers and a winner", ("answer_a", "answer_b", "winner")),
+        ("A list of answers", ("answers",)),
+    ),
+    "unpaired_preference": (
+        ("A question and its answer", ("prompt", "completion", "label")),
+        ("A conversation that ends with the answer", ("messages", "label")),
+    ),
+}
+"""Kind → what its rows can be made of: title and the targets that are needed."""
 
 
 class MappingForm(QWidget):
@@ -60,6 +73,9 @@ class MappingForm(QWidget):
         for kind, title in KINDS.items():
             self.kind.addItem(title, kind)
         self.kind.currentIndexChanged.connect(self._on_kind)
+        self.made_of = QComboBox()
+        self.made_of.setAccessibleName(self.tr("Made of"))
+        self.made_of.currentIndexChanged.connect(self._on_form)
         self.targets: dict[str, QComboBox] = {}
         self.options: dict[str, QComboBox | QLineEdit] = {}
         self.roles: dict[str, QComboBox] = {}
@@ -71,6 +87,7 @@ class MappingForm(QWidget):
         self._form.setVerticalSpacing(6)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._form.addRow(self.tr("Kind"), self.kind)
+        self._form.addRow(self.tr("Made of"), self.made_of)
         self._roles = column(gap=4)
         self.setLayout(column(self._form, self._roles, gap=10))
 
@@ -79,6 +96,7 @@ class MappingForm(QWidget):
         self._found = found
         self._is_filling = True
         self.kind.setCurrentIndex(self.kind.findData(found["kind"]))
+        self._show_forms(found["kind"], found["mapping"]["columns"])
         self._show_targets(found["kind"], found["mapping"]["columns"])
         self._show_options(found["options"], found["mapping"].get("options") or {})
         self._show_roles(found["roles"])
@@ -87,18 +105,32 @@ class MappingForm(QWidget):
 
     def _order_tabs(self) -> None:
         """Tab goes from top to bottom, whichever box was made last."""
-        order = [self.kind, *self.targets.values(), *self.options.values(), *self.roles.values()]
+        order = [self.kind, self.made_of, *self.targets.values(), *self.options.values(), *self.roles.values()]
         for one, following in pairwise(order):
             QWidget.setTabOrder(one, following)
 
+    def _show_forms(self, kind: str, columns: dict[str, str]) -> None:
+        """Offer what the rows of a kind can be made of, and choose what these columns are."""
+        forms = FORMS.get(kind, ())
+        _offer(self.made_of, [(title, title) for title, _ in forms])
+        used = next((title for title, need in forms if set(need) <= set(columns)), "")
+        self.made_of.setCurrentIndex(max(0, self.made_of.findData(used)))
+        self._form.setRowVisible(self.made_of, bool(forms))
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        """The targets that what is chosen needs."""
+        kind: Any = self.kind.currentData()
+        return dict(FORMS.get(kind, ())).get(str(self.made_of.currentData())) or NEEDS[kind][0]
+
     def _show_targets(self, kind: str, columns: dict[str, str]) -> None:
-        wanted = _shown_targets(kind, columns)
+        wanted = _shown_targets(kind, self._needed)
         self._drop(self.targets, wanted)
         choices = [("–", ""), *((name, name) for name in self._found.get("raw_columns", []))]
         for place, target in enumerate(wanted):
             if target not in self.targets:
                 self.targets[target] = self._made_target(target)
-                self._form.insertRow(1 + place, target.replace("_", " "), self.targets[target])
+                self._form.insertRow(2 + place, target.replace("_", " "), self.targets[target])
             _offer(self.targets[target], choices)
             _choose(self.targets[target], columns.get(target, ""))
         self.targets = {target: self.targets[target] for target in wanted}
@@ -176,6 +208,19 @@ class MappingForm(QWidget):
         known = next(readings, None)
         columns = known["columns"] if known else self._found["mapping"]["columns"]
         self._is_filling = True
+        self._show_forms(kind, columns)
+        self._is_filling = False
+        self._show_form(columns)
+
+    @Slot()
+    def _on_form(self) -> None:
+        if not self._is_filling and self._found:
+            self._show_form({target: str(combo.currentData() or "") for target, combo in self.targets.items()})
+
+    def _show_form(self, columns: dict[str, str]) -> None:
+        """Show the boxes of the chosen kind and form; what these columns say of them stays."""
+        kind = str(self.kind.currentData())
+        self._is_filling = True
         self._show_options([], {})
         self._show_targets(kind, {t: c for t, c in columns.items() if t in TARGETS[kind]})  # type: ignore[index]
         self._order_tabs()
@@ -188,7 +233,7 @@ class MappingForm(QWidget):
             return
         kind: Any = self.kind.currentData()
         columns = {target: str(combo.currentData()) for target, combo in self.targets.items() if combo.currentData()}
-        missing = missing_targets(kind, columns)
+        missing = [target for target in self._needed if target not in columns]
         if missing:
             self.incomplete.emit(f"Choose a column for {' and '.join(name.replace('_', ' ') for name in missing)}.")
             return
@@ -214,11 +259,10 @@ def _choose(combo: QComboBox, value: str) -> None:
     combo.setCurrentIndex(max(0, combo.findData(value)))
 
 
-def _shown_targets(kind: str, columns: dict[str, str]) -> list[str]:
-    """The targets of a kind that belong together: the usual ones, or those of the form that is in use."""
+def _shown_targets(kind: str, used: tuple[str, ...]) -> list[str]:
+    """The targets of a kind that belong together: those its form needs, and those that may go with them."""
     everything = TARGETS[kind]  # type: ignore[index]
-    used = next((need for need in NEEDS[kind] if set(need) <= set(columns)), NEEDS[kind][0])  # type: ignore[index]
     alternative = {target for need in NEEDS[kind] for target in need} - set(used)  # type: ignore[index]
     alternative |= {"history", "input"} if "messages" in used else set()  # what belongs to a prompt
     keep = {"scores", "ranks"} if "answers" in used else set()
-    return [target for target in everything if target not in alternative or target in keep or target in columns]
+    return [target for target in everything if target not in alternative or target in keep]
