@@ -206,7 +206,11 @@ def _check_files(connection: duckdb.DuckDBPyConnection, dataset_id: str) -> None
         [dataset_id],
     ).fetchone()
     if row:
-        raise files_collected(row[0])
+        raise UserError(
+            f"The history can be followed no further this way: the files of version {row[0]} were collected to free disk"
+            " space.",
+            remedy="Nothing was changed. Undo the work on another dataset by its name or in its header.",
+        )
 
 
 def change_facts(

@@ -97,9 +97,9 @@ def _follow(tree: VersionTree, dataset_id: str, datasets: Datasets, rows: RowRea
 
 
 def _pass_through(tree: VersionTree, trail: _Trail, row_id: int) -> None:
-    """Find the collected versions that must have held the row: one made from them has it, and it was no new row there."""
+    """Find the collected versions that must have held the row: one made from them has or dropped it, as no new row."""
     passed = set()
-    for place in trail.held:
+    for place in (*trail.held, *trail.dropped):
         for older in tree.chain(place)[1:]:
             if older in trail.unknown and row_id <= tree.record(older)["collected"]["last_row_id"]:
                 passed.add(older)
@@ -140,7 +140,7 @@ def _facts(world: World, tree: VersionTree, trail: _Trail, is_new: bool) -> dict
     began = trail.began
     if began is None:
         return {**facts, "origin": "added by hand" if is_new else "unknown"}
-    row = next(iter(trail.held.values()))
+    row = next(iter(trail.held.values()), {})
     record = tree.record(began)
     made = sum(int(step.get("made") or 0) for step in record.get("steps") or [])
     if _made_from(world, tree, began, row):
@@ -214,7 +214,7 @@ def _origins(world: World, tree: VersionTree, trail: _Trail, row: Node) -> Itera
     """The versions of other datasets that the row was made from, as far as it says."""
     if trail.began is None:
         return
-    record = next(iter(trail.held.values()))
+    record = next(iter(trail.held.values()), {})
     found = _made_from(world, tree, trail.began, record)
     number = record.get(SOURCE_ROW)
     for edge in found:

@@ -261,6 +261,12 @@ def test_a_row_keeps_its_file_when_versions_between_are_collected(project: Proje
     assert [n.title for n in graph.sources(graph.focus)] == ["faq.csv"]
     assert [n.id for n in graph.targets(graph.focus)] == [f"version:{dataset}@1"]
     assert ids(graph, "version") == {f"{dataset}@{n}" for n in range(1, 6)}
+    project.edits.delete_rows(dataset, [2])
+    commit(project, dataset)
+    project.disk.collect([g for g in project.disk.collectable(0) if g.kind == "version"], 0)
+    gone = project.lineage_graph.of_row(dataset, 2)
+    assert gone.node(gone.focus).subtitle == "no longer in faq: deleted by hand"
+    assert [n.title for n in gone.sources(gone.focus)] == ["faq.csv"]
     late = project.lineage_graph.of_row(dataset, 4)
     assert late.sources(late.focus) == [], "a row added by hand was in no file"
     assert [n.id for n in late.targets(late.focus)] == [f"version:{dataset}@3"]
