@@ -162,6 +162,25 @@ def test_excel_keeps_all_digits_of_a_number(tmp_path: Path) -> None:
     assert [row[0] for row in cells(path)[0][1:]] == shares
 
 
+def test_maps_are_objects(tmp_path: Path) -> None:
+    day = dt.date(2024, 2, 29)
+    maps = table(
+        by_text=pa.array([[("a", day), ("b", None)], [], None, [("c", day)]], pa.map_(pa.string(), pa.date32())),
+        by_number=pa.array([[(1, [0.5])], None, [(2, None), (3, [])], []], pa.map_(pa.int64(), pa.list_(pa.float64()))),
+        by_day=pa.array([[(day, 1)], None, None, None], pa.map_(pa.date32(), pa.int8())),
+        inside=pa.array([[[(True, b"\x00")]], [], None, [None]], pa.list_(pa.map_(pa.bool_(), pa.binary()))),
+    ).slice(0, 4)  # fmt: skip
+    rows = lines(export(tmp_path, "jsonl", maps)[0])
+    assert [row["by_text"] for row in rows] == [{"a": "2024-02-29", "b": None}, {}, None, {"c": "2024-02-29"}]
+    assert [row["by_number"] for row in rows] == [{"1": [0.5]}, None, {"2": None, "3": []}, {}]
+    assert rows[0]["by_day"] == {"2024-02-29": 1}
+    assert [row["inside"] for row in rows] == [[{"true": "AA=="}], [], None, [None]]
+    part = maps.slice(2, 2)
+    assert lines(export(tmp_path, "jsonl", part, name="part.jsonl")[0]) == rows[2:]
+    assert export(tmp_path, "csv", maps)[0].read_text().splitlines()[1].startswith('"{""a"": ""2024-02-29"", ')
+    assert cells(export(tmp_path, "xlsx", maps)[0])[0][1][1] == '{"1": [0.5]}'
+
+
 def test_excel_goes_on_on_further_sheets(tmp_path: Path) -> None:
     path, report = export(tmp_path, "xlsx", table(a=list(range(5))), rows_in_sheet=2, sheet="a/b:c")
     assert [sheet.title for sheet in openpyxl.load_workbook(path).worksheets] == ["a b c", "a b c 2", "a b c 3"]

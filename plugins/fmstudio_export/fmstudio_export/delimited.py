@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmstudio.api import DatasetExporter, DatasetFacts, ExportReport, Field, Params, TaskContext
-from fmstudio_export.plain_values import PlainValues, json_text
+from fmstudio_export.plain_values import MAPS, PlainValues, json_text
 from fmstudio_export.text_file import open_text
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Table:
 
         array = self._plain.column(column, name)
         kind, null = array.type, self._null
-        values = array.to_pylist()
+        values = array.to_pylist(**MAPS)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
             return [null if v is None else self._text(v) for v in values]
         if pa.types.is_boolean(kind):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ExportReport, UserError
-from fmstudio_export.plain_values import PlainValues, in_calendar, json_text
+from fmstudio_export.plain_values import MAPS, PlainValues, in_calendar, json_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +68,7 @@ class Cells:
             days = column.cast(pa.date32())
             near = pc.if_else(in_calendar(days), days, None).to_pylist()
             return [_date(v, e) for v, e in zip(near, exact, strict=True)]
-        return list(self._plain.column(column, name).to_pylist())
+        return list(self._plain.column(column, name).to_pylist(**MAPS))
 
     def _cell(self, value: Any, column: int) -> Any:
         if value is None or isinstance(value, bool | dt.date):

@@ -20,6 +20,10 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31 in days from 1970 on."""
 
 
+MAPS: dict[str, Any] = {"maps_as_pydicts": "lossy"}
+"""How plain columns are made Python values: a map is an object; of a key that is there twice the last counts."""
+
+
 class PlainValues:
     """Makes batches plain, and tells once what it had to write in another form.
 
@@ -50,6 +54,8 @@ class PlainValues:
             return self._struct(array, name)
         if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
             return self._list(array, name)
+        if t.is_map(kind):
+            return self._map(array, name)
         if t.is_floating(kind):
             return self._floats(array.cast(pa.float32()) if t.is_float16(kind) else array)
         if t.is_temporal(kind):
@@ -85,6 +91,19 @@ class PlainValues:
         values = self.column(array.flatten(), name)
         return pa.LargeListArray.from_arrays(offsets, values, mask=array.is_null())
 
+    def _map(self, array: pa.Array, name: str) -> pa.Array:
+        """Keys as text, as an object has them; see `MAPS`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        entries = array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
+        lengths = pc.fill_null(pc.list_value_length(entries), 0).cast(pa.int32())
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+        keys, items = (self.column(part, name) for part in entries.flatten().flatten())
+        if pa.types.is_boolean(keys.type) or (not pa.types.is_primitive(keys.type) and not _is_text(keys.type)):
+            keys = pa.array([json_text(key) for key in keys.to_pylist(**MAPS)], pa.string())
+        return pa.MapArray.from_arrays(offsets, keys.cast(pa.string()), items, mask=array.is_null())
+
     def _floats(self, array: pa.Array) -> pa.Array:
         import pyarrow.compute as pc
 
@@ -92,6 +111,12 @@ class PlainValues:
         count = len(array) - array.null_count - int(pc.sum(finite).as_py() or 0)
         self.not_finite += count
         return pc.if_else(finite, array, None) if count and self._is_finite_only else array
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -152,6 +177,6 @@ def numbered_rows(batches: Iterator[pa.RecordBatch], plain: PlainValues) -> Iter
     """Yield each row as plain Python values, with its 0-based position in the export."""
     position = 0
     for batch in batches:
-        for row in plain.batch(batch).to_pylist():
+        for row in plain.batch(batch).to_pylist(**MAPS):
             yield position, row
             position += 1
