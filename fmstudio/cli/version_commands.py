@@ -23,7 +23,12 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     command("commit", "make the pending edits the next version", commit)
     command("discard", "take back the pending edits; undo brings them back", discard)
 
-    history = command("history", "everything that was done to a dataset; go to a point of it", show_history)
+    in_project = argparse.ArgumentParser(add_help=False, parents=[shared])
+    in_project.add_argument("--project", metavar="DIR", default="", help="the project folder")
+    text = "everything that was done to a dataset, or in the project; go to a point of it"
+    history = commands.add_parser("history", parents=[in_project], help=text)
+    history.set_defaults(handler=show_history)
+    history.add_argument("dataset", nargs="?", default="", help="none = of the whole project; also a deleted one")
     history.add_argument(
         "--go-to", type=int, default=None, metavar="ID", help="undo and redo up to this entry; 0 = the start"
     )
@@ -104,7 +109,10 @@ def delete_dataset(args: argparse.Namespace) -> None:
 
 
 def show_history(args: argparse.Namespace) -> None:
-    """``fmstudio history DATASET [--go-to ID]``."""
+    """``fmstudio history [DATASET] [--go-to ID]``."""
+    if not args.dataset:
+        _show_whole_history(args)
+        return
     with open_project(args.project) as project:
         dataset_id = project.datasets.id_even_gone(args.dataset)
         if args.go_to is not None:
@@ -129,6 +137,24 @@ def show_history(args: argparse.Namespace) -> None:
     if not found:
         way = "undo" if any(entry.operation.state == "done" for entry in entries) else "redo"
         print(f"“{args.dataset}” is not there now. Bring it back with: {_command(way, args.dataset, args.project)}")
+
+
+def _show_whole_history(args: argparse.Namespace) -> None:
+    """What was done in the project; the newest that stands is what ``fmstudio undo`` takes back."""
+    if args.go_to is not None:
+        raise UserError("--go-to needs a dataset.", remedy="Example: fmstudio history DATASET --go-to 3")
+    with open_project(args.project) as project:
+        operations = project.datasets.operations()
+        told = [project.datasets.told(operation) for operation in operations]
+    if args.json:
+        print_json({"history": operations})
+        return
+    newest = max((operation.id for operation in operations if operation.state == "done"), default=0)
+    rows = [
+        ("*" if op.id == newest else "", op.id, text, op.state, _when(op.created))
+        for op, text in zip(operations, told, strict=True)
+    ]
+    print_table(("", "id", "what", "state", "when"), rows)
 
 
 def restore_version(args: argparse.Namespace) -> None:

@@ -295,9 +295,11 @@ class Datasets:
                 raise files_collected(number)
             if state.version == number and not state.operations:
                 return Changes()
-            named = f"version {number}" + (f" “{version.name}”" if version.name else "")
+            title = f"Restore version {number}" + (f" “{version.name}”" if version.name else "")
+            if self.overlays.current(dataset_id):
+                title += ", without the edits that waited for a commit"
             connection.execute("UPDATE datasets SET current_version = ? WHERE id = ?", [number, dataset_id])
-            log_operation(connection, "restore", dataset_id, state.version, number, f"Restore {named}")
+            log_operation(connection, "restore", dataset_id, state.version, number, title)
         return Changes(datasets=frozenset({dataset_id}))
 
     def _check_name(self, name: str, dataset_id: str = "") -> None:

@@ -62,6 +62,35 @@ def test_rows_are_edited_committed_and_taken_back(
     assert ask("rows", "data")["rows"][1]["text"] == "text 1"
 
 
+def test_the_history_of_the_project_and_of_a_dataset_that_is_gone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        assert main([*words, "--project", str(folder)]) == code
+        said = capsys.readouterr()
+        return said.out if code == 0 else said.err
+
+    run("branch", "data", "1", "second try")
+    run("versions", "data", "--name", "1=as it came")
+    run("edit", "data", "1", "text=new")
+    assert "Restore version 1 “as it came”, without the edits that waited for a commit" in run(
+        "restore", "data", "as it came"
+    )
+    assert (
+        run("undo") == "Undo: Restore version 1 “as it came”, without the edits that waited for a commit, in “data”.\n"
+    )
+    deleted = run("delete", "second try")
+    assert f"fmstudio undo 'second try' --project {folder}" in deleted
+    run("edit", "data", "2", "text=newer")
+    whole = run("history")
+    assert "Delete second try" in whole
+    assert "Edit 1 cell in text, in “data”" in next(line for line in whole.splitlines() if line.startswith("*"))
+    assert "is not there now. Bring it back with: fmstudio undo 'second try'" in run("history", "second try")
+    assert run("undo", "second try") == "Undo: Delete second try.\n"
+    assert json.loads(run("rows", "data", "--json"))["rows"][2]["text"] == "newer", "later work stands"
+    assert "needs a dataset" in run("history", "--go-to", "1", code=2)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
