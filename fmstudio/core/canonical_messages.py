@@ -185,7 +185,6 @@ def _from_values(
     for row, (value, system) in enumerate(zip(column.to_pylist(), systems, strict=True)):
         try:
             turns, is_converted = read_turns(value, mapping.roles)
-            is_converted = is_converted or tree_of(value) is not None
             messages, is_whole = _spoken(turns, mapping.roles)
         except ValueError as error:
             rejects.setdefault(row, str(error))
@@ -277,19 +276,18 @@ def read_messages(value: Any, roles: Dict[str, str]) -> tuple[Messages, bool]:
 
 
 def read_turns(value: Any, roles: Dict[str, str]) -> tuple[list[Any], bool]:
-    """Give the turns of a conversation with its tool calls in OpenAI's form, and whether that changed any.
+    """Give the turns of a conversation with its tool calls in OpenAI's form, and whether they are others than were written.
 
     Raises:
         ValueError: It is no list of turns; the text says why.
     """
-    turns = _turns(value)
+    tree = tree_of(value)
+    turns = _turns(value) if tree is None else _turns(turns_of(tree))
     converted = in_openai_form(turns, roles)
-    return (turns, False) if converted is None else (converted, True)
+    return (turns, tree is not None) if converted is None else (converted, True)
 
 
 def _turns(value: Any) -> list[Any]:
-    if tree := tree_of(value):
-        value = turns_of(tree)
     if isinstance(value, str):
         try:
             value = json.loads(value)

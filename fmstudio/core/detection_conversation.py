@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from fmstudio.api import message_keys
 from fmstudio.core.canonical_tools import calls_tools, in_openai_form
-from fmstudio.core.canonical_tree import tree_of
 from fmstudio.core.sampling import CHAT_NAMES, Sample, opened, shape_of
 from fmstudio.core.schemas import ROLES, Mapping
 
@@ -65,13 +64,13 @@ def _reading(sample: Sample, name: str, shape: str) -> Reading:
         said = f"“{name}” holds lists of texts in {fitting} of {sample.size} rows."
         return Mapping("conversation", columns, notes=(note,)), whole, (said,)  # type: ignore[return-value]
     roles = roles_of(values, sample.roles)
-    evidence = [_form(name, values, fitting, sample.size), _spoken(values)]
+    evidence = [_form(name, values, fitting, sample.size, is_tree=name in sample.trees), _spoken(values)]
     notes = (*_role_notes(values, roles, sample.roles), *_more_notes(values))
     return Mapping("conversation", columns, _needed(roles), notes), whole, tuple(evidence)  # type: ignore[return-value]
 
 
-def _form(name: str, values: Sequence[Any], fitting: int, size: int) -> str:
-    if any(map(tree_of, values)):
+def _form(name: str, values: Sequence[Any], fitting: int, size: int, *, is_tree: bool) -> str:
+    if is_tree:
         return f"“{name}” is ChatGPT's export in {fitting} of {size} rows; of answers that were asked for again the last is read."
     first = next((m for value in values for m in _messages(value)), {})
     keys = message_keys(first)
@@ -176,4 +175,5 @@ def _has_image(content: Any) -> bool:
 
 
 def _messages(value: Any) -> list[Dict[str, Any]]:
-    return list(opened(value)) if shape_of(value) == "messages" else []
+    value = opened(value)
+    return list(value) if shape_of(value) == "messages" else []

@@ -33,13 +33,16 @@ class Sample:
         columns: Names as the file has them.
         rows: The rows.
         roles: Role name (lower case) → canonical role, where the user has said who speaks.
+        trees: Columns that hold ChatGPT's trees; their rows hold the turns instead.
     """
 
     def __init__(
         self, columns: Sequence[str], rows: Sequence[Dict[str, Any]], roles: Dict[str, str] | None = None
     ) -> None:
         self.columns = list(columns)
-        self.rows = list(rows)
+        self.trees = {name for row in rows for name, value in row.items() if tree_of(value)}
+        # Opened once: a conversation may be long, and much is asked of it.
+        self.rows = [{**row, **{n: opened(row[n]) for n in self.trees if n in row}} for row in rows]
         self.roles = dict(roles or {})
         self._by_name = {name.lower().strip(): name for name in columns}
 
@@ -91,8 +94,6 @@ class Sample:
 
 def shape_of(value: Any) -> str:
     """Say what a cell looks like: ``"messages"`` (role and content each, or ChatGPT's tree), ``"turns"`` (strings) or ``""``."""
-    if tree_of(value):
-        return "messages"
     value = opened(value)
     if not isinstance(value, (list, tuple)) or not value:
         return ""

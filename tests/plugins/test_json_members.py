@@ -103,3 +103,15 @@ def test_ever_other_names_from_batch_to_batch_become_text() -> None:
     assert batch.schema.field("votes").type == pa.string()
     assert json.loads(batch.to_pylist()[0]["votes"]) == row["votes"]
     assert unifier.notes == ["Column “votes” holds objects with ever other names, so it is stored as text (JSON)."]
+
+
+def test_arrow_makes_columns_of_such_names_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.json
+    from fmstudio_formats.arrow_json import JsonParser
+
+    blocks: list[Any] = []
+    read_json = pyarrow.json.read_json
+    monkeypatch.setattr(pyarrow.json, "read_json", lambda *given, **more: blocks.append(1) or read_json(*given, **more))
+    parser, data = JsonParser(), "".join(json.dumps(row) + "\n" for row in named_by_ids(100)).encode()
+    assert [parser.parse(data) for _ in range(3)] == [None, None, None]
+    assert len(blocks) == 1, "it takes seconds for a block"

@@ -22,6 +22,7 @@ class JsonParser:
     def __init__(self) -> None:
         self._schema: pa.Schema | None = None
         self._template: Template | None = None
+        self._has_open_objects = False
 
     def learn(self, data: bytes, table: pa.Table) -> None:
         """Take the types of a block, and how its lines are written, as what to expect."""
@@ -33,7 +34,7 @@ class JsonParser:
         """Parse whole lines; None when Arrow cannot, or not without loss. Safe on any thread."""
         import pyarrow as pa
 
-        if data.isspace():
+        if data.isspace() or self._has_open_objects:
             return None
         template = self._template
         if template is not None and (batch := template.read(data)) is not None:
@@ -44,18 +45,31 @@ class JsonParser:
         for schema in (expected, None) if expected is not None else (None,):
             try:
                 return _exact(data, schema)
+            except _OpenObjects:  # as there will be in the next blocks: what Arrow makes of them takes seconds
+                self._has_open_objects = True
+                return None
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 continue
         return None
 
 
+class _OpenObjects(Exception):
+    """A column holds objects with ever other names."""
+
+
 def _exact(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
+    """Parse a block; None where Arrow would lose digits.
+
+    Raises:
+        _OpenObjects: Objects in it are no columns of fields.
+    """
     table = _arrow_json(data, schema)
+    if any(is_open(chunk.type, chunk) for column in table.columns for chunk in column.chunks):
+        raise _OpenObjects
     if any(_has_time(field.type) for field in table.schema):
         table = _arrow_json(data, _without_times(table.schema))
     table.validate()  # pyarrow 26 reads a list of several nulls, and of nothing else, as an array that is too short
-    chunks = [chunk for column in table.columns for chunk in column.chunks]
-    return None if any(_has_huge(chunk) or is_open(chunk.type, chunk) for chunk in chunks) else table
+    return None if any(_has_huge(chunk) for column in table.columns for chunk in column.chunks) else table
 
 
 def _arrow_json(data: bytes, schema: pa.Schema | None) -> pa.Table:
