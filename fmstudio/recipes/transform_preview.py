@@ -175,15 +175,19 @@ class _Looking:
 
     def _rows(self, has_dropped: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         plan, limit = self._plan, self._limit
+        # Where rows are joined or chosen, DuckDB gives them in any order.
+        order = "" if plan.is_aligned else f" ORDER BY {ROW_ID}"
         if plan.kept and has_dropped and not plan.is_aligned:
-            gone = self._records(f"SELECT * FROM ({plan.kept}) WHERE {REASON} IS NOT NULL LIMIT {limit}")
-            stay = self._records(f"SELECT * FROM ({plan.kept}) WHERE {REASON} IS NULL LIMIT {limit}")
+            gone = self._records(f"SELECT * FROM ({plan.kept}) WHERE {REASON} IS NOT NULL{order} LIMIT {limit}")
+            stay = self._records(f"SELECT * FROM ({plan.kept}) WHERE {REASON} IS NULL{order} LIMIT {limit}")
             return self._originals(gone), stay
         if not plan.kept:
             after = self._records(f"SELECT * FROM ({plan.fresh[0]}) LIMIT {limit}")
-            return self._records(f"SELECT * FROM {SOURCE} LIMIT {limit}"), after
-        after = self._records(f"SELECT * FROM ({plan.kept}) WHERE {plan.shows} LIMIT {limit}") if plan.shows else []
-        after = after or self._records(f"SELECT * FROM ({plan.kept}) LIMIT {limit}")
+            return self._records(f"SELECT * FROM {SOURCE} ORDER BY {ROW_ID} LIMIT {limit}"), after
+        after = (
+            self._records(f"SELECT * FROM ({plan.kept}) WHERE {plan.shows}{order} LIMIT {limit}") if plan.shows else []
+        )
+        after = after or self._records(f"SELECT * FROM ({plan.kept}){order} LIMIT {limit}")
         before = self._originals(after)
         for query in plan.fresh if not plan.is_aligned else ():
             after += self._records(f"SELECT * FROM ({query}) LIMIT {max(limit - len(after), limit // 2)}")

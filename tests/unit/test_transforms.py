@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import threading
 from collections import Counter
@@ -391,6 +392,16 @@ def test_a_key_may_have_a_comma_in_its_name(project: Project) -> None:
         assert [row["text_2"] for row in after] == expected, params
     with pytest.raises(UserError, match="1 column here and 2 in"):
         project.transforms.preview(mine, "join", {"dataset": theirs, "key": "k", "other_key": "k,text"})
+
+
+def test_days_and_moments_are_the_same_key(project: Project) -> None:
+    days = [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None]
+    moments = [dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 1, 12), None]
+    mine = made(project, texts_table(["a", "b", "c"], day=pa.array(days, pa.date32())))
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("ms")):
+        theirs = made(project, texts_table(["p", "q", "r"], day=pa.array(moments, kind)))
+        after = project.transforms.preview(mine, "join", {"dataset": theirs, "key": "day"}).after
+        assert [row["text_2"] for row in after] == [None, "p", None], kind
 
 
 def test_join_warns_of_rows_that_multiply_with_the_exact_count(project: Project) -> None:

@@ -20,6 +20,7 @@ SOURCE_COLUMN = "source_dataset"
 _MOST_NAMED = 8
 _WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger")
 _DECIMAL = ("float", "double", "decimal")
+_TIMES = ("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp with time zone")
 _NESTED = ("struct", "list", "array", "map", "union", "variant")
 
 
@@ -192,12 +193,17 @@ def _added(
 
 
 def _condition(scope: Scope, theirs: Mapping[str, DuckDBPyType], keys: Sequence[tuple[str, str]]) -> str:
-    """Equal keys; of different types they are compared as text. A missing key matches nothing."""
+    """Equal keys; numbers and times whatever their types, others of different types as text. A missing key matches nothing."""
     parts = []
     for mine, its in keys:
         one, two = f"l.{name_sql(mine)}", f"r.{name_sql(its)}"
         kinds = {scope.columns[mine].id, theirs[its].id}
-        is_alike = str(scope.columns[mine]) == str(theirs[its]) or kinds <= {*_WHOLE, *_DECIMAL}
+        if len(kinds) > 1 and kinds <= set(_TIMES):
+            one, two = f"CAST({one} AS TIMESTAMP)", f"CAST({two} AS TIMESTAMP)"
+            kinds = {"timestamp"}
+        is_alike = (
+            kinds == {"timestamp"} or str(scope.columns[mine]) == str(theirs[its]) or kinds <= {*_WHOLE, *_DECIMAL}
+        )
         parts.append(f"{one} = {two}" if is_alike else f"CAST({one} AS VARCHAR) = CAST({two} AS VARCHAR)")
     return " AND ".join(parts)
 
