@@ -82,7 +82,7 @@ class ColumnFilter:
             shown = [bound_words(v) if isinstance(v, str) else _shown(v) for v in self.values]
             if low is None or high is None:
                 return f"{self.column} {'≤ ' + shown[1] if low is None else '≥ ' + shown[0]}"
-            return f"{self.column} {shown[0]} to {shown[1]}"
+            return f"{self.column} is {shown[0]}" if shown[0] == shown[1] else f"{self.column} {shown[0]} to {shown[1]}"
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
         return f"{self.column} is {' or '.join(shown[:3])}{more}"
 

@@ -279,6 +279,8 @@ def test_moments_and_long_numbers_are_asked_for_in_words(typed: str, found: list
 def test_a_condition_on_moments_reads_short() -> None:
     low, high = period("2024-02", "TIMESTAMP")
     assert (low, high) == ("2024-02-01 00:00:00", "2024-02-29 23:59:59.999999")
+    assert ColumnFilter("n", "range", (-1, -1)).in_words() == "n is -1"
+    assert ColumnFilter("at", "range", period("2024-02-01", "TIMESTAMP")).in_words() == "at is 2024-02-01"
     assert ColumnFilter("at", "range", (low, high)).in_words() == "at 2024-02-01 to 2024-02-29"
     for text, kind in (("foo", "DATE"), ("2024-02-30", "DATE"), ("2024-02", "TIME"), ("25:00", "TIME")):
         with pytest.raises(ValueError):
