@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 from fmstudio.ui.pages.data import DataPage
 from fmstudio.ui.pages.data.import_charts import LanguageBars
-from fmstudio.ui.pages.data.import_paste import suffix_of
+from fmstudio.ui.pages.data.import_paste import pasted_files, suffix_of
 from fmstudio.ui.shell import MainWindow
 from tests.helpers import write_jsonl
 from tests.ui.conftest import OpenWindow
@@ -443,3 +443,30 @@ def test_what_a_pasted_text_is() -> None:
     assert suffix_of('{"a": 1}\n{"a": 2}') == ".jsonl"
     assert suffix_of(json.dumps([{"a": 1}], indent=1)) == ".json"
     assert (suffix_of("a,b\n1,2"), suffix_of("a\tb\n1\t2"), suffix_of("Hello,\nworld.")) == (".csv", ".tsv", ".txt")
+    assert suffix_of('<?xml version="1.0"?>\n<a><b/></a>') == ".xml" and suffix_of("<b>no XML") == ".txt"
+    assert suffix_of("<!DOCTYPE html>\n<p>text") == ".html"
+
+
+def test_what_is_pasted_one_after_the_other_are_files_of_their_own(qapp: QApplication) -> None:
+    files = []
+    for number in range(3):
+        mime = QMimeData()
+        mime.setText(f"text {number} \ud83d")
+        QGuiApplication.clipboard().setMimeData(mime)
+        files += pasted_files()
+    QGuiApplication.clipboard().clear()
+    assert len(set(files)) == 3, "an import may still read the first"
+    assert [Path(file).read_text("utf-8")[:6] for file in files] == ["text 0", "text 1", "text 2"]
+
+
+def test_a_copied_picture_is_pasted_as_one(qapp: QApplication) -> None:
+    image = QImage(6, 4, QImage.Format.Format_RGB32)
+    image.fill(Qt.GlobalColor.red)
+    mime = QMimeData()
+    mime.setImageData(image)
+    QGuiApplication.clipboard().setMimeData(mime)
+    (file,) = pasted_files()
+    assert file.endswith(".png")
+    assert QImage(file).size() == image.size()
+    QGuiApplication.clipboard().clear()
+    assert pasted_files() == []
