@@ -232,6 +232,25 @@ def test_conditions_of_columns_are_pills(open_data: OpenData, project_folder: Pa
     qtbot.waitUntil(lambda: rows.count.text() == "300 rows", timeout=LONG)
 
 
+def test_conditions_and_order_go_with_the_column_that_an_undo_takes(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    page = open_data(project_folder, _records())
+    rows = page.view.rows
+    _choose(qtbot, rows, 4, "text")
+    _press(qtbot, rows, Key.Key_Plus)
+    qtbot.waitUntil(lambda: "rating" in rows.table.rows.types, timeout=LONG)
+    rows.bar.add_condition(ColumnFilter("rating", "not_empty"))
+    rows.bar.add_condition(ColumnFilter("ok", "equals", (True,)))
+    rows.sort_by([Sort("rating"), Sort("n")])
+    qtbot.waitUntil(lambda: rows.count.text() == "1 of 300 rows", timeout=LONG)
+    step_history(page.ctx, "undo", "d-rows")
+    qtbot.waitUntil(lambda: rows.count.text() == "150 of 300 rows", timeout=LONG)
+    assert [c.in_words() for c in rows.bar.conditions] == ["ok is true"] and rows.sorts == [Sort("n")]
+    qtbot.wait(50)
+    assert not rows.error.isVisible() and rows.table.rows.total == 150
+
+
 def test_a_condition_with_values_to_choose_from_takes_the_keyboard(
     open_data: OpenData, project_folder: Path, qtbot: Any
 ) -> None:

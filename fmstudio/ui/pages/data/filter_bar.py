@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
@@ -186,10 +186,14 @@ class FilterBar(QWidget):
         self._show_pills()
         self.changed.emit()
 
+    def forget_columns(self, names: Collection[str]) -> None:
+        """No longer ask anything of these columns, without telling."""
+        self.conditions = [c for c in self.conditions if c.column not in names]
+        self._show_pills()
+
     def drop_conditions(self, name: str) -> None:
         """No longer ask anything of a column."""
-        self.conditions = [c for c in self.conditions if c.column != name]
-        self._show_pills()
+        self.forget_columns([name])
         self.changed.emit()
 
     @Slot()

@@ -117,7 +117,10 @@ class RowsView(QWidget):
         if before is not None and before.id == dataset.id:
             if before.version != dataset.version:
                 self.table.rows.marked.clear()
-            self._again.start()
+            if self._forget_gone_columns(dataset):
+                self.reload()
+            else:
+                self._again.start()
             return
         self.bar.clear()
         self.sorts, self.version = [], None
@@ -139,6 +142,16 @@ class RowsView(QWidget):
         found = [FilterColumn(c.name, c.type) for c in dataset.columns if not c.is_side]
         self.bar.set_columns(found)
         self.table.rows.types = {c.name: c.type for c in found}
+
+    def _forget_gone_columns(self, dataset: Dataset) -> bool:
+        """No longer ask for, or sort by, columns that are there no more (an undo took them); whether there were any."""
+        there = {column.name for column in dataset.columns}
+        gone = {c.column for c in self.bar.conditions} - there
+        sorts = [sort for sort in self.sorts if sort.column in there]
+        is_any = bool(gone) or len(sorts) < len(self.sorts)
+        self.sorts = sorts
+        self.bar.forget_columns(gone)
+        return is_any
 
     @property
     def can_edit(self) -> bool:
