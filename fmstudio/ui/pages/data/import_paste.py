@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from xml.parsers import expat
 
+from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QGuiApplication, QImage
 
 from fmstudio.core.addresses import is_remote
@@ -18,7 +19,9 @@ KEPT = 20
 
 def pasted_files() -> list[str]:
     """Give the copied files, the copied address, or a new file with the copied text or picture; nothing without any."""
-    mime = QGuiApplication.clipboard().mimeData()
+    mime: QMimeData | None = QGuiApplication.clipboard().mimeData()
+    if mime is None:  # nothing was ever copied
+        return []
     if mime.hasUrls():
         files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
         if files:
