@@ -67,11 +67,19 @@ class History:
         return self._read(f"{condition} ORDER BY id", parameters)
 
     def undo(self, dataset_id: str | None = None) -> Operation | None:
-        """Take back the newest operation that stands (of one dataset, or of all); None when there is nothing."""
+        """Take back the newest operation that stands (of one dataset, or of all); None when there is nothing.
+
+        Raises:
+            UserError: It leads to files that were collected; of all datasets, those of which that is so are passed over.
+        """
         return self._move_one("done", "id DESC", dataset_id)
 
     def redo(self, dataset_id: str | None = None) -> Operation | None:
-        """Do again what was undone last; None when there is nothing."""
+        """Do again what was undone last; None when there is nothing.
+
+        Raises:
+            UserError: As `undo`.
+        """
         return self._move_one("undone", "undone DESC NULLS LAST, id", dataset_id)
 
     def entries(self, dataset_id: str) -> list[HistoryEntry]:
@@ -154,13 +162,23 @@ class History:
         return [Operation(**{**row, "params": row["params"] or {}}) for row in rows]
 
     def _move_one(self, state: str, order: str, dataset_id: str | None) -> Operation | None:
+        passed: list[str] = []
         with self._catalog.transaction() as connection:
-            condition, parameters = ("AND dataset_id = ?", [dataset_id]) if dataset_id else ("", [])
-            found = self._read(f"WHERE state = '{state}' {condition} ORDER BY {order} LIMIT 1", parameters)
-            if found:
-                self._move(connection, found[0])
-                _check_files(connection, found[0].dataset_id)
-        return found[0] if found else None
+            while True:
+                own = "AND dataset_id = ?" if dataset_id else ""
+                others = f"AND dataset_id NOT IN ({', '.join('?' * len(passed))})" if passed else ""
+                parameters = [*([dataset_id] if dataset_id else []), *passed]
+                found = self._read(f"WHERE state = '{state}' {own} {others} ORDER BY {order} LIMIT 1", parameters)
+                if not found:
+                    if passed:
+                        raise _no_further()
+                    return None
+                if dataset_id or not _leads_nowhere(connection, found[0]):
+                    break
+                passed.append(found[0].dataset_id)
+            self._move(connection, found[0])
+            _check_files(connection, found[0].dataset_id)
+        return found[0]
 
     def _move(self, connection: duckdb.DuckDBPyConnection, operation: Operation) -> None:
         """Undo an operation that is done; redo one that is undone."""
@@ -198,6 +216,17 @@ def files_collected(number: int) -> UserError:
     )
 
 
+def _leads_nowhere(connection: duckdb.DuckDBPyConnection, operation: Operation) -> bool:
+    """Whether undoing what is done, or redoing what is undone, leads to a version whose files were collected."""
+    number = operation.version_before if operation.state == "done" else operation.version_after
+    return number is not None and bool(
+        connection.execute(
+            "SELECT 1 FROM versions WHERE dataset_id = ? AND number = ? AND json_exists(statistics, '$.collected')",
+            [operation.dataset_id, number],
+        ).fetchone()
+    )
+
+
 def _check_files(connection: duckdb.DuckDBPyConnection, dataset_id: str) -> None:
     """See that where a dataset stands now still has its files; else the move does not happen."""
     row = connection.execute(
@@ -206,11 +235,16 @@ def _check_files(connection: duckdb.DuckDBPyConnection, dataset_id: str) -> None
         [dataset_id],
     ).fetchone()
     if row:
-        raise UserError(
-            f"The history can be followed no further this way: the files of version {row[0]} were collected to free disk"
-            " space.",
-            remedy="Nothing was changed. Undo the work on another dataset by its name or in its header.",
-        )
+        raise _no_further(row[0])
+
+
+def _no_further(number: int = 0) -> UserError:
+    """The error of a move that would lead to files which are gone; 0 = those of several versions."""
+    files = f"the files of version {number}" if number else "the files it would lead to"
+    return UserError(
+        f"The history can be followed no further this way: {files} were collected to free disk space.",
+        remedy="Nothing was changed.",
+    )
 
 
 def change_facts(
@@ -277,4 +311,5 @@ def log_operation(
 
 def _text(operation: Operation) -> str:
     after = operation.version_after
-    return operation.title if after in (None, operation.version_before) else f"{operation.title} → version {after}"
+    is_told = after in (None, operation.version_before) or operation.kind == "restore"
+    return operation.title if is_told else f"{operation.title} → version {after}"

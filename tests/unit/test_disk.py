@@ -409,3 +409,22 @@ def check(project: Project, datasets: list[str], wanted: dict[tuple[str, int], l
             files = project.datasets.files(dataset, number)
             assert project._rows.page(files, offset=0, limit=1000).records() == rows
     assert not any(os.scandir(project.folder / "trash")) if (project.folder / "trash").is_dir() else True
+
+
+def test_undo_of_the_project_passes_over_what_was_collected(project: Project) -> None:
+    kept, gone = make_dataset(project, "kept", simple_table(4)), make_dataset(project, "gone", simple_table(4))
+    project.edits.set_cells(kept, {1: {"text": "one"}})
+    project.datasets.delete(gone)
+    collect(project, 0)
+    assert not has_rows(project, gone, 1)
+    assert [s.can_come_back for s in project.disk.usage().subjects if s.kind == "dataset"] == [False, False]
+    undone = project.undo()
+    assert undone is not None and undone.dataset_id == kept, "the deletion leads nowhere: the work before it is next"
+    assert project.redo() is not None and project.undo() is not None
+    assert project.undo() is not None and project.datasets.all() == []
+    with pytest.raises(UserError, match="no further"):
+        project.undo()
+    with pytest.raises(UserError, match="version 1 were collected"):
+        project.undo(gone)
+    with pytest.raises(UserError, match="version 1 were collected"):
+        project.datasets.bring_back(gone)

@@ -33,7 +33,8 @@ class GraphEnds(QObject):
             "left": button("", lambda: self._go("left")),
             "right": button("", lambda: self._go("right")),
         }
-        for one in self.buttons.values():
+        for side, one in self.buttons.items():
+            one.setAccessibleName(self.tr("Where it begins") if side == "left" else self.tr("Where it ends"))
             one.setParent(graph)
             one.hide()
 
