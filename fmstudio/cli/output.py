@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmstudio.core.jsonfile import to_json
+from fmstudio.core.plain_value import plain_text
 from fmstudio.core.words import amount, time_left
 from fmstudio.jobs.spec import Job
 
@@ -47,6 +48,8 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, set | frozenset | tuple):
         return list(value)
+    if isinstance(value, bytes):
+        return plain_text(value)
     return str(value)
 
 
@@ -72,6 +75,8 @@ def one_line(value: Any, *, is_data: bool) -> str:
         and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
     ):
         value = " · ".join(f"{m['role']}: {m['content']}" for m in value)
+    if isinstance(value, list | tuple | dict | bytes):
+        value = plain_text(value)  # as it is typed in again
     text = f"{value:,}" if type(value) is int and not is_data else str(value)
     return " ".join(text.split())
 

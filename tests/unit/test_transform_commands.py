@@ -47,6 +47,14 @@ def test_a_join_shows_first_what_it_brings(folder: Path, capsys: pytest.CaptureF
     assert header.split()[:5] == ["row_id", "text_2", "a,b", "two", "lines"], "a line of its own for each row"
 
 
+def test_nested_values_are_shown_as_they_are_typed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query = "SELECT [1.5::DECIMAL(3,1), NULL] AS l, {'a': true, 'd': DATE '2024-01-01'} AS s, '\\xFF'::BLOB AS b"
+    said = run(capsys, folder, "sql", query).splitlines()[2]
+    assert said.split("  ") == ['["1.5", null]', '{"a": true, "d": "2024-01-01"}', "/w=="]
+    assert '"/w=="' in run(capsys, folder, "sql", query, "--json")
+    assert run(capsys, folder, "sql", query, "--csv").splitlines()[1].endswith(",/w==")
+
+
 def test_columns_with_a_comma_in_their_name_are_chosen_as_json(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
