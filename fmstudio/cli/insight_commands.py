@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.errors import UserError
 from fmstudio.cli.output import print_json, print_table
 from fmstudio.cli.session import open_project
-from fmstudio.core.words import plural
+from fmstudio.core.words import plural, visible
 
 if TYPE_CHECKING:
     from fmstudio.project import Project
@@ -141,12 +141,15 @@ def _print_row(row: DiffRow) -> None:
         for name in row.columns:
             pieces = word_diff(as_text(row.before.get(name)), as_text(row.after.get(name)))
             marks = {"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}
-            print(f"  {name}: " + _line("".join(marks[kind].format(_context(kind, text)) for kind, text in pieces)))
+            print(
+                f"  {visible(name)}: "
+                + _line("".join(marks[kind].format(_context(kind, text)) for kind, text in pieces))
+            )
         return
     sign = "+" if row.kind == "added" else "-"
     for name, value in (row.after or row.before or {}).items():
         if name != "row_id" and value is not None:
-            print(f"{sign} {name}: {_line(as_text(value))}")
+            print(f"{sign} {visible(name)}: {_line(as_text(value))}")
 
 
 def _context(kind: str, text: str) -> str:
@@ -155,7 +158,7 @@ def _context(kind: str, text: str) -> str:
 
 
 def _line(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = visible(" ".join(text.split()))
     return flat if len(flat) <= 500 else f"{flat[:500]}…"
 
 
@@ -320,7 +323,10 @@ def collect_garbage(args: argparse.Namespace) -> None:
     if not garbage:
         print("There is nothing to collect.")
         return
-    print_table(("what", "name", "size", "why"), [(g.kind, g.title, size(g.bytes), g.reason) for g in garbage])
+    for reason in dict.fromkeys(item.reason for item in garbage):
+        print(f"{reason[:1].upper()}{reason[1:]}:")
+        print_table(("what", "name", "size"), [(g.kind, g.title, size(g.bytes)) for g in garbage if g.reason == reason])
+        print()
     print(f"{size(freed)} {'would be freed' if args.dry_run else 'freed'}.")
 
 

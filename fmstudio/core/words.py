@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
+
+_SHAPING = frozenset("\u200c\u200d\u200e\u200f\u061c")
+"""Marks without a look of their own that words are written with: joiners of Persian and of emoji, directions."""
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -49,3 +53,17 @@ def amount(done: float, total: float | None, what: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}"
+
+
+def visible(text: str) -> str:
+    """A text as it can be written on a terminal: what would steer it or turn the rest of the line around is shown as ␣.
+
+    Line breaks and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or c in _SHAPING or not _steers(c) else "\u2423" for c in text)
+
+
+def _steers(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cf", "Cs")

@@ -67,6 +67,16 @@ def test_a_column_of_another_type_is_told(folder: Path, capsys: pytest.CaptureFi
     assert "other type: n (BIGINT → VARCHAR)" in run(capsys, folder, "diff", "data", "2", "3")
 
 
+def test_data_cannot_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project.open(folder)
+    family = "\U0001f469\u200d\U0001f467"
+    project.edits.set_cells("d-data", {1: {"text": f"a\x1b[31mred\x1b]0;title\x07 \u202eabc {family}"}})
+    project.close()
+    text = run(capsys, folder, "diff", "data", "2")
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert "a\u2423[31mred\u2423]0;title\u2423 \u2423abc" in text and family in text
+
+
 def test_statistics(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "messages" in run(capsys, folder, "stats", "data")
     assert "tokens (estimate)" in run(capsys, folder, "stats", "data", "text")
@@ -84,6 +94,8 @@ def test_lineage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_disk_and_garbage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "in this project" in run(capsys, folder, "disk")
     assert "nothing to collect" in run(capsys, folder, "gc")
+    told = run(capsys, folder, "gc", "--dry-run", "--keep-undo", "0")
+    assert "Not current, not named, out of reach of undo; nothing was made from it:\n" in told, "whole, not cut"
     planned = as_json(capsys, folder, "gc", "--dry-run", "--keep-undo", "0")
     done = as_json(capsys, folder, "gc", "--keep-undo", "0")
     assert planned["bytes"] == done["bytes"] > 0
