@@ -22,6 +22,7 @@ from fmstudio.core.sql import literal
 
 MEMORY = "1GB"
 TEMP = "20GB"
+_MOST_NAMED = 30
 _POLL_S, _REPEAT_S = 0.2, 0.02
 _UNKNOWN = re.compile(
     r"Referenced column \"(?P<column>.*?)\" not found|Referenced table \"(?P<alias>.*?)\" not found"
@@ -140,7 +141,7 @@ def sentence(
         )
     if isinstance(error, duckdb.PermissionException):
         return UserError(
-            f"{what} reaches for something outside the project's data: {plain}",
+            f"{what} reaches for something outside the project's data: {plain}.",
             remedy="It can read the datasets of this project and nothing else.",
             details=details,
         )
@@ -149,14 +150,18 @@ def sentence(
 
 def _remedy(error: duckdb.Error, names: Sequence[str], kind: str) -> str:
     match, meant = _UNKNOWN.search(str(error)), _DID_YOU_MEAN.search(str(error))
-    listed = ", ".join(names)
+    listed = ", ".join(names[:_MOST_NAMED])
+    if (more := len(names) - _MOST_NAMED) > 0:
+        listed = f"{listed} and {more:,} more"
     if match is None:
-        return f"The {kind} are: {listed}." if isinstance(error, duckdb.BinderException) and names else ""
+        # Of a wrong type or number of arguments no table is to blame.
+        is_told = isinstance(error, duckdb.BinderException) and names and kind == "columns"
+        return f"The {kind} are: {listed}." if is_told else ""
     if match["function"] is not None:
         return f"Did you mean “{meant[1]}”?" if meant else "There is no such function; see DuckDB's list of functions."
     unknown = match["column"] or match["alias"] or match["table"] or ""
     near = nearest(unknown, names)
-    return near if near.startswith("There is") else f"{near} The {kind} are: {listed}."
+    return f"There is: {listed or 'none'}." if near.startswith("There is") else f"{near} The {kind} are: {listed}."
 
 
 class Stop:

@@ -182,6 +182,16 @@ def test_a_wrong_name_is_answered_with_the_nearest(project: Project, sql: str, h
     assert helps in (caught.value.remedy or "")
 
 
+def test_of_many_columns_and_of_other_mistakes_not_all_names_are_listed(project: Project) -> None:
+    make_dataset(project, "wide", texts_table(["a"], **{f"c{i}": [i] for i in range(200)}))
+    with pytest.raises(UserError) as caught:
+        project.console.run("SELECT zzz FROM wide")
+    assert caught.value.remedy.endswith("c26, c27 and 172 more.")
+    with pytest.raises(UserError) as caught:
+        project.console.run("SELECT [1, {'b': 2}] FROM wide")
+    assert "wide" not in caught.value.remedy
+
+
 def test_a_result_is_cut_at_the_limit_and_says_so(project: Project) -> None:
     cut = project.console.run(
         "SELECT a.row_id FROM chats a, chats b, chats c, chats d ORDER BY ALL DESC LIMIT 50", limit=10
