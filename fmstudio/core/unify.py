@@ -162,7 +162,7 @@ def convert(array: pa.Array, target: pa.DataType) -> pa.Array:
     if t.is_string(target):
         return as_text(array)
     if t.is_struct(target):
-        return _convert_struct(array, target)
+        return _of_empty(array, target) if t.is_string(array.type) else _convert_struct(array, target)
     if t.is_list(target):
         return _convert_list(array, target)
     return array.cast(target)
@@ -176,6 +176,14 @@ def as_text(array: pa.Array) -> pa.Array:
     if t.is_nested(array.type) or t.is_binary(array.type):
         return pa.array([None if value is None else _json(value) for value in array.to_pylist()], pa.string())
     return array.cast(pa.string())
+
+
+def _of_empty(texts: pa.Array, target: pa.DataType) -> pa.Array:
+    """Give objects without fields, which are stored as text as long as there are no others, the fields of later ones."""
+    import pyarrow as pa
+
+    leaves = [pa.nulls(len(texts), field.type) for field in target]
+    return pa.StructArray.from_arrays(leaves, fields=list(target), mask=texts.is_null())
 
 
 def _convert_struct(array: pa.Array, target: pa.DataType) -> pa.Array:

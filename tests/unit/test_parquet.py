@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -195,3 +197,12 @@ def test_any_order_of_types_keeps_every_row_and_every_null(
             assert got == put  # text is never changed
         elif isinstance(put, int) and not isinstance(put, bool):
             assert str(got) == str(put)  # nor is any digit lost
+
+
+@pytest.mark.parametrize("values", [({}, {"a": 1}), ([{}], [{"a": 1}]), ({"x": {}}, {"x": {"a": 1}}), (None, {"a": 1})])
+def test_objects_without_fields_come_before_those_with_fields(tmp_path: Path, values: tuple[Any, Any]) -> None:
+    later = batch(row_id=[2], meta=[values[1]])
+    written = write(tmp_path, batch(row_id=[0, 1], meta=[values[0], None]), later, max_rows=1)
+    rows = [row["meta"] for row in rows_of(written)]
+    assert rows[1:] == [None, values[1]]
+    assert json.dumps(rows[0]).replace('"a": null', "") == json.dumps(values[0])

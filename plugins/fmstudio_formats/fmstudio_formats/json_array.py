@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import Field, Importer, ImportReport, TaskContext, UserError
 from fmstudio.api import Params as AnyParams
+from fmstudio_formats.arrow_json import JsonParser
 from fmstudio_formats.batches import Batcher
 from fmstudio_formats.encoding import EncodingParams, Source, open_utf8
 from fmstudio_formats.json_members import MOST_HELD, NamedRows, are_rows, columns_of
+from fmstudio_formats.json_stretch import batches_of, of_split
 from fmstudio_formats.json_window import Broken, TooLarge, Window
 from fmstudio_formats.jsonl import read_json_lines
+from fmstudio_formats.lines import BLOCK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +62,7 @@ class JsonImporter(Importer):
                 yield from read_json_lines(source, path, report, ctx, self)
             else:
                 rows = _Rows(Window(source, path, report, ctx), params.rows)
-                yield from Batcher(report).batched(rows.rows())
+                yield from batches_of(rows.rows(), Batcher(report))
                 source.tell_damage(path, report)
         finally:
             source.close()
@@ -78,7 +81,7 @@ def _is_json_lines(source: Source) -> bool:
 
 
 class _Rows:
-    """The rows of one file."""
+    """The rows of one file; whole stretches of them as tables where they can be parsed at once."""
 
     def __init__(self, window: Window, wanted: str) -> None:
         self._window, self._wanted = window, wanted
@@ -88,8 +91,9 @@ class _Rows:
         self._names: set[str] = set()
         self._named: NamedRows | None = None
         self._is_over = self._is_whole_row = self._has_table = self._has_splits = False
+        self._parser, self._one_by_one_until = JsonParser(), 0
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, Any] | pa.Table]:
         """Yield each row of all values of the file."""
         while (first := self._window.peek()) and not self._is_over:
             if first not in "[{":
@@ -161,7 +165,7 @@ class _Rows:
             if table:
                 self._report.note("The lists in “data” are the rows, and “columns” names their cells.")
             rows = self._elements(name, table)
-            yield from ({"split": name, **row} for row in rows) if is_split else rows
+            yield from (of_split(name, row) for row in rows) if is_split else rows
             return
         try:
             other[name] = self._window.value(_HELD if first == "{" and not self._found else 256 << 20)
@@ -218,12 +222,17 @@ class _Rows:
             else:
                 self._window.reject(f"“{name[:40]}” is no object like those before it.")
 
-    def _elements(self, key: str, table: _Table | None = None) -> Iterator[dict[str, Any]]:
+    def _elements(self, key: str, table: _Table | None = None) -> Iterator[dict[str, Any] | pa.Table]:
         self._window.skip()
         while (char := self._window.peek()) != "]":
             if not char:
                 self._stop("The list is cut: its closing ] is missing.")
                 return
+            if char == "{" and table is None and (parsed := self._parsed()) is not None:
+                yield parsed
+                if not self._next_element():
+                    return
+                continue
             try:
                 value = self._window.value()
             except Broken as error:
@@ -237,6 +246,24 @@ class _Rows:
             if not self._next_element():
                 return
         self._window.skip()
+
+    def _parsed(self) -> pa.Table | None:
+        """Parse as many objects as there are nearby; None when they are to be read one by one, which says what is wrong."""
+        place = self._window.place
+        if place < self._one_by_one_until:
+            return None
+        stretch = self._window.objects()
+        if stretch is None:
+            self._one_by_one_until = place + BLOCK
+            return None
+        table = self._parser.parse(stretch.lines)
+        if table is None or table.num_rows != stretch.rows or not table.num_columns:
+            self._one_by_one_until = place + stretch.size
+            return None
+        self._parser.learn(stretch.lines, table)
+        self._names.update(table.schema.names[:1000])
+        self._window.pass_over(stretch.size)
+        return table
 
     def _next_element(self) -> bool:
         after = self._window.peek()

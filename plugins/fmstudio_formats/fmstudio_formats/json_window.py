@@ -11,6 +11,8 @@ from typing import Any
 from fmstudio.api import ImportReport, Reject, TaskContext
 from fmstudio_formats.depth import DEEPEST, is_too_deep, may_be_too_deep
 from fmstudio_formats.encoding import Source
+from fmstudio_formats.json_stretch import Stretch, whole_objects
+from fmstudio_formats.lines import BLOCK, FIRST_BLOCK
 
 _READ = 1 << 20
 _LARGEST = 256 << 20
@@ -39,6 +41,30 @@ class Window:
         self._json = json.JSONDecoder()
         self._text, self._at, self._is_end = "", 0, False
         self._line, self._byte, self._read = 1, source.start, 0
+        self._gone, self._stretch = 0, FIRST_BLOCK
+
+    @property
+    def place(self) -> int:
+        """Characters before the current place."""
+        return self._gone + self._at
+
+    def objects(self) -> Stretch | None:
+        """Give whole objects from the current place on; None where there are none, or they are to be read one by one.
+
+        The place is as before; `pass_over` goes on after them.
+        """
+        while len(self._text) - self._at < self._stretch and not self._is_end:
+            self._more()
+        text, self._stretch = self._text[self._at : self._at + self._stretch], BLOCK
+        try:
+            return whole_objects(text.encode())
+        except UnicodeEncodeError:
+            return None
+
+    def pass_over(self, size: int) -> None:
+        """Go on after `size` bytes."""
+        near = self._text[self._at : self._at + size]
+        self._at += size if near.isascii() else len(near.encode()[:size].decode())
 
     def peek(self) -> str:
         """Skip white space and give the next character; empty at the end."""
@@ -150,6 +176,7 @@ class Window:
         """Forget what was read and add the next piece; a long value doubles the piece. Give how much was forgotten."""
         self._ctx.check_cancelled()
         used = self._text[: self._at]
+        self._gone += len(used)
         self._line += used.count("\n")
         self._byte = self._source.after(self._byte, _bytes(used))
         data = self._source.read(max(_READ, len(self._text) - self._at))
