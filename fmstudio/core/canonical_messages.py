@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fmstudio.api.rows import CONTENT_KEYS, ROLE_KEYS, message_keys
 from fmstudio.core.canonical_tools import CALL_ROLES, definitions, in_openai_form, without_nulls
 from fmstudio.core.canonical_tree import tree_of, turns_of
-from fmstudio.core.sampling import opened
+from fmstudio.core.sampling import opened, shape_of
 from fmstudio.core.schemas import ROLES, Mapping
 from fmstudio.core.unify import as_text
 
@@ -258,6 +258,7 @@ def side_turns(value: Any, role: str) -> list[Any]:
     """Give the turns of one side of an exchange as they are written; see `side`."""
     if value is None or value == "" or value == []:
         raise ValueError(f"There is no {'question' if role == 'user' else 'answer'}.")
+    value = opened(value) if shape_of(value) == "messages" else value
     if isinstance(value, (list, dict)):
         return _turns([value] if isinstance(value, dict) else value)
     return [{"role": role, "content": value if isinstance(value, str) else str(value)}]

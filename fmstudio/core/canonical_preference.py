@@ -6,6 +6,7 @@ a batch. Where a prompt is part of both answers it is taken out of them, as TRL'
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def preference(
 
     duels = _duels(batch, mapping, rejects)
     more: set[str] = set()
-    is_chat = any(_is_chat(one.chosen) for one in duels[:50])
+    is_chat = any(_is_chat(one.chosen) or shape_of(one.prompt) == "messages" for one in duels[:50])
     kind = messages_type() if is_chat else pa.string()
     made: dict[str, list[Any]] = {"prompt": [], "chosen": [], "rejected": []}
     rows: list[int] = []
@@ -81,7 +82,7 @@ def unpaired(batch: pa.RecordBatch, mapping: Mapping, rejects: dict[int, str]) -
     cells = [_cells(batch, mapping.columns.get(target, "")) for target in ("prompt", "completion", "label")]
     if "messages" in mapping.columns:
         cells[:2] = _split(_cells(batch, mapping.columns["messages"]))
-    is_chat = any(shape_of(value) == "messages" or is_message(value) for value in cells[1][:50])
+    is_chat = any(shape_of(value) == "messages" or is_message(value) for cell in cells[:2] for value in cell[:50])
     more: set[str] = set()
     good_from = float(mapping.options.get("good_from", DEFAULT_GOOD_FROM))
     made: list[list[Any]] = [[], [], []]
@@ -268,4 +269,6 @@ def _shared_words(one: str, other: str) -> int:
 def _text(value: Any, what: str) -> str:
     if value is None:
         raise ValueError(f"There is no {what}.")
+    if isinstance(value, (list, dict)):
+        return storable(json.dumps(value, ensure_ascii=False, default=str))
     return storable(value if isinstance(value, str) else str(value))

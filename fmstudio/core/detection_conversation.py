@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fmstudio.api import message_keys
 from fmstudio.core.canonical_tools import calls_tools, in_openai_form
-from fmstudio.core.sampling import CHAT_NAMES, Sample, opened, shape_of
+from fmstudio.core.sampling import CHAT_NAMES, Sample, ends_with_question, opened, shape_of
 from fmstudio.core.schemas import ROLES, Mapping
 
 Reading = tuple[Mapping, Literal["sure", "likely", "guess"], tuple[str, ...]]
@@ -32,6 +32,12 @@ def conversation_readings(sample: Sample) -> list[Reading]:
         columns = {"prompt": prompt, "completion": completion}
         roles = roles_of([*sample.values(prompt), *sample.values(completion)], sample.roles)
         readings.insert(0, (Mapping("conversation", columns, _needed(roles)), "sure", (both,)))
+    elif chats and _is_answered(sample, chats[0], completion):
+        known = readings[0][0]
+        columns = {target: source for target, source in known.columns.items() if target != "messages"}
+        columns |= {"prompt": chats[0], "completion": completion}
+        answered = f"“{chats[0]}” holds what was asked, “{completion}” the answer: together they are a conversation."
+        readings.insert(0, (Mapping("conversation", columns, known.roles, known.notes), "sure", (answered,)))
     if len(chats) > 1 and readings:
         mapping, certainty, said = readings[0]
         others = ", ".join(n for n in chats if n not in mapping.columns.values())
@@ -39,6 +45,12 @@ def conversation_readings(sample: Sample) -> list[Reading]:
             notes = (*mapping.notes, f"Other columns hold messages, too, and stay as they are: {others}.")
             readings[0] = (Mapping(mapping.kind, mapping.columns, mapping.roles, notes), certainty, said)
     return readings
+
+
+def _is_answered(sample: Sample, chat: str, completion: str) -> bool:
+    """Whether in every row a conversation ends with a question, and another column holds a text that answers it."""
+    has_answers = sample.count(completion) == sample.size and sample.is_text(completion)
+    return has_answers and sample.share(chat, ends_with_question) == 1
 
 
 def _shapes(sample: Sample) -> dict[str, str]:

