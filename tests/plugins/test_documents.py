@@ -103,7 +103,7 @@ def test_a_word_document_written_by_another_library(tmp_path: Path) -> None:
     document.save(str(path))
     rows, _ = read("docx", path)
     assert (rows[0]["title"], rows[0]["author"]) == ("Manual", "An author")
-    assert rows[0]["text"].startswith("# Start\n\nFirst\tline.\n\n## Deeper\n\none\n\ntwo")
+    assert rows[0]["text"].startswith("# Start\n\nFirst\tline.\n\n## Deeper\n\n- one\n- two")
     assert rows[0]["text"].endswith("| a | b |\n| --- | --- |\n| c | d\\|e |")
     sections, _ = read("docx", path, rows="section")
     assert [row["heading"] for row in sections] == ["Start", "Start > Deeper"]
@@ -305,6 +305,32 @@ def test_what_a_metadata_file_says_under_the_names_of_measured_columns_is_kept(t
     assert (rows[0]["format"], rows[0]["format_original"], rows[0]["format_original_2"]) == ("png", "tiff", "raw")
     assert rows[0]["image_original"] == "a.tif"
     assert rows[1]["label"] is None, "the labels are those of the metadata, as numbers"
+
+
+def test_items_of_lists_by_their_style_are_items(tmp_path: Path) -> None:
+    import docx
+
+    document = docx.Document()
+    document.add_paragraph("before")
+    document.add_paragraph("one", style="List Bullet")
+    document.add_paragraph("two", style="List Number")
+    document.add_paragraph("after")
+    document.save(str(tmp_path / "x.docx"))
+    assert read("docx", tmp_path / "x.docx")[0][0]["text"] == "before\n\n- one\n- two\n\nafter"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '<pre><code class="hljs language-python">x = 1</code></pre>',
+        '<pre class="lang-python">x = 1</pre>',
+        '<div class="highlight highlight-source-python"><pre>x = 1</pre></div>',
+    ],
+)
+def test_code_in_a_page_keeps_its_language(code: str, tmp_path: Path) -> None:
+    page = tmp_path / "x.html"
+    page.write_text(f"<p>before</p>{code}<pre>plain</pre>")
+    assert read("html", page)[0][0]["text"] == "before\n\n```python\nx = 1\n```\n\n```\nplain\n```"
 
 
 # ---- what all have in common -------------------------------------------------------------------------------------

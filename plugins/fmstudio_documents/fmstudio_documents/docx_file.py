@@ -104,7 +104,7 @@ def _document(archive: zipfile.ZipFile, path: Path, report: ImportReport, ctx: T
             for _, node in ElementTree.iterparse(_Sober(file)):
                 if node.tag in (f"{_DC}title", f"{_DC}creator"):
                     setattr(found, "title" if node.tag.endswith("title") else "author", (node.text or "").strip())
-    styles = _heading_styles(archive) if "word/styles.xml" in names else {}
+    styles = _styles(archive) if "word/styles.xml" in names else _Styles()
     with archive.open("word/document.xml") as file:
         found.blocks = list(_Body(styles, ctx).blocks(_Sober(file)))
     aside = [what for what in ("footnotes", "endnotes", "comments") if f"word/{what}.xml" in names]
@@ -134,9 +134,22 @@ class _Sober:
         return data
 
 
-def _heading_styles(archive: zipfile.ZipFile) -> dict[str, int]:
-    """Style id → heading level, by the style's name or outline level; styles built on a heading are headings."""
-    levels: dict[str, int] = {}
+@dataclass
+class _Styles:
+    """What the styles of a document make of a paragraph.
+
+    Attributes:
+        levels: Style id → heading level.
+        lists: Style id → depth of an item of a list, from 0.
+    """
+
+    levels: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, int] = field(default_factory=dict)
+
+
+def _styles(archive: zipfile.ZipFile) -> _Styles:
+    """Tell headings by a style's name or outline level, items of lists by its numbering; styles built on one are the same."""
+    found = _Styles()
     parents: dict[str, str] = {}
     with archive.open("word/styles.xml") as file:
         for _, node in ElementTree.iterparse(_Sober(file)):
@@ -146,20 +159,31 @@ def _heading_styles(archive: zipfile.ZipFile) -> dict[str, int]:
             name = _value(node.find(f"{_W}name"))
             outline = _value(node.find(f"{_W}pPr/{_W}outlineLvl"))
             if match := _HEADING_NAME.match(name):
-                levels[style] = int(match[1])
+                found.levels[style] = int(match[1])
             elif outline.isdecimal() and int(outline) < 9:
-                levels[style] = int(outline) + 1
+                found.levels[style] = int(outline) + 1
             elif name.lower() == "title":
-                levels[style] = 1
+                found.levels[style] = 1
+            if (numbering := node.find(f"{_W}pPr/{_W}numPr")) is not None:
+                found.lists[style] = _depth(numbering)
             parents[style] = _value(node.find(f"{_W}basedOn"))
-    for style in parents:
-        seen, up = {style}, parents[style]
-        while style not in levels and up and up not in seen:
-            if up in levels:
-                levels[style] = levels[up]
-            seen.add(up)
-            up = parents.get(up, "")
-    return levels
+    for known in (found.levels, found.lists):
+        for style in parents:
+            seen, up = {style}, parents[style]
+            while style not in known and up and up not in seen:
+                if up in known:
+                    known[style] = known[up]
+                seen.add(up)
+                up = parents.get(up, "")
+    return found
+
+
+def _depth(numbering: ElementTree.Element) -> int:
+    """Depth of an item of a list; -1 where the numbering is switched off."""
+    if _value(numbering.find(f"{_W}numId")) == "0":
+        return -1
+    depth = _value(numbering.find(f"{_W}ilvl"))
+    return int(depth) if depth.isdecimal() else 0
 
 
 def _value(node: ElementTree.Element | None) -> str:
@@ -169,7 +193,7 @@ def _value(node: ElementTree.Element | None) -> str:
 class _Body:
     """Gathers blocks while the XML streams by; what was read is forgotten."""
 
-    def __init__(self, styles: dict[str, int], ctx: TaskContext) -> None:
+    def __init__(self, styles: _Styles, ctx: TaskContext) -> None:
         self._styles, self._ctx = styles, ctx
         self._path: list[str] = []
 
@@ -197,11 +221,18 @@ class _Body:
         if level:
             self._path = [*self._path[: level - 1], text]
             yield tuple(self._path), f"{'#' * min(level, 6)} {text}"
-        elif properties is not None and properties.find(f"{_W}numPr") is not None:
-            depth = _value(properties.find(f"{_W}numPr/{_W}ilvl"))
-            yield tuple(self._path), f"{'  ' * (int(depth) if depth.isdecimal() else 0)}- {text}"
+        elif (depth := self._list_depth(properties)) >= 0:
+            yield tuple(self._path), f"{'  ' * depth}- {text}"
         else:
             yield tuple(self._path), text
+
+    def _list_depth(self, properties: ElementTree.Element | None) -> int:
+        """Depth of an item of a list, by its own numbering or its style's; -1 for what is no item."""
+        if properties is None:
+            return -1
+        if (numbering := properties.find(f"{_W}numPr")) is not None:
+            return _depth(numbering)
+        return self._styles.lists.get(_value(properties.find(f"{_W}pStyle")), -1)
 
     def _level(self, properties: ElementTree.Element | None) -> int:
         if properties is None:
@@ -209,7 +240,7 @@ class _Body:
         outline = _value(properties.find(f"{_W}outlineLvl"))
         if outline.isdecimal() and int(outline) < 9:
             return int(outline) + 1
-        return self._styles.get(_value(properties.find(f"{_W}pStyle")), 0)
+        return self._styles.levels.get(_value(properties.find(f"{_W}pStyle")), 0)
 
     def _table(self, node: ElementTree.Element) -> Iterator[tuple[tuple[str, ...], str]]:
         rows = [[_cell(cell) for cell in row.findall(f".//{_W}tc")] for row in node.findall(f"{_W}tr")]

@@ -21,6 +21,7 @@ _OWN_LINES = (
     "html li main nav ol p section summary ul h1 h2 h3 h4 h5 h6 pre table hr caption center"
 )
 _BLOCKS = frozenset(_OWN_LINES.split())
+_CODE_CLASS = re.compile(r"(?:^|\s)(?:language|lang|highlight-source)-([\w+#.-]{1,30})(?=\s|$)")
 _HEADING = re.compile(r"h([1-6])$")
 _SPACE = re.compile(r"[ \t\r\n\f\v\xa0]+")
 _ITEM = re.compile(r"\s*(?:-|\d+\.) ")
@@ -95,6 +96,14 @@ def _is_in_content(node: Any) -> bool:
     return False
 
 
+def _code_language(pre: Any) -> str:
+    """Read the language of code from the classes by which pages colour it (``language-python``, ``highlight-source-js``)."""
+    inner = pre.css_first("code")
+    classes = " ".join((node.attributes.get("class") or "") for node in (pre, inner, pre.parent) if node is not None)
+    match = _CODE_CLASS.search(classes)
+    return match[1] if match else ""
+
+
 class _Writer:
     """Walks the nodes without recursion (pages nest thousands deep) and gathers blocks."""
 
@@ -104,6 +113,7 @@ class _Writer:
         self._lists: list[int | None] = []
         self._path: list[str] = []
         self._pre = 0
+        self._language = ""
         self._prefix = ""
 
     def blocks(self, start: Any) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -146,6 +156,7 @@ class _Writer:
             self._prefix = self._bullet()
         elif tag == "pre":
             self._pre += 1
+            self._language = _code_language(node)
         elif tag == "br":
             self._line.append("\n")
         elif tag == "img" and (alt := (node.attributes.get("alt") or "").strip()):
@@ -187,7 +198,7 @@ class _Writer:
             text = "".join(self._line).strip("\n")
             self._line = []
             if text.strip():
-                yield tuple(self._path), f"```\n{text}\n```" if code else text
+                yield tuple(self._path), f"```{self._language}\n{text}\n```" if code else text
         elif text := self._take():
             yield tuple(self._path), prefix + text.replace("\n", f"\n{' ' * len(prefix)}")
         else:
