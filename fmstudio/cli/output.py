@@ -11,7 +11,7 @@ from typing import Any
 
 from fmstudio.core.jsonfile import to_json
 from fmstudio.core.plain_value import plain_text
-from fmstudio.core.words import amount, time_left
+from fmstudio.core.words import amount, time_left, visible
 from fmstudio.jobs.spec import Job
 
 CELL_WIDTH = 60
@@ -68,7 +68,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, is_dat
 
 
 def one_line(value: Any, *, is_data: bool) -> str:
-    """A value as a table shows it, but whole; see `print_table`."""
+    """A value as a table shows it, but whole, and without what would steer the terminal; see `print_table`."""
     if (
         isinstance(value, list)
         and value
@@ -78,7 +78,7 @@ def one_line(value: Any, *, is_data: bool) -> str:
     if isinstance(value, list | tuple | dict | bytes):
         value = plain_text(value)  # as it is typed in again
     text = f"{value:,}" if type(value) is int and not is_data else str(value)
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))
 
 
 def _cut(text: str) -> str:

@@ -75,6 +75,9 @@ def test_data_cannot_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixt
     text = run(capsys, folder, "diff", "data", "2")
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
     assert "a\u2423[31mred\u2423]0;title\u2423 \u2423abc" in text and family in text
+    table = run(capsys, folder, "rows", "data")
+    assert "a\u2423[31mred\u2423]0;title\u2423 \u2423abc" in table and "\x1b" not in table
+    assert as_json(capsys, folder, "rows", "data")["rows"][1]["text"].startswith("a\x1b[31m"), "data stays as it is"
 
 
 def test_statistics(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
