@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api.errors import UserError
+from fmstudio.api.rows import ROW_ID
 from fmstudio.cli.output import CELL_WIDTH, one_line, print_json, print_table, say
 from fmstudio.cli.session import open_project, run_job
 from fmstudio.core.words import plural
@@ -148,6 +149,7 @@ def _show_preview(preview: TransformPreview) -> None:
     print(
         f"{plural(preview.rows_before, 'row becomes', 'rows become')} {about}{preview.rows_after:,}; {about}{changed}."
     )
+    _say_columns(preview)
     for name, rows in preview.outputs.items():
         print(f"  {name}: {plural(rows, 'row')}")
     if preview.failure:
@@ -163,6 +165,19 @@ def _show_preview(preview: TransformPreview) -> None:
             print_table(there, [[row.get(name) for name in there] for row in shown], is_data=True)
     if more:
         print(f"\n{plural(more, 'further column is', 'further columns are')} not shown here; --json gives all.")
+
+
+def _say_columns(preview: TransformPreview) -> None:
+    """Which columns come and which go; of a new dataset, too."""
+    names = [column.name for column in preview.columns]
+    there = preview.before[0] if preview.before else {}
+    for what, some in (
+        ("New columns", [column.name for column in preview.columns if column.is_new]),
+        ("Columns taken away", [name for name in there if name not in names and name != ROW_ID]),
+    ):
+        if some:
+            more = f" and {len(some) - MOST_COLUMNS:,} more" if len(some) > MOST_COLUMNS else ""
+            print(f"  {what}: {', '.join(some[:MOST_COLUMNS])}{more}.")
 
 
 def _columns_to_show(preview: TransformPreview) -> tuple[list[str], int]:
@@ -214,7 +229,8 @@ def run_sql(args: argparse.Namespace) -> None:
     else:
         print_table(result.columns, result.rows, is_data=True)
     if result.is_cut:
-        say(f"These are the first {plural(result.total_shown, 'row')}; there are more. Use --limit or --save.")
+        shown = plural(result.total_shown, "row is", "rows are")
+        say(f"The first {shown} shown; there are more. Use --limit or --save.")
 
 
 def _say_saved(args: argparse.Namespace, project: Project, job: Job) -> None:

@@ -77,6 +77,13 @@ def test_all_types_load_without_a_split_column(tmp_path: Path) -> None:
     assert found[0]["text"] == "plain" and found[2]["whole"] == 2**63 - 1 and found[0]["list"] == ["x", None]
 
 
+def test_no_split_column_makes_one_split(tmp_path: Path) -> None:
+    rows = pa.RecordBatch.from_pydict({"text": ["a", "b"], "split": ["train", "my own"]})
+    folder, _ = export(tmp_path, "hf_dataset", rows, name="one", split_column="")
+    assert [path.name for path in (folder / "data").iterdir()] == ["train-00000-of-00001.parquet"]
+    assert load(folder)["train"]["split"][:] == ["train", "my own"]
+
+
 def test_a_card_is_written_of_dates_beyond_the_calendar(tmp_path: Path) -> None:
     far = pa.array([2**63 - 1, 0], pa.int64()).cast(pa.timestamp("us"))
     folder, _ = export(tmp_path, "hf_dataset", pa.RecordBatch.from_pydict({"at": far}), name="far")

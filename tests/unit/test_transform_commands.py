@@ -41,6 +41,13 @@ def test_a_preview_shows_the_columns_and_places_that_change(folder: Path, capsys
     assert "2 rows become 1; 1 row changes." in said and "nothing" in said
 
 
+def test_a_preview_says_which_columns_come_and_go(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, folder, "transform", "odd", "rename_columns", "--set", 'names={"text": "words"}', "--preview")
+    assert "  New columns: words.\n  Columns taken away: text.\n" in said
+    said = run(capsys, folder, "transform", "wide", "drop_columns", "--set", "columns=c1", "--preview")
+    assert "New columns" not in said and "  Columns taken away: c1.\n" in said
+
+
 def test_a_join_shows_first_what_it_brings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, folder, "transform", "wide", "join", "--set", "dataset=odd", "key=row_id", "--preview")
     header = said.split("After")[1].splitlines()[1]

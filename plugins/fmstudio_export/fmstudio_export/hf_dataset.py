@@ -31,7 +31,9 @@ class HfDatasetParams(Params):
 
     description: str = Field(default="", title="Description", description="What the card says the dataset is.")
     split_column: str = Field(
-        default=SPLIT, title="Split column", description="Its values name the splits; without it all rows are “train”."
+        default=SPLIT,
+        title="Split column",
+        description="Its values name the splits. Empty, or where there is none: all rows are “train”.",
     )
     shard_mb: int = Field(
         default=500, ge=1, le=5_000, title="File size (MB)", description="A split larger than this gets several files."
@@ -46,7 +48,7 @@ class HfDatasetExporter(DatasetExporter):
     def check(self, schema: pa.Schema, params: Any) -> None:
         """See `DatasetExporter.check`."""
         need_columns(schema, "A dataset folder")
-        if params.split_column != SPLIT and params.split_column not in schema.names:
+        if params.split_column not in ("", SPLIT) and params.split_column not in schema.names:
             raise UserError(f"There is no column “{params.split_column}” here.", remedy="Choose another split column.")
 
     def write(
