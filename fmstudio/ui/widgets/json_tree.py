@@ -123,7 +123,7 @@ class JsonTree(QTreeWidget):
         count, index = 0, self.model().index(0, 0)
         while index.isValid() and count < MOST_ROWS_SEEN:
             count, index = count + 1, self.indexBelow(index)
-        height = max(20, self.sizeHintForRow(0))
+        height = self.sizeHintForRow(0) if count else self.fontMetrics().lineSpacing()
         self.setFixedHeight(max(1, count) * height + 8)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
