@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FEW_COLUMNS, MOST_COLUMNS = 6, 12
 """Columns of a preview that a terminal has room for: beside those that change, and at most."""
 
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _MANY = {"cells": "cells change", "rows": "rows change"}
 
 
@@ -96,6 +97,8 @@ def _value(key: str, text: str, wanted: str) -> Any:
         return text
     if wanted == "array" and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
+    if wanted == "boolean" and text.strip().casefold() in _TRUTH:
+        return _TRUTH[text.strip().casefold()]
     try:
         return json.loads(text)
     except ValueError as error:

@@ -48,6 +48,15 @@ def test_a_preview_says_which_columns_come_and_go(folder: Path, capsys: pytest.C
     assert "New columns" not in said and "  Columns taken away: c1.\n" in said
 
 
+@pytest.mark.parametrize(("word", "cells"), [("true", 1), ("Yes", 1), ("1", 1), ("False", 0), ("off", 0)])
+def test_truth_is_said_in_several_words(
+    folder: Path, capsys: pytest.CaptureFixture[str], word: str, cells: int
+) -> None:
+    setting = f"ignore_case={word}"
+    said = run(capsys, folder, "transform", "wide", "replace", "--set", "find=OLD", "column=text", setting, "--preview")
+    assert f"; {cells} cell" in said
+
+
 def test_a_join_shows_first_what_it_brings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, folder, "transform", "wide", "join", "--set", "dataset=odd", "key=row_id", "--preview")
     header = said.split("After")[1].splitlines()[1]
