@@ -234,7 +234,7 @@ def undo_or_redo(args: argparse.Namespace) -> None:
     with open_project(args.project) as project:
         dataset_id = project.datasets.id_even_gone(args.dataset) if args.dataset else None
         operation = getattr(project, args.command)(dataset_id)
-        told = project.datasets.told(operation) if operation else ""
+        told = project.datasets.log.told(operation) if operation else ""
     if operation is None:
         raise UserError(f"There is nothing to {args.command}.")
     if args.json:

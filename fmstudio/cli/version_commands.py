@@ -145,7 +145,7 @@ def _show_whole_history(args: argparse.Namespace) -> None:
         raise UserError("--go-to needs a dataset.", remedy="Example: fmstudio history DATASET --go-to 3")
     with open_project(args.project) as project:
         operations = project.datasets.operations()
-        told = [project.datasets.told(operation) for operation in operations]
+        told = project.datasets.log.all_told(operations)
     if args.json:
         print_json({"history": operations})
         return

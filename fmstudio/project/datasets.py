@@ -5,7 +5,6 @@ Moves no files of jobs (see `publish`); a branch links the files of the version 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,13 +138,6 @@ class Datasets:
             [id_or_name, id_or_name],
         )
         return str(found[0][0]) if found else self.get(id_or_name).id
-
-    def told(self, operation: Operation) -> str:
-        """What an operation did, in words, with the dataset's name where they do not say it."""
-        found = self._catalog.query("SELECT name FROM datasets WHERE id = ?", [operation.dataset_id])
-        name = str(found[0][0]) if found else ""
-        is_said = not name or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", operation.title)
-        return operation.title if is_said else f"{operation.title}, in “{name}”"
 
     def _datasets(self, condition: str, parameters: list[Any]) -> list[Dataset]:
         rows = self._catalog.records(

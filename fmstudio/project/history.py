@@ -8,8 +8,9 @@ back from its parameters.
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +148,15 @@ class History:
         taken = {row[0] for row in rows}
         names = (wanted, *(f"{wanted} {n}" for n in range(2, len(taken) + 3)))
         return next(name for name in names if name not in taken)
+
+    def told(self, operation: Operation) -> str:
+        """What an operation did, in words, with the dataset's name where they do not say it."""
+        return self.all_told([operation])[0]
+
+    def all_told(self, operations: Sequence[Operation]) -> list[str]:
+        """The same of many operations, with one look into the catalogue."""
+        names = dict(self._catalog.query("SELECT id, name FROM datasets"))
+        return [_told(operation.title, names.get(operation.dataset_id, "")) for operation in operations]
 
     def row_changes(self, dataset_id: str) -> dict[int, int]:
         """Edit operation → rows it added less rows it deleted."""
@@ -307,6 +317,11 @@ def log_operation(
     }
     insert(connection, "operations", values)
     return number
+
+
+def _told(title: str, name: str) -> str:
+    is_said = not name or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", title)
+    return title if is_said else f"{title}, in “{name}”"
 
 
 def _text(operation: Operation) -> str:

@@ -22,7 +22,7 @@ def step_history(context: AppContext, direction: Literal["undo", "redo"], datase
         operation = project.undo(dataset_id) if direction == "undo" else project.redo(dataset_id)
         if operation is None:
             return Changes(), ""
-        title = operation.title if dataset_id else project.datasets.told(operation)
+        title = operation.title if dataset_id else project.datasets.log.told(operation)
         return Changes(datasets=frozenset({operation.dataset_id})), title
 
     def done(title: str) -> None:

@@ -342,6 +342,6 @@ def test_versions_are_found_by_number_or_name(project: Project) -> None:
 def test_an_operation_is_told_with_its_dataset(project: Project) -> None:
     project.edits.set_cells(D, {1: {"text": "one"}})
     undone = project.undo()
-    assert undone is not None and project.datasets.told(undone) == f"{undone.title}, in “data”"
+    assert undone is not None and project.datasets.log.told(undone) == f"{undone.title}, in “data”"
     made = project.undo()
-    assert made is not None and project.datasets.told(made) == "Import data"
+    assert made is not None and project.datasets.log.told(made) == "Import data"
