@@ -169,7 +169,8 @@ def thumbs_readings(sample: Sample) -> list[Reading]:
         is_verdicts = not numbers or label.lower() in ("thumbs", "thumb", "vote", "liked", "accepted", "is_good")
         certainty: Literal["sure", "likely", "guess"] = "guess"
         if is_two_sided and label.lower() != "score":
-            certainty = "sure" if is_verdicts else "likely"
+            # Of whole conversations that are all good ones, the verdict is less than what was said.
+            certainty = "sure" if is_verdicts and (len(distinct) > 1 or "messages" not in judged) else "likely"
         readings.append((Mapping("unpaired_preference", columns, options=options), certainty, tuple(said)))
     return readings[:1]
 

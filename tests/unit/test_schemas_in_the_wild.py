@@ -76,6 +76,10 @@ def test_a_verdict_beside_a_whole_conversation_is_on_its_last_answer() -> None:
     assert rows[1]["label"] is False
 
 
+def test_conversations_that_are_all_good_ones_stay_conversations() -> None:
+    assert made({"messages": [ASKED, SAID], "accepted": True})[0].kind == "conversation"
+
+
 def test_two_single_answers_beside_the_conversation_they_go_on() -> None:
     row = {"conversations": [HUMAN], "chosen": GPT, "rejected": {"from": "gpt", "value": "worse"}}
     mapping, rows = made(row)
