@@ -9,10 +9,17 @@ from typing import Any
 from fmstudio.api import Params, UserError
 
 
+_LISTED = 20
+"""Names that are listed."""
+
+
 def nearest(name: str, names: Sequence[str]) -> str:
-    """Give a sentence that helps on: the nearest name, or all there are."""
+    """Give a sentence that helps on: the nearest name, or those there are, the first of many."""
     near = difflib.get_close_matches(name, names, 1)
-    return f"Did you mean “{near[0]}”?" if near else f"There is: {', '.join(names) or 'none'}."
+    if near:
+        return f"Did you mean “{near[0]}”?"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"There is: {', '.join(names[:_LISTED]) or 'none'}{more}."
 
 
 def make_params(kind: Any, values: dict[str, Any], title: str) -> Params:
@@ -47,6 +54,8 @@ def _told(error: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in error["loc"]) or "the parameters"
     if error["type"] == "extra_forbidden":
         return f"there is no parameter “{name}”"
+    if error["type"] == "missing":
+        return f"“{name}” is missing"
     message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:  # the parameters do not fit together: their values would be a wall of text
         return f"{message[:1].lower()}{message[1:]}"

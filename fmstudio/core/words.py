@@ -43,7 +43,12 @@ def time_left(seconds: float) -> str:
 
 
 def amount(done: float, total: float | None, what: str) -> str:
-    """How far something has come: ``412 of 1,050 rows``, ``2.6 GB of 10.2 GB read``; without a total ``412 rows``."""
+    """How far something has come: ``412 of 1,050 rows``, ``2.6 GB of 10.2 GB read``; without a total ``412 rows``.
+
+    Where nothing is counted, only what is being done.
+    """
+    if not done and not total:
+        return what
     said: Callable[[float], str] = _number
     if what.startswith("bytes"):
         said, what = size, what.removeprefix("bytes").strip()

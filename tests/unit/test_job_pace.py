@@ -32,6 +32,8 @@ def test_amounts() -> None:
     assert amount(412, 1_050, "rows") == "412 of 1,050 rows"
     assert amount(412, None, "rows embedded") == "412 rows embedded"
     assert amount(3, 4, "") == "3 of 4"
+    assert amount(0, None, "looking at the rows") == "looking at the rows"
+    assert amount(0, 50, "rows") == "0 of 50 rows"
     assert [time_left(s) for s in (0.2, 7.4, 59, 185)] == [
         "about 1 s left", "about 7 s left", "about 59 s left", "about 3 min 05 s left",
     ]  # fmt: skip

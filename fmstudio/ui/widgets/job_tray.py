@@ -137,8 +137,7 @@ def progress_text(job: Job) -> str:
     if progress.text.startswith("step "):  # it counts by itself
         parts.append(progress.text)
     elif progress.text:
-        is_counted = progress.total or progress.done
-        parts.append(words.amount(progress.done, progress.total, progress.text) if is_counted else progress.text)
+        parts.append(words.amount(progress.done, progress.total, progress.text))
     if job.started:
         parts.append(words.duration(seconds_of(job)))
     is_last = job.step_index == len(job.spec.steps) - 1
