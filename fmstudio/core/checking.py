@@ -8,7 +8,6 @@ from typing import Any
 
 from fmstudio.api import Params, UserError
 
-
 _LISTED = 20
 """Names that are listed."""
 
