@@ -204,7 +204,10 @@ def test_versions_are_named_branched_restored_and_compared(
     view.table.selectRow(0)
     last = view.table.visualRect(view.table.rows.index(2, 0)).center()
     qtbot.mouseClick(view.table.viewport(), LEFT, CTRL, QPoint(last))
-    assert pane.chosen_pair() == (1, 3) and pane.compare.text() == "Compare the two"
+    assert pane.chosen_pair() == (1, 3) and pane.compare.accessibleName() == "Compare the two"
+    view.resize(650, 560)  # what a window of 1100 pixels leaves
+    buttons = (pane.look, pane.compare, pane.restore, pane.branch, pane.name, pane.lineage)
+    assert [b.text() for b in buttons if b.width() < b.sizeHint().width()] == [], "no text is cut"
     qtbot.mouseClick(pane.compare, LEFT)
     assert view.stack.currentWidget() is view.diff
     assert (view.diff.sides.before.currentData(), view.diff.sides.after.currentData()) == (1, 3)

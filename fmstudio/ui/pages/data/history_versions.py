@@ -180,7 +180,8 @@ class VersionsPane(QWidget):
         self.name.setEnabled(version is not None and count < 2)
         self.restore.setEnabled(is_there and count < 2 and version is not None and version.number != current)
         self.job.setVisible(bool(version is not None and version.job_id))
-        self.compare.setText(self.tr("Compare the two") if count == 2 else self.tr("Compare"))
+        # The text stays as it is: a longer one would cut the others in a narrow window.
+        self.compare.setAccessibleName(self.tr("Compare the two") if count == 2 else self.tr("Compare"))
 
     # ---- what can be done ------------------------------------------------------------------------------------------
 
