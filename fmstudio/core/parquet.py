@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmstudio.api import ROW_ID
-from fmstudio.core.parquet_files import FILE_BYTES, GROUP_BYTES, ROW_GROUP, ParquetFiles, open_writer
+from fmstudio.core.parquet_files import FILE_BYTES, GROUP_BYTES, ParquetFiles
+from fmstudio.core.parquet_storage import ROW_GROUP, open_writer
 from fmstudio.core.unify import Unifier
 
 if TYPE_CHECKING:
