@@ -14,7 +14,7 @@ from fmstudio.ui.widgets.paged_table import PAGES_KEPT, FixedPage, PagedTable, R
 from fmstudio.ui.widgets.table.copying import json_line
 from fmstudio.ui.widgets.table.painter import CellPainter, Look
 from fmstudio.ui.widgets.table.thumbnails import Thumbnails
-from fmstudio.ui.widgets.table.values import named_text, one_line, tsv_text
+from fmstudio.ui.widgets.table.values import compact_json, full_text, named_text, one_line, tsv_text
 
 TEN_MILLION = 10_000_000
 
@@ -204,3 +204,10 @@ def test_cells_read_well() -> None:
     assert tsv_text(Decimal("0.10")) == "0.10" and tsv_text(datetime.time(1, 2)) == "01:02:00"
     assert (named_text(""), named_text("  "), named_text(None)) == ('""', '"  "', "null")
     assert len(cell_text("x" * 10_000)) == 300
+
+
+def test_maps_may_be_keyed_by_anything() -> None:
+    value = {datetime.date(2024, 1, 2): [1, None], 3: "x"}
+    assert compact_json(value) == '{"2024-01-02": [1, null], "3": "x"}'
+    assert full_text(value).startswith('{\n  "2024-01-02"')
+    assert tsv_text(value) == compact_json(value)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from fmstudio.core.plain_value import plain_value
+
 CellKind = Literal[
     "text", "number", "boolean", "time", "messages", "tags", "vector", "json", "code", "image", "bytes", "nested"
 ]
@@ -172,7 +174,14 @@ def compact_json(value: Any) -> str:
     """A nested value as JSON in one line, cut where it is far longer than a cell."""
     if isinstance(value, list | tuple) and len(value) > 64:
         value = value[:64]
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return _json(value)
+
+
+def _json(value: Any, **more: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, **more)
+    except TypeError:  # a map may be keyed by dates, or anything else
+        return json.dumps(plain_value(value), ensure_ascii=False, **more)
 
 
 def full_text(value: Any) -> str:
@@ -186,7 +195,7 @@ def full_text(value: Any) -> str:
     if is_messages(value):
         return "\n".join(f"{ROLE_WORDS.get(m['role'], m['role'])}: {plain_content(m['content'])}" for m in value)
     if isinstance(value, list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False, default=str, indent=2)
+        return _json(value, indent=2)
     return str(value)
 
 
@@ -197,7 +206,7 @@ def plain_content(content: Any) -> str:
     if isinstance(content, list | tuple):
         parts = [p.get("text") or f"[{p.get('type', 'part')}]" if isinstance(p, dict) else str(p) for p in content]
         return "\n".join(str(part) for part in parts)
-    return "" if content is None else json.dumps(content, ensure_ascii=False, default=str)
+    return "" if content is None else _json(content)
 
 
 def tsv_text(value: Any) -> str:
@@ -214,7 +223,7 @@ def tsv_text(value: Any) -> str:
 
 def _tsv_other(value: Any) -> str:
     is_nested = isinstance(value, list | tuple | dict)
-    return json.dumps(value, ensure_ascii=False, default=str) if is_nested else full_text(value)
+    return _json(value) if is_nested else full_text(value)
 
 
 def is_short(value: Any, kind: CellKind) -> bool:
