@@ -14,7 +14,7 @@ from fmstudio.ui.widgets.paged_table import PAGES_KEPT, FixedPage, PagedTable, R
 from fmstudio.ui.widgets.table.copying import json_line
 from fmstudio.ui.widgets.table.painter import CellPainter, Look
 from fmstudio.ui.widgets.table.thumbnails import Thumbnails
-from fmstudio.ui.widgets.table.values import compact_json, full_text, named_text, one_line, tsv_text
+from fmstudio.ui.widgets.table.values import compact_json, named_text, one_line, tsv_text
 
 TEN_MILLION = 10_000_000
 

@@ -174,10 +174,11 @@ def compact_json(value: Any) -> str:
     """A nested value as JSON in one line, cut where it is far longer than a cell."""
     if isinstance(value, list | tuple) and len(value) > 64:
         value = value[:64]
-    return _json(value)
+    return as_json(value)
 
 
-def _json(value: Any, **more: Any) -> str:
+def as_json(value: Any, **more: Any) -> str:
+    """Any value as JSON; what JSON has no form for is text, keys too."""
     try:
         return json.dumps(value, ensure_ascii=False, default=str, **more)
     except TypeError:  # a map may be keyed by dates, or anything else
@@ -195,7 +196,7 @@ def full_text(value: Any) -> str:
     if is_messages(value):
         return "\n".join(f"{ROLE_WORDS.get(m['role'], m['role'])}: {plain_content(m['content'])}" for m in value)
     if isinstance(value, list | tuple | dict):
-        return _json(value, indent=2)
+        return as_json(value, indent=2)
     return str(value)
 
 
@@ -206,7 +207,7 @@ def plain_content(content: Any) -> str:
     if isinstance(content, list | tuple):
         parts = [p.get("text") or f"[{p.get('type', 'part')}]" if isinstance(p, dict) else str(p) for p in content]
         return "\n".join(str(part) for part in parts)
-    return "" if content is None else _json(content)
+    return "" if content is None else as_json(content)
 
 
 def tsv_text(value: Any) -> str:
@@ -223,7 +224,7 @@ def tsv_text(value: Any) -> str:
 
 def _tsv_other(value: Any) -> str:
     is_nested = isinstance(value, list | tuple | dict)
-    return _json(value) if is_nested else full_text(value)
+    return as_json(value) if is_nested else full_text(value)
 
 
 def is_short(value: Any, kind: CellKind) -> bool:
