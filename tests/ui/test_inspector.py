@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fmstudio.project.filters import ColumnFilter
 from fmstudio.ui.pages.data.cell_editor import MessagesEditor, RowForm, TextBox
 from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.pages.data.row_story_view import RowStory
@@ -200,6 +201,21 @@ def test_a_text_is_found_in_trees_tags_and_numbers(open_data: OpenData, project_
     table.setCurrentIndex(table.rows.index(1, 0))
     bar.field.setText("x")
     qtbot.waitUntil(lambda: bar.status.text() == "1 / 2,000+", timeout=LONG)
+
+
+def test_what_is_looked_for_in_one_column_is_marked_in_that_alone(
+    open_data: OpenData, project_folder: Path, qtbot: Any
+) -> None:
+    record = {"text": "the sofa", "note": "the sofa", "deep": {"key": "sofa"}}
+    page = open_data(project_folder, [record] * 3)
+    inspector, rows = page.view.inspector, page.view.rows
+    rows.table.setCurrentIndex(rows.table.rows.index(0, 0))
+    marks = lambda: [len(v.extraSelections()) for v in inspector.findChildren(QTextEdit) if v.isVisible()]  # noqa: E731
+    rows.bar.add_condition(ColumnFilter("note", "contains", ("sofa",)))
+    qtbot.waitUntil(lambda: marks() == [0, 1], timeout=LONG)
+    rows.filter.setText("the")
+    rows.apply_filter()
+    qtbot.waitUntil(lambda: marks() == [1, 2], timeout=LONG)
 
 
 def test_a_tree_takes_the_colours_of_another_theme(qtbot: Any) -> None:

@@ -29,6 +29,7 @@ from fmstudio.ui.widgets import words
 from fmstudio.ui.widgets.elided_button import ElidedButton
 from fmstudio.ui.widgets.flow import FlowLayout
 from fmstudio.ui.widgets.parts import button, clear, column, holder, icon_label, label, row, tool_button
+from fmstudio.ui.widgets.table.values import one_line
 
 HINT = "Words to find, column:word, -without, or a SQL condition such as length(text) > 100   (Ctrl+F)"
 LIVE_ROWS = 300_000
@@ -285,7 +286,7 @@ class FilterBar(QWidget):
         self._pill_box.setVisible(bool(self.conditions))
 
     def _pill(self, condition: ColumnFilter) -> ElidedButton:
-        pill = ElidedButton(condition.in_words().replace("&", "&&"))
+        pill = ElidedButton(one_line(condition.in_words()).replace("&", "&&"))
         icons.set_icon(pill, "close", "text", 16)
         pill.clicked.connect(lambda: self.remove_condition(condition))
         pill.setProperty("pill", "true")

@@ -192,7 +192,8 @@ class RowInspector(QFrame):
         if self.find_bar.isVisible():
             self.find_bar.search()
         else:
-            mark_all(self._body, list(dict.fromkeys(term.text for term in self._terms)))
+            for name, shown in self._values.views:
+                mark_all(shown, list(dict.fromkeys(t.text for t in self._terms if t.column in ("", name))))
 
     @Slot()
     def open_find(self) -> None:

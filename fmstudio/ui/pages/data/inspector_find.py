@@ -163,11 +163,11 @@ def show_marks(places: Sequence[Place], view: View, *, current: Place | None = N
 
 
 def _views(root: QWidget) -> Iterator[View]:
-    """The views in the order they are seen: findChildren gives all of one class first."""
-    labels = [one for one in root.findChildren(QLabel) if is_value_label(one)]
-    found: list[View] = [
-        *root.findChildren(QTextEdit), *root.findChildren(QPlainTextEdit), *root.findChildren(JsonTree), *labels
-    ]  # fmt: skip
+    """A widget itself and the views in it, in the order they are seen: findChildren gives all of one class first."""
+    found: list[View] = [root] if isinstance(root, QTextEdit | QPlainTextEdit | JsonTree | QLabel) else []
+    for kind in (QTextEdit, QPlainTextEdit, JsonTree, QLabel):
+        found += root.findChildren(kind)
+    found = [view for view in found if not isinstance(view, QLabel) or is_value_label(view)]
     places = {view: view.mapTo(root, view.rect().topLeft()) for view in found if view.isVisibleTo(root)}
     yield from sorted(places, key=lambda view: (places[view].y(), places[view].x()))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout
+from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from fmstudio.ui.pages.data.cell_views import value_view
 from fmstudio.ui.widgets.parts import ElidedLabel, column
@@ -36,6 +36,7 @@ class RowValues(QObject):
         self._is_raw = False
         self._end: Callable[[QVBoxLayout], None] = lambda _: None
         self._shown = 0
+        self._views: list[tuple[str, QWidget]] = []
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._go_on)
         area.verticalScrollBar().valueChanged.connect(self._look)
@@ -48,6 +49,11 @@ class RowValues(QObject):
     def shown(self) -> int:
         """How many values are there."""
         return self._shown
+
+    @property
+    def views(self) -> Sequence[tuple[str, QWidget]]:
+        """Names of columns and how their values are shown, from top to bottom."""
+        return self._views
 
     def show(
         self,
@@ -66,7 +72,7 @@ class RowValues(QObject):
         """
         self._layout = column(gap=6)
         self._waiting, self._types, self._is_raw, self._end = list(values.items()), types, is_raw, end
-        self._shown = 0
+        self._shown, self._views = 0, []
         self._add(max(FIRST, at_least))
         self._look()
         return self._layout
@@ -97,7 +103,7 @@ class RowValues(QObject):
 
     def stop(self) -> None:
         """Show no more of them."""
-        self._waiting = []
+        self._waiting, self._views = [], []
         self._soon.stop()
 
     def show_all(self) -> None:
@@ -110,7 +116,9 @@ class RowValues(QObject):
         now, self._waiting = self._waiting[:count], self._waiting[count:]
         for name, value in now:
             self._layout.addWidget(ElidedLabel(name, "caption"))
-            self._layout.addWidget(value_view(name, value, self._types.get(name, ""), is_raw=self._is_raw))
+            shown = value_view(name, value, self._types.get(name, ""), is_raw=self._is_raw)
+            self._views.append((name, shown))
+            self._layout.addWidget(shown)
             self._layout.addSpacing(4)
         self._shown += len(now)
         if not self._waiting:

@@ -17,7 +17,7 @@ from fmstudio.project.filters import ColumnFilter, FilterColumn, is_free_text, k
 from fmstudio.ui.history import step_history
 from fmstudio.ui.pages.data.tag_popup import TagPopup
 from fmstudio.ui.widgets import words
-from fmstudio.ui.widgets.table.values import CellKind
+from fmstudio.ui.widgets.table.values import CellKind, one_line
 
 if TYPE_CHECKING:
     from fmstudio.jobs.outcome import Problem
@@ -309,7 +309,7 @@ class RowCommands(QObject):
         self._add(menu, f"Drop {rows}", "Del", self.drop, is_there)
         if index.isValid():
             menu.addSeparator()
-            name = words.short(table.rows.shown_column(index.column()), 40).replace("&", "&&")
+            name = words.short(one_line(table.rows.shown_column(index.column())), 40).replace("&", "&&")
             view.column_menu.fill(menu.addMenu(self.tr("Column {}").format(name)), index.column())
         return menu
 
@@ -324,7 +324,7 @@ class RowCommands(QObject):
             only = ColumnFilter(name, "equals", (value,))
         else:
             return
-        shown = words.short(only.in_words()).replace("&", "&&")
+        shown = words.short(one_line(only.in_words())).replace("&", "&&")
         self._add(menu, f"Only rows where {shown}", "", lambda: view.bar.add_condition(only), True)
 
     def _add(self, menu: QMenu, text: str, keys: str, act: Callable[[], object], can: bool) -> QAction:

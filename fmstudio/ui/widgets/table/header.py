@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from fmstudio.ui.theme import ROW_HEIGHT, Theme
 from fmstudio.ui.widgets.table.model import PagedRows
+from fmstudio.ui.widgets.table.values import one_line
 
 PLAIN_HEIGHT = 28
 FACTS_HEIGHT, FULL_HEIGHT = 42, 66
@@ -144,7 +145,7 @@ class ColumnHeader(QHeaderView):
         )
         is_right = not self._heads and self._is_number(section)
         side = Qt.AlignmentFlag.AlignRight if is_right else Qt.AlignmentFlag.AlignLeft
-        shown = QFontMetrics(font).elidedText(name, Qt.TextElideMode.ElideRight, box.width())
+        shown = QFontMetrics(font).elidedText(one_line(name), Qt.TextElideMode.ElideRight, box.width())
         painter.drawText(box, int(side | Qt.AlignmentFlag.AlignVCenter), shown)
 
     def _is_number(self, section: int) -> bool:
