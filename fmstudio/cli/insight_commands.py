@@ -13,6 +13,8 @@ from fmstudio.cli.session import open_project
 from fmstudio.core.words import plural, visible
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from fmstudio.project import Project
     from fmstudio.project.diff import DiffRow, DiffSummary
     from fmstudio.project.lineage import Graph
@@ -210,7 +212,7 @@ def _print_column(found: ColumnStatistics) -> None:
         rows = [
             (
                 f"{name} (estimate)" if name == "tokens" else name,
-                *(f"{n:,.4g}" for n in (s.lowest, *s.quantiles.values(), s.highest, s.mean)),
+                *(_measure(found, name, n) for n in (s.lowest, *s.quantiles.values(), s.highest, s.mean)),
             )
             for name, s in spreads.items()
         ]
@@ -226,8 +228,18 @@ def _print_column(found: ColumnStatistics) -> None:
             print_table(("value", unit), [(value, f"{count:,}") for value, count in values], is_data=True)
     if found.outliers:
         print(
-            "\nFar from the others: " + ", ".join(f"row id {row_id} ({value:,.4g})" for row_id, value in found.outliers)
+            "\nFar from the others: "
+            + ", ".join(f"row id {row} ({_measure(found, 'values', value)})" for row, value in found.outliers)
         )
+
+
+def _measure(found: ColumnStatistics, name: str, value: float | Decimal) -> str:
+    """A figure of a column as it is said: a moment as such."""
+    if found.kind == "time" and name == "values":
+        from fmstudio.project.statistics_moments import moment_words
+
+        return moment_words(float(value), found.type)
+    return f"{value:,.4g}"
 
 
 def bars(counts: list[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,16 @@ def test_statistics(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "messages" in run(capsys, folder, "stats", "data")
     assert "tokens (estimate)" in run(capsys, folder, "stats", "data", "text")
     assert as_json(capsys, folder, "stats", "data", "n", "--version", "1")["rows"] == 20
+
+
+def test_moments_are_said_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project.open(folder)
+    start = datetime.datetime(2024, 3, 1, 12, tzinfo=datetime.UTC)
+    days = [start + datetime.timedelta(days=i) for i in range(30)]
+    make_dataset(project, "days", pa.table({"row_id": range(30), "at": days}))
+    project.close()
+    text = run(capsys, folder, "stats", "days", "at")
+    assert "2024-03-01 12:00" in text and "e+09" not in text and "1,709" not in text
 
 
 def test_lineage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
