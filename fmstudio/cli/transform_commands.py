@@ -136,11 +136,11 @@ def _say_done(args: argparse.Namespace, project: Project, job: Job) -> None:
         print(f"Version {dataset.version} of “{dataset.name}”: {plural(dataset.rows, 'row')}. {meta['title']}.")
     step = result["steps"][0]
     counts = [
-        (step.get("changed_cells", 0), "cells changed"),
-        (step["dropped"], "rows dropped"),
-        (step["made"], "rows made"),
+        (step.get("changed_cells", 0), "cell", "changed"),
+        (step["dropped"], "row", "dropped"),
+        (step["made"], "row", "made"),
     ]
-    if said := ", ".join(f"{count:,} {word}" for count, word in counts if count):
+    if said := ", ".join(f"{plural(count, what)} {done}" for count, what, done in counts if count):
         print(f"{said}.")
     for note in result["notes"]:
         say(note)

@@ -230,6 +230,8 @@ class _Counting:
             there = tuple(part for part in parts if part.files or part.kind == "version")
             title = f"{dataset['name']} (deleted)" if dataset["is_deleted"] else dataset["name"]
             size, files = sum(part.bytes for part in there), sum(part.files for part in there)
+            if dataset["is_deleted"] and not files:
+                continue  # nothing of it is left
             current = f"{dataset['id']}@{dataset['current_version']}"
             can_come_back = dataset["is_deleted"] and any(part.id == current and part.files for part in parts)
             yield Subject("dataset", dataset["id"], title, size, files, there, can_come_back=bool(can_come_back))

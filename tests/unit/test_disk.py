@@ -125,8 +125,10 @@ def test_a_deleted_dataset_goes_when_undo_no_longer_reaches_it(project: Project)
     for n in range(UNDO_DEPTH):
         project.edits.set_cells(other, {0: {"text": str(n)}})
     assert [(g.dataset_id, g.version) for g in project.disk.collectable()] == [(dataset, 1)]
+    assert {s.id for s in project.disk.usage().subjects if s.kind == "dataset"} == {dataset, other}
     collect(project)
     assert not project.datasets.version_folder(dataset, 1).exists()
+    assert {s.id for s in project.disk.usage().subjects if s.kind == "dataset"} == {other}, "nothing is left of it"
     assert len(shown(project, other)) == 10
 
 
@@ -417,7 +419,8 @@ def test_undo_of_the_project_passes_over_what_was_collected(project: Project) ->
     project.datasets.delete(gone)
     collect(project, 0)
     assert not has_rows(project, gone, 1)
-    assert [s.can_come_back for s in project.disk.usage().subjects if s.kind == "dataset"] == [False, False]
+    found = [(s.id, s.can_come_back) for s in project.disk.usage().subjects if s.kind == "dataset"]
+    assert found == [(kept, False)], "of what was deleted and collected nothing is left to be shown"
     undone = project.undo()
     assert undone is not None and undone.dataset_id == kept, "the deletion leads nowhere: the work before it is next"
     assert project.redo() is not None and project.undo() is not None
