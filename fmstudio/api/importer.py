@@ -84,7 +84,7 @@ class Importer(ABC):
     one to read (empty: the first).
 
     An import that was cancelled or killed goes on where it stood: the file is read once more from its start, what was
-    already kept is passed over, and so the same file must give the same batches each time. A format in which a place in
+    already kept is passed over, and so the same file must give the same rows each time. A format in which a place in
     the middle can be found again spares the user that: see `mark`.
 
     Attributes:
