@@ -85,6 +85,7 @@ def test_the_same_import_again_goes_on_with_the_one_cut_short(
     assert project is not None and queue is not None
     begun: list[Job] = []
     context.build_and_submit(lambda: project.specs.import_files([path], name="another"), begun.append)
+    qtbot.waitUntil(lambda: len(begun) == 1, timeout=LONG)
     context.build_and_submit(lambda: project.specs.import_files([path]), begun.append)
     qtbot.waitUntil(lambda: len(begun) == 2, timeout=LONG)
     assert begun[0] is not job and begun[1] is job
