@@ -187,7 +187,7 @@ def _place(reject: dict[str, Any]) -> str:
 
 def import_files(args: argparse.Namespace) -> None:
     """``fmstudio import FILE…``."""
-    from fmstudio.project.import_specs import is_same_import
+    from fmstudio.project.import_specs import cut_short
 
     mapping = _parse_mapping(args.map)
     if args.update and args.each:
@@ -219,7 +219,7 @@ def import_files(args: argparse.Namespace) -> None:
             known_shapes={} if args.forget else project.imports.mappings(),
         )
         queue = make_queue(project)
-        begun = next((job for job in queue.jobs() if is_same_import(job, spec)), None)
+        begun = cut_short(queue.jobs(), spec)
         if begun is not None:
             say("This import was cut short before; it goes on where it stood.")
         job = run_job(project, spec, queue, again=begun)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,15 @@ def existing(files: Sequence[Path | str]) -> tuple[str, ...]:
     return named
 
 
-def is_same_import(job: Job, spec: JobSpec) -> bool:
-    """Whether a job that did not come to its end wanted the very same, so that it can go on where it stood.
+def cut_short(jobs: Iterable[Job], spec: JobSpec) -> Job | None:
+    """Find an import that did not come to its end and wanted the very same, so that it can go on where it stood.
 
     One with a step that is done is none: its file may have changed since, and is not looked at again.
     """
-    is_import = job.kind == spec.kind == "import"
-    return is_import and job.can_retry and job.next_step() == 0 and _wanted(job.spec) == _wanted(spec)
+    if spec.kind != "import":
+        return None
+    unfinished = (job for job in jobs if job.kind == "import" and job.can_retry and job.next_step() == 0)
+    return next((job for job in unfinished if _wanted(job.spec) == _wanted(spec)), None)
 
 
 def _wanted(spec: JobSpec) -> str:

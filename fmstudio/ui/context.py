@@ -240,10 +240,9 @@ class AppContext(QObject):
 
     def _cut_short(self, spec: JobSpec) -> Job | None:
         """Go on with an import that a specification asks for again; None = there is none."""
-        from fmstudio.project.import_specs import is_same_import
+        from fmstudio.project.import_specs import cut_short
 
-        jobs = self.queue.jobs() if self.queue is not None and spec.kind == "import" else []
-        job = next((job for job in jobs if is_same_import(job, spec)), None)
+        job = cut_short(self.queue.jobs(), spec) if self.queue is not None else None
         if job is not None:
             self.retry(job.id)
         return job

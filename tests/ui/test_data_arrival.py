@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton
 
@@ -13,6 +14,17 @@ from fmstudio.ui.shell import MainWindow
 from tests.helpers import write_jsonl, write_slow_importer
 from tests.ui.conftest import OpenWindow
 from tests.ui.test_data_journey import LEFT, LONG, drop, import_by_drop
+
+
+@pytest.fixture
+def window(open_window: OpenWindow, project_folder: Path, own_home: Path) -> MainWindow:
+    """A window in which imports of ``.slow`` files take their time."""
+    write_slow_importer(own_home)
+    return open_window(project_folder)
+
+
+def with_dataset(qtbot: Any, window: MainWindow, path: Path, rows: int) -> DataPage:
+    return import_by_drop(qtbot, window, write_jsonl(path, [{"text": letter} for letter in "abc"[:rows]]), rows)
 
 
 def begin_slow_import(qtbot: Any, window: MainWindow, page: DataPage, path: Path) -> None:
@@ -27,22 +39,14 @@ def names(page: DataPage) -> list[str]:
     return [dataset.name for dataset in page._datasets]
 
 
-def test_it_comes_to_the_front_of_those_who_wait(
-    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any, own_home: Path
-) -> None:
-    write_slow_importer(own_home)
-    window = open_window(project_folder)
-    page = import_by_drop(qtbot, window, write_jsonl(tmp_path / "kept.jsonl", [{"text": "a"}, {"text": "b"}]), 2)
+def test_it_comes_to_the_front_of_those_who_wait(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
+    page = with_dataset(qtbot, window, tmp_path / "kept.jsonl", 2)
     begin_slow_import(qtbot, window, page, tmp_path / "crawl.slow")
     qtbot.waitUntil(lambda: page.view.dataset.name == "crawl", timeout=LONG)
 
 
-def test_who_writes_a_filter_stays_and_is_told(
-    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any, own_home: Path
-) -> None:
-    write_slow_importer(own_home)
-    window = open_window(project_folder)
-    page = import_by_drop(qtbot, window, write_jsonl(tmp_path / "kept.jsonl", [{"text": "a"}, {"text": "b"}]), 2)
+def test_who_writes_a_filter_stays_and_is_told(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
+    page = with_dataset(qtbot, window, tmp_path / "kept.jsonl", 2)
     begin_slow_import(qtbot, window, page, tmp_path / "crawl.slow")
     page.focus_filter()
     QTest.keyClicks(window.focusWidget(), "text = 'a'")
@@ -56,13 +60,9 @@ def test_who_writes_a_filter_stays_and_is_told(
     qtbot.waitUntil(lambda: page.view.dataset.name == "crawl", timeout=LONG)
 
 
-def test_who_went_on_to_another_dataset_stays_there(
-    open_window: OpenWindow, project_folder: Path, tmp_path: Path, qtbot: Any, own_home: Path
-) -> None:
-    write_slow_importer(own_home)
-    window = open_window(project_folder)
-    page = import_by_drop(qtbot, window, write_jsonl(tmp_path / "first.jsonl", [{"text": "a"}]), 1)
-    page = import_by_drop(qtbot, window, write_jsonl(tmp_path / "second.jsonl", [{"text": "a"}, {"text": "b"}]), 2)
+def test_who_went_on_to_another_dataset_stays_there(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
+    with_dataset(qtbot, window, tmp_path / "first.jsonl", 1)
+    page = with_dataset(qtbot, window, tmp_path / "second.jsonl", 2)
     begin_slow_import(qtbot, window, page, tmp_path / "crawl.slow")
     page.list.list.setCurrentRow(0)
     qtbot.waitUntil(lambda: page.view.dataset.name == "first", timeout=LONG)
